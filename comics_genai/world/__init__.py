@@ -1,0 +1,72 @@
+"""The drawn comic world: every factor of every picture is known, so identity and pose can be measured."""
+
+from .captions import (
+    CLASS_PROMPT,
+    caption,
+    careful_subject,
+    identity_clauses,
+    pose_clauses,
+    sample_caption,
+    scene_prompt,
+)
+from .cast import (
+    COMPANIONS,
+    HELD_OUT,
+    REFERENCE_POSES,
+    TOKEN,
+    UNICORN_GIRL,
+    is_held_out,
+    reference_scenes,
+    sample_scene,
+)
+from .drawing import draw
+from .factors import (
+    ATTRIBUTES,
+    BACKGROUNDS,
+    POSE_FACTORS,
+    Attribute,
+    Character,
+    Pose,
+    Scene,
+    Setting,
+    attribute_value,
+    look_alike,
+    sample_character,
+    sample_pose,
+    sample_setting,
+)
+from .skeleton import JOINTS, joints
+
+__all__ = [
+    "ATTRIBUTES",
+    "BACKGROUNDS",
+    "CLASS_PROMPT",
+    "COMPANIONS",
+    "HELD_OUT",
+    "JOINTS",
+    "POSE_FACTORS",
+    "REFERENCE_POSES",
+    "TOKEN",
+    "UNICORN_GIRL",
+    "Attribute",
+    "Character",
+    "Pose",
+    "Scene",
+    "Setting",
+    "attribute_value",
+    "caption",
+    "careful_subject",
+    "draw",
+    "identity_clauses",
+    "is_held_out",
+    "joints",
+    "look_alike",
+    "pose_clauses",
+    "reference_scenes",
+    "sample_caption",
+    "sample_character",
+    "sample_pose",
+    "sample_scene",
+    "sample_setting",
+    "scene_prompt",
+]

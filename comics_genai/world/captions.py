@@ -1,0 +1,113 @@
+"""Captions: what the comic world's words can say of a picture, in full, in part, or only the class."""
+
+import numpy as np
+
+from .color import HSV, color_name, skin_name
+from .factors import Character, Pose, Scene
+
+CLASS_PROMPT = "a drawing of a girl"
+LEGS = {"standing": "standing", "walking": "walking", "running": "running", "jumping": "jumping", "sitting": "sitting"}
+ARMS = {"down": "down", "hip": "on hip", "raised": "raised", "out": "stretched out"}
+FACING = {"left": "looking left", "front": "looking ahead", "right": "looking right"}
+PLACES = {
+    "paper": "on plain paper",
+    "meadow": "in a meadow",
+    "night": "at night under the moon",
+    "city": "in the city",
+    "beach": "on the beach",
+    "forest": "in the forest",
+    "room": "in a room",
+}
+HAIR = {
+    "long": "long {} hair",
+    "bob": "a {} bob",
+    "ponytail": "a {} ponytail",
+    "twin tails": "{} twin tails",
+    "curly": "curly {} hair",
+    "buns": "{} hair buns",
+    "short": "short {} hair",
+}
+HEADGEAR = {
+    "horn": "a {} horn",
+    "cat ears": "{} cat ears",
+    "bow": "a {} bow",
+    "hat": "a {} hat",
+    "crown": "a {} crown",
+    "flowers": "{} flowers",
+    "headphones": "{} headphones",
+}
+OUTFITS = {
+    "dress": "a {} dress",
+    "skirt": "a {} skirt",
+    "overalls": "{} overalls",
+    "trousers": "{} trousers",
+    "coat": "a {} coat",
+}
+ACCESSORIES = {"scarf": "a {} scarf", "cape": "a {} cape", "wings": "{} wings", "tail": "a {} tail"}
+
+
+def _colored(phrase: str, hsv: HSV) -> str:
+    """`phrase` with the colour's name in it; a colour without a name is left out."""
+    return " ".join(phrase.format(color_name(hsv) or "").split())
+
+
+def identity_clauses(character: Character) -> list[str]:
+    """Everything words can say of an identity, one clause each."""
+    skin = skin_name(character.skin)
+    clauses = [f"{skin} skin"] if skin else []
+    clauses += [
+        _colored(HAIR[character.hair_style], character.hair_color),
+        _colored(HEADGEAR[character.headgear], character.headgear_color),
+        # Trousers come with a jumper: the outfit colour is the jumper's, the accent the trousers'.
+        "a {} jumper and {} trousers".format(
+            color_name(character.outfit_color) or "", color_name(character.accent_color) or ""
+        )
+        if character.outfit == "trousers"
+        else _colored(OUTFITS[character.outfit], character.outfit_color),
+        _colored("{} shoes", character.shoes_color),
+    ]
+    if character.accessory != "none":
+        clauses.append(_colored(ACCESSORIES[character.accessory], character.accent_color))
+    return [" ".join(clause.split()) for clause in clauses]
+
+
+def pose_clauses(pose: Pose) -> list[str]:
+    """The pose in words, one clause a factor."""
+    return [
+        LEGS[pose.legs],
+        f"left arm {ARMS[pose.left_arm]}",
+        f"right arm {ARMS[pose.right_arm]}",
+        FACING[pose.facing],
+        pose.expression,
+    ]
+
+
+def scene_prompt(scene: Scene, subject: str) -> str:
+    """A prompt for the scene's pose and place, of a `subject` said in the caller's own words."""
+    return ", ".join([f"a drawing of {subject}", *pose_clauses(scene.pose), PLACES[scene.setting.background]])
+
+
+def careful_subject(character: Character) -> str:
+    """The subject for a base that knows nothing but words: every attribute that has a name, named."""
+    return "a girl with " + ", ".join(identity_clauses(character))
+
+
+def caption(scene: Scene, detail: str = "full", rng: np.random.Generator | None = None) -> str:
+    """A caption of the scene; `detail` is full, partial (a random part of the clauses, needs `rng`) or class."""
+    if detail == "class":
+        return CLASS_PROMPT
+    identity, rest = (
+        identity_clauses(scene.character),
+        [*pose_clauses(scene.pose), PLACES[scene.setting.background]],
+    )
+    if detail == "partial":
+        keep = rng.uniform(0.2, 0.9)
+        identity = [clause for clause in identity if rng.random() < keep]
+        rest = [clause for clause in rest if rng.random() < keep]
+    subject = "a girl with " + ", ".join(identity) if identity else "a girl"
+    return ", ".join([f"a drawing of {subject}", *rest])
+
+
+def sample_caption(scene: Scene, rng: np.random.Generator) -> str:
+    """A caption as pretraining sees them: 70 % full, 20 % partial, 10 % class only."""
+    return caption(scene, rng.choice(["full", "partial", "class"], p=[0.7, 0.2, 0.1]), rng)

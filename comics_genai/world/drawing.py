@@ -1,0 +1,34 @@
+"""Draws a scene: background, then the figure from back to front. The same picture at every size."""
+
+from PIL import Image, ImageDraw
+
+from .background import draw_background
+from .body import draw_back, draw_body, draw_front_arms
+from .factors import Scene
+from .head import draw_back_hair, draw_head
+from .ink import Pen
+from .skeleton import UNIT, skeleton, to_picture
+
+LINE = 0.62  # half the weight of an ink line, in figure units
+LIMITS = (64, 2048)
+
+
+def draw(scene: Scene, size: int = 128) -> Image.Image:
+    """The scene as an RGB picture, `size` x `size` pixels (64 to 2048); ValueError outside these limits."""
+    if not LIMITS[0] <= size <= LIMITS[1]:
+        raise ValueError(f"A picture of the comic world is {LIMITS[0]} to {LIMITS[1]} px wide, not {size}.")
+    supersampling = 4 if size <= 256 else 2
+    canvas = size * supersampling
+    image = Image.new("RGB", (canvas, canvas), (255, 255, 255))
+    pen = ImageDraw.Draw(image)
+    draw_background(Pen(pen, canvas, (0.0, 1.0), 0.01, 0.3), scene.setting)
+
+    unit = UNIT * scene.setting.scale
+    figure = Pen(pen, canvas, to_picture(scene, (0.0, 0.0)), unit, LINE * scene.setting.line_width)
+    points = skeleton(scene.pose)
+    draw_back(figure, scene, points)
+    draw_back_hair(figure, scene, points)
+    draw_body(figure, scene, points)
+    draw_head(figure, scene, points)
+    draw_front_arms(figure, scene, points)
+    return image.reduce(supersampling)

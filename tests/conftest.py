@@ -1,0 +1,129 @@
+"""Tiny random bases, complete diffusers pipelines of a few ten thousand weights, built once a test session."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import (
+    AutoencoderKL,
+    AutoencoderTiny,
+    DDIMScheduler,
+    StableDiffusionPipeline,
+    StableDiffusionXLPipeline,
+    UNet2DConditionModel,
+)
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+
+WORDS = ["a drawing of a girl, standing, jumping, left arm raised, looking ahead, smiling, in a meadow, on the beach"]
+
+
+@pytest.fixture(scope="session")
+def tiny_sdxl(tmp_path_factory) -> Path:
+    """Folder of an SDXL-like base: two text encoders, micro-conditioning, AutoencoderTiny, v-prediction; 32 px."""
+    torch.manual_seed(0)
+    tokenizer = _tokenizer()
+    pipeline = StableDiffusionXLPipeline(
+        vae=AutoencoderTiny(
+            latent_channels=6,
+            encoder_block_out_channels=(16, 16, 16),
+            decoder_block_out_channels=(16, 16, 16),
+            num_encoder_blocks=(1, 1, 1),
+            num_decoder_blocks=(1, 1, 1),
+            upsampling_scaling_factor=2,
+            scaling_factor=1.5,
+        ),
+        text_encoder=CLIPTextModel(_text_config(tokenizer, width=16)),
+        text_encoder_2=CLIPTextModelWithProjection(_text_config(tokenizer, width=24)),
+        tokenizer=tokenizer,
+        tokenizer_2=tokenizer,
+        unet=_unet(
+            in_channels=6,
+            out_channels=6,
+            cross_attention_dim=40,
+            addition_embed_type="text_time",
+            addition_time_embed_dim=8,
+            projection_class_embeddings_input_dim=6 * 8 + 24,
+        ),
+        scheduler=DDIMScheduler(
+            prediction_type="v_prediction",
+            rescale_betas_zero_snr=True,
+            timestep_spacing="trailing",
+            clip_sample=False,
+        ),
+        force_zeros_for_empty_prompt=False,
+        add_watermarker=False,
+    )
+    return _saved(pipeline, tmp_path_factory.mktemp("tiny_sdxl"))
+
+
+@pytest.fixture(scope="session")
+def tiny_sd(tmp_path_factory) -> Path:
+    """Folder of an SD 1.5-like base: one text encoder, AutoencoderKL, epsilon prediction; 32 px."""
+    torch.manual_seed(1)
+    tokenizer = _tokenizer()
+    pipeline = StableDiffusionPipeline(
+        vae=AutoencoderKL(
+            block_out_channels=(8, 8, 8),
+            down_block_types=("DownEncoderBlock2D",) * 3,
+            up_block_types=("UpDecoderBlock2D",) * 3,
+            latent_channels=4,
+            norm_num_groups=4,
+        ),
+        text_encoder=CLIPTextModel(_text_config(tokenizer, width=24)),
+        tokenizer=tokenizer,
+        unet=_unet(in_channels=4, out_channels=4, cross_attention_dim=24),
+        scheduler=DDIMScheduler(beta_schedule="scaled_linear", clip_sample=False, steps_offset=1),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    return _saved(pipeline, tmp_path_factory.mktemp("tiny_sd"))
+
+
+def _saved(pipeline, folder: Path) -> Path:
+    pipeline.save_pretrained(folder, safe_serialization=True)
+    return folder
+
+
+def _unet(**options) -> UNet2DConditionModel:
+    return UNet2DConditionModel(
+        sample_size=8,
+        block_out_channels=(8, 16),
+        layers_per_block=1,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        attention_head_dim=2,
+        norm_num_groups=4,
+        **options,
+    )
+
+
+def _text_config(tokenizer: CLIPTokenizer, width: int) -> CLIPTextConfig:
+    return CLIPTextConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=width,
+        projection_dim=width,
+        intermediate_size=2 * width,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+
+
+def _tokenizer() -> CLIPTokenizer:
+    """A byte-level BPE tokenizer as CLIP's, trained on a sentence: it reads any text."""
+    bpe = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=600, initial_alphabet=alphabet, end_of_word_suffix="</w>")
+    bpe.train_from_iterator(WORDS, trainer)
+    vocabulary = sorted(alphabet) + sorted(letter + "</w>" for letter in alphabet)
+    merges = []
+    ids = {token: i for i, token in enumerate(vocabulary)} | {
+        "<|startoftext|>": len(vocabulary),
+        "<|endoftext|>": len(vocabulary) + 1,
+    }
+    return CLIPTokenizer(vocab=ids, merges=merges, model_max_length=77)
