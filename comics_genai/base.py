@@ -62,14 +62,10 @@ class Base:
     and the text encoders, which run once a picture or prompt, are in fp32 (SDXL's VAE overflows in fp16)."""
 
     def __init__(self, name: str, pipeline: DiffusionPipeline, device: str | torch.device, precision: Precision):
-        if precision not in DTYPES:
-            raise UserError(f"precision is {precision!r}, but must be fp32, bf16 or fp16.")
         self.name, self.pipeline, self.device, self.precision = name, pipeline, torch.device(device), precision
         self.unet, self.vae = pipeline.unet, pipeline.vae
-        self.unet.to(self.device, DTYPES[precision]).requires_grad_(False).eval()
-        self.vae.to(self.device, torch.float32).requires_grad_(False).eval()
-        for encoder in self._text_encoders():
-            encoder.to(self.device, torch.float32).requires_grad_(False).eval()
+        for module in (self.unet, self.vae, *self._text_encoders()):
+            module.to(self.device).requires_grad_(False).eval()
         self.latent_channels: int = self.unet.config.in_channels
         self.downscale: int = pipeline.vae_scale_factor  # pixels a latent, each way
         self.size: int = self.unet.config.sample_size * self.downscale  # pixels each way, as pretrained
@@ -84,22 +80,22 @@ class Base:
 
         Raises UserError when there is no such base, it cannot be downloaded, or it is neither SD nor SDXL.
         """
+        if precision not in DTYPES:
+            raise UserError(f"precision is {precision!r}, but must be fp32, bf16 or fp16.")
         name = str(name_or_path)
         source = where.root() / "1_data" / "mini_sdxl" if name == "mini" else Path(name)
         with _quiet_loading():
             if source.is_dir():
-                pipeline = _load_folder(name, source)
+                pipeline = _load_folder(name, source, precision)
             elif source.is_file():
-                pipeline = _load_single_file(source)
+                pipeline = _load_single_file(source, precision)
             elif name == "mini":
                 raise UserError(
                     f"There is no miniature base in {source}: restore the folder with git, or train it anew with "
                     "`python -m comics_genai pretrain`."
                 )
             elif name in HUB_IDS or _looks_like_hub_id(name):
-                # The half-size files are enough where the UNet is half precision anyway.
-                variant = "fp16" if name in HUB_IDS and precision != "fp32" else None
-                pipeline = _load_from_hub(HUB_IDS.get(name, name), variant)
+                pipeline = _load_from_hub(name, precision)
             else:
                 raise UserError(
                     f"There is no base {name!r}: give mini, sd15, sdxl, a Hub id (owner/name), a diffusers folder or a "
@@ -236,22 +232,26 @@ class Base:
 
 @contextmanager
 def _quiet_loading() -> Iterator[None]:
-    """No bars for parts read from disk; downloads keep theirs."""
+    """No bars for parts read from disk (downloads keep theirs), no remarks on a VAE that is an AutoencoderTiny."""
+    verbosity = diffusers.utils.logging.get_verbosity()
+    diffusers.utils.logging.set_verbosity_error()
     diffusers.utils.logging.disable_progress_bar()
     transformers.utils.logging.disable_progress_bar()
     try:
         yield
     finally:
+        diffusers.utils.logging.set_verbosity(verbosity)
         diffusers.utils.logging.enable_progress_bar()
         transformers.utils.logging.enable_progress_bar()
 
 
 def _looks_like_hub_id(name: str) -> bool:
     owner, slash, rest = name.partition("/")
-    return bool(owner.strip(".~") and slash and rest) and "/" not in rest and not name.endswith((".safetensors", ".ckpt"))
+    is_file = name.endswith((".safetensors", ".ckpt"))
+    return bool(owner.strip(".~") and slash and rest) and "/" not in rest and not is_file
 
 
-def _from_pretrained(source: str, **options: object) -> DiffusionPipeline:
+def _from_pretrained(source: str, precision: Precision, **options: object) -> DiffusionPipeline:
     """The pipeline, its class read from model_index.json; UserError for any but SD and SDXL."""
     class_name = DiffusionPipeline.load_config(source)["_class_name"]
     if class_name == "StableDiffusionPipeline":
@@ -259,21 +259,25 @@ def _from_pretrained(source: str, **options: object) -> DiffusionPipeline:
         options |= {"safety_checker": None, "requires_safety_checker": False}
     elif class_name != "StableDiffusionXLPipeline":
         raise UserError(f"The base {source} is a {class_name}: only Stable Diffusion 1.x, 2.x and XL are known here.")
-    return DiffusionPipeline.from_pretrained(source, dtype=torch.float32, use_safetensors=True, **options)
+    dtypes = {"unet": DTYPES[precision], "default": torch.float32}
+    return DiffusionPipeline.from_pretrained(source, dtype=dtypes, use_safetensors=True, **options)
 
 
-def _load_folder(name: str, folder: Path) -> DiffusionPipeline:
+def _load_folder(name: str, folder: Path, precision: Precision) -> DiffusionPipeline:
     if not (folder / "model_index.json").exists():
         raise UserError(f"The folder {folder} has no model_index.json, so it is not a diffusers base: choose another.")
     try:
-        return _from_pretrained(str(folder), local_files_only=True)
+        return _from_pretrained(str(folder), precision, local_files_only=True)
     except (OSError, ValueError, safetensors.SafetensorError) as error:
         raise UserError(f"The base {name!r} in {folder} cannot be read: {_first_line(error)}") from error
 
 
-def _load_from_hub(hub_id: str, variant: str | None) -> DiffusionPipeline:
+def _load_from_hub(name: str, precision: Precision) -> DiffusionPipeline:
+    hub_id = HUB_IDS.get(name, name)
+    # The half-size files are enough where the UNet is in half precision anyway.
+    variant = "fp16" if name in HUB_IDS and precision != "fp32" else None
     try:
-        return _from_pretrained(hub_id, variant=variant)
+        return _from_pretrained(hub_id, precision, variant=variant)
     except (OSError, ValueError, httpx.HTTPError) as error:
         raise UserError(
             f"The base {hub_id} could not be loaded from the Hugging Face Hub ({_first_line(error)}): check the name, "
@@ -281,7 +285,7 @@ def _load_from_hub(hub_id: str, variant: str | None) -> DiffusionPipeline:
         ) from error
 
 
-def _load_single_file(path: Path) -> DiffusionPipeline:
+def _load_single_file(path: Path, precision: Precision) -> DiffusionPipeline:
     if path.suffix != ".safetensors":
         raise UserError(f"{path} is not a .safetensors file; other weight files can run code when they are read.")
     try:
@@ -289,12 +293,16 @@ def _load_single_file(path: Path) -> DiffusionPipeline:
             # The second text encoder of the original checkpoints' layout.
             is_xl = any(name.startswith("conditioner.embedders.1.") for name in file.keys())
         pipeline_class = StableDiffusionXLPipeline if is_xl else StableDiffusionPipeline
-        return pipeline_class.from_single_file(str(path), dtype=torch.float32)
+        pipeline = pipeline_class.from_single_file(str(path), dtype=DTYPES[precision])
     except (OSError, ValueError, httpx.HTTPError, safetensors.SafetensorError) as error:
         raise UserError(
             f"{path} cannot be loaded as Stable Diffusion or SDXL ({_first_line(error)}); its configuration is fetched "
             "from the Hugging Face Hub, so the first time needs the network."
         ) from error
+    for name in ("vae", "text_encoder", "text_encoder_2"):
+        if (module := getattr(pipeline, name, None)) is not None:
+            module.float()
+    return pipeline
 
 
 def _first_line(error: Exception) -> str:

@@ -12,10 +12,10 @@ from diffusers import (
     StableDiffusionXLPipeline,
     UNet2DConditionModel,
 )
-from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from tokenizers import pre_tokenizers
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
-WORDS = ["a drawing of a girl, standing, jumping, left arm raised, looking ahead, smiling, in a meadow, on the beach"]
+WORDS = "a drawing of girl standing jumping left right arm raised down looking ahead smiling in meadow on beach".split()
 
 
 @pytest.fixture(scope="session")
@@ -114,16 +114,14 @@ def _text_config(tokenizer: CLIPTokenizer, width: int) -> CLIPTextConfig:
 
 
 def _tokenizer() -> CLIPTokenizer:
-    """A byte-level BPE tokenizer as CLIP's, trained on a sentence: it reads any text."""
-    bpe = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
-    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=600, initial_alphabet=alphabet, end_of_word_suffix="</w>")
-    bpe.train_from_iterator(WORDS, trainer)
-    vocabulary = sorted(alphabet) + sorted(letter + "</w>" for letter in alphabet)
+    """A byte-level BPE tokenizer as CLIP's: a token for each of WORDS, and for any other text its letters."""
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
     merges = []
-    ids = {token: i for i, token in enumerate(vocabulary)} | {
-        "<|startoftext|>": len(vocabulary),
-        "<|endoftext|>": len(vocabulary) + 1,
-    }
-    return CLIPTokenizer(vocab=ids, merges=merges, model_max_length=77)
+    for word in WORDS:
+        for i in range(1, len(word)):
+            merges.append((word[:i], word[i] + ("</w>" if i == len(word) - 1 else "")))
+    merges = list(dict.fromkeys(merges))
+    tokens = [*letters, *(letter + "</w>" for letter in letters), *(first + second for first, second in merges)]
+    tokens += ["<|startoftext|>", "<|endoftext|>"]
+    vocabulary = {token: i for i, token in enumerate(dict.fromkeys(tokens))}
+    return CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=77)

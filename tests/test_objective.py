@@ -21,9 +21,7 @@ def test_noised_latents_agree_with_the_scheduler(latents_and_noise):
     scheduler = DDPMScheduler(prediction_type="v_prediction", rescale_betas_zero_snr=True)
     t = torch.tensor([0, 300, 900, 999])
     alpha_bar_t = objective.alpha_bar(scheduler)[t]
-    torch.testing.assert_close(
-        objective.add_noise(latents, noise, alpha_bar_t), scheduler.add_noise(latents, noise, t)
-    )
+    torch.testing.assert_close(objective.add_noise(latents, noise, alpha_bar_t), scheduler.add_noise(latents, noise, t))
     torch.testing.assert_close(
         objective.target(noise, latents, alpha_bar_t, "v_prediction"), scheduler.get_velocity(latents, noise, t)
     )

@@ -46,9 +46,10 @@ OUTFITS = {
 ACCESSORIES = {"scarf": "a {} scarf", "cape": "a {} cape", "wings": "{} wings", "tail": "a {} tail"}
 
 
-def _colored(phrase: str, hsv: HSV) -> str:
-    """`phrase` with the colour's name in it; a colour without a name is left out."""
-    return " ".join(phrase.format(color_name(hsv) or "").split())
+def _colored(phrase: str, *colors: HSV) -> str:
+    """`phrase` with the colours' names in it; a colour without a name is left out."""
+    words = " ".join(phrase.format(*(color_name(hsv) or "" for hsv in colors)).split())
+    return words.replace("a orange", "an orange")
 
 
 def identity_clauses(character: Character) -> list[str]:
@@ -59,16 +60,14 @@ def identity_clauses(character: Character) -> list[str]:
         _colored(HAIR[character.hair_style], character.hair_color),
         _colored(HEADGEAR[character.headgear], character.headgear_color),
         # Trousers come with a jumper: the outfit colour is the jumper's, the accent the trousers'.
-        "a {} jumper and {} trousers".format(
-            color_name(character.outfit_color) or "", color_name(character.accent_color) or ""
-        )
+        _colored("a {} jumper and {} trousers", character.outfit_color, character.accent_color)
         if character.outfit == "trousers"
         else _colored(OUTFITS[character.outfit], character.outfit_color),
         _colored("{} shoes", character.shoes_color),
     ]
     if character.accessory != "none":
         clauses.append(_colored(ACCESSORIES[character.accessory], character.accent_color))
-    return [" ".join(clause.split()) for clause in clauses]
+    return clauses
 
 
 def pose_clauses(pose: Pose) -> list[str]:

@@ -41,6 +41,9 @@ def skin_tone(t: float) -> HSV:
     return tuple(float(np.interp(t, position, _SKIN_TONES[:, i])) for i in range(3))
 
 
+_SKIN_CURVE = np.array([skin_tone(t) for t in np.linspace(0, 1, 101)])
+
+
 def sample_skin(rng: np.random.Generator, fantastic: float = 0.12) -> HSV:
     """A skin colour on the natural curve, or with probability `fantastic` a pastel of any hue."""
     if rng.random() < fantastic:
@@ -60,11 +63,11 @@ def color_name(hsv: HSV) -> str | None:
 
 def skin_name(hsv: HSV) -> str | None:
     """The caption's word for a skin colour, or None."""
-    for name, (low, high) in SKIN_NAMES.items():
-        for t in np.linspace(low, high, 26):
-            if np.allclose(hsv, skin_tone(float(t)), atol=(2.0, 0.02, 0.02)):
-                return name
-    return None
+    nearest = int(np.argmin((np.abs(_SKIN_CURVE - np.array(hsv)) / (2.0, 0.02, 0.02)).max(1)))
+    if (np.abs(_SKIN_CURVE[nearest] - np.array(hsv)) > (2.0, 0.02, 0.02)).any():
+        return None
+    t = nearest / (len(_SKIN_CURVE) - 1)
+    return next((name for name, (low, high) in SKIN_NAMES.items() if low <= t <= high), None)
 
 
 def rgb(hsv: HSV) -> tuple[int, int, int]:

@@ -1,0 +1,111 @@
+"""The demonstration: the DreamBooth-LoRA notebook executed as it stands, and its scores in one short table.
+
+    python -m comics_genai demo
+
+The notebook writes into the folder 6_generated/<run>/, `run` being a parameter of its tagged cell:
+    scores.json       {"columns": {key: label}, "rows": [{"name": ..., key: {"mean", "low", "high"} or null}],
+                       "contact_sheet": file name}; figures are fractions
+    contact_sheet.png the drawings above the new poses
+"""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import papermill
+from papermill.exceptions import PapermillExecutionError
+
+from comics_genai import where
+from comics_genai.errors import UserError
+
+NOTEBOOK = Path("4_finetuning/dreambooth_lora/DreamBooth-LoRA.ipynb")
+RUN = "dreambooth_lora_demo"
+
+
+def demo() -> str:
+    """Execute the notebook into 6_generated/dreambooth_lora_demo/, unless that was done before; returns what to print.
+
+    Raises UserError when the notebook is missing or stops with an error.
+    """
+    return run_notebook(where.root() / NOTEBOOK, where.generated() / RUN)
+
+
+def run_notebook(notebook: Path, folder: Path) -> str:
+    """Execute `notebook` with its parameter `run` set to the folder's name; returns the summary of `folder`."""
+    executed, scores = folder / notebook.name, folder / "scores.json"
+    if executed.exists() and scores.exists():
+        return f"The demonstration was run before; delete {folder} to run it anew.\n\n" + summary(folder, notebook.name)
+    if not notebook.exists():
+        raise UserError(f"The notebook {notebook} is missing: restore it with git.")
+    if "run" not in papermill.inspect_notebook(str(notebook)):
+        raise UserError(
+            f"The notebook {notebook} has no parameter run in a cell tagged parameters: restore it with git."
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    # Under its final name only when every cell has run.
+    running = folder / f"{notebook.stem}.running.ipynb"
+    start = time.monotonic()
+    print(f"Executing {notebook.name} into {folder} ...", flush=True)
+    lines = os.environ.get("TQDM_DISABLE")
+    os.environ["TQDM_DISABLE"] = "1"  # the kernel's bars would not reach this terminal; its lines do
+    try:
+        papermill.execute_notebook(
+            str(notebook),
+            str(running),
+            parameters={"run": folder.name},
+            cwd=str(notebook.parent),
+            progress_bar=False,
+            stdout_file=sys.stdout,
+            stderr_file=sys.stderr,
+        )
+    except PapermillExecutionError as error:
+        raise UserError(
+            f"The notebook stopped in cell {error.exec_count} ({error.ename}: {error.evalue}); {running} shows where. "
+            "Run the same command again to go on."
+        ) from error
+    finally:
+        if lines is None:
+            del os.environ["TQDM_DISABLE"]
+        else:
+            os.environ["TQDM_DISABLE"] = lines
+    if not scores.exists():
+        raise UserError(f"The notebook {notebook} ran but wrote no {scores}: restore it with git.")
+    os.replace(running, executed)
+    return f"Done in {(time.monotonic() - start) / 60:.1f} minutes.\n\n" + summary(folder, notebook.name)
+
+
+def summary(folder: Path, notebook_name: str) -> str:
+    """The table of scores.json, and where the contact sheet and the executed notebook are."""
+    scores = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
+    return "\n".join(
+        [
+            table(scores),
+            "",
+            f"The six drawings above the new poses: {folder / scores['contact_sheet']}",
+            f"The notebook as executed: {folder / notebook_name}",
+        ]
+    )
+
+
+def table(scores: Mapping[str, Any]) -> str:
+    """scores.json as text: one line a row, figures in percent with their 95 % intervals, - where none applies."""
+    columns: Mapping[str, str] = scores["columns"]
+    lines = [["", *columns.values()]]
+    lines += [[row["name"], *(_percent(row.get(key)) for key in columns)] for row in scores["rows"]]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(f"{line[0]:<{widths[0]}}" + _right(line[1:], widths[1:]) for line in lines)
+
+
+def _right(cells: list[str], widths: list[int]) -> str:
+    return "".join(f"  {cell:>{width}}" for cell, width in zip(cells, widths, strict=True))
+
+
+def _percent(figure: Mapping[str, float] | None) -> str:
+    if figure is None:
+        return "-"
+    value, low, high = (100 * figure[key] for key in ("mean", "low", "high"))
+    return f"{value:.1f} % [{low:.1f}, {high:.1f}]"

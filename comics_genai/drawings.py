@@ -1,0 +1,281 @@
+"""A character's drawings, from a folder or the Hub: checked, upright, on paper, padded to squares, with captions.
+
+    drawings.load("1_data/unicorn_girl")     a folder, with train/ and metadata.jsonl or flat
+    drawings.load("owner/name")              a dataset on the Hugging Face Hub
+"""
+
+import io
+import json
+import os
+import re
+import struct
+import warnings
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import PIL.Image
+from PIL import ImageCms, ImageOps
+
+from comics_genai import where
+from comics_genai.errors import UserError
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif"})
+UNREADABLE = frozenset({".heic", ".heif", ".svg", ".psd", ".clip", ".kra", ".procreate", ".pdf"})
+METADATA = "metadata.jsonl"
+MINIMUM_DRAWINGS = 2
+MINIMUM_SIDE = 64  # pixels of the shorter side: below it there is nothing to learn lines from
+MAXIMUM_PIXELS = 80_000_000  # a tall A3 page at 600 dpi; a picture that claims more is damaged or an attack
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+
+Color = tuple[int, int, int]
+WHITE: Color = (255, 255, 255)
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """One drawing of the character."""
+
+    name: str  # file name, for records and messages
+    image: PIL.Image.Image  # RGB, square
+    caption: str  # empty if the drawings came without captions
+    mask: PIL.Image.Image | None = None  # L, as large as the image, 255 where drawn; None if it had no transparency
+
+
+def load(source: str | Path, *, paper: Color = WHITE, size: int | None = None) -> list[Drawing]:
+    """The drawings of a folder or Hub dataset, in the order of their names (Hub: of the rows).
+
+    A folder holds the pictures, or a folder train/ that does. Captions come from metadata.jsonl (`file_name`, `text`) or
+    from NAME.txt beside NAME.png; either every picture has one or none. A relative folder is sought in the current
+    folder, then in the repository. Transparency is laid on `paper`, and what is not square is padded with it to one,
+    never cropped; `size` px a side, or each as large as it is.
+    Raises UserError for anything that is not at least two whole still pictures of 64 px or more.
+    """
+    folder = _folder(source)
+    if folder is not None:
+        return _load_folder(folder, paper, size)
+    if isinstance(source, Path) or not HUB_ID.fullmatch(source):
+        raise UserError(f"There is no folder {source}: give a folder of drawings or a Hub dataset as owner/name.")
+    return _load_hub(source, paper, size)
+
+
+def to_square(image: PIL.Image.Image, size: int | None = None, paper: Color | int = WHITE) -> PIL.Image.Image:
+    """Pad with `paper` (0-255, as many values as the image has channels), centred, to a square of the longer side, then
+    resize to `size` px if given."""
+    side = max(image.size)
+    square = image
+    if image.width != image.height:
+        square = PIL.Image.new(image.mode, (side, side), paper)
+        square.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
+    if size is not None and size != side:
+        square = square.resize((size, size), PIL.Image.Resampling.LANCZOS)
+    return square
+
+
+def _folder(source: str | Path) -> Path | None:
+    path = Path(source).expanduser()
+    for candidate in (path, where.root() / path):
+        if candidate.is_file():
+            raise UserError(f"{candidate} is a file: give the folder that holds the drawings.")
+        if candidate.is_dir():
+            return candidate
+    return None
+
+
+def _load_folder(folder: Path, paper: Color, size: int | None) -> list[Drawing]:
+    if (folder / "train").is_dir() and not _pictures(folder):
+        folder = folder / "train"
+    pictures, captions = _pictures(folder), _captions(folder)
+    # metadata.jsonl may also name pictures in folders below.
+    pictures |= {name: folder / name for name in captions}
+    _check_count(len(pictures), str(folder))
+    uncaptioned = [name for name in sorted(pictures) if not captions.get(name)]
+    if captions and uncaptioned:
+        raise UserError(
+            f"{_list(uncaptioned)} in {folder} without a caption, though others have one: caption every drawing or none."
+        )
+    return [_drawing(name, pictures[name], captions.get(name, ""), paper, size) for name in sorted(pictures)]
+
+
+def _pictures(folder: Path) -> dict[str, Path]:
+    """Names and paths of the pictures in the folder. Hidden files are those that other systems leave behind."""
+    files = [path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")]
+    if foreign := sorted(path.name for path in files if path.suffix.lower() in UNREADABLE):
+        raise UserError(f"{_list(foreign)} in {folder} of a kind that cannot be read here: save as PNG.")
+    return {path.name: path for path in files if path.suffix.lower() in SUFFIXES}
+
+
+def _captions(folder: Path) -> dict[str, str]:
+    metadata = folder / METADATA
+    captions = _read_metadata(metadata) if metadata.exists() else {}
+    for name, path in _pictures(folder).items():
+        beside = path.with_suffix(".txt")
+        if name not in captions and beside.exists():
+            captions[name] = _read_text(beside).strip()
+    return captions
+
+
+def _read_metadata(path: Path) -> dict[str, str]:
+    captions: dict[str, str] = {}
+    for number, line in enumerate(_read_text(path).splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise UserError(f"Line {number} of {path} is not JSON ({error}): write one object a line.") from error
+        name = row.get("file_name") if isinstance(row, dict) else None
+        text = row.get("text") if isinstance(row, dict) else None
+        if not (isinstance(name, str) and name and isinstance(text, str)):
+            raise UserError(f'Line {number} of {path} needs the texts "file_name" and "text": add them.')
+        if name in captions:
+            raise UserError(f"{path} captions {name} twice, again in line {number}: leave one.")
+        picture = path.parent / name
+        if not picture.resolve().is_relative_to(path.parent.resolve()):
+            raise UserError(f"Line {number} of {path} names {name}, which is outside its folder: copy it there.")
+        if not picture.is_file():
+            raise UserError(f"Line {number} of {path} captions {name}, which is not there: add it or remove the line.")
+        captions[Path(name).as_posix()] = text.strip()
+    return captions
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 text: save it as UTF-8.") from error
+
+
+def _check_count(count: int, place: str) -> None:
+    if count < MINIMUM_DRAWINGS:
+        found = "only one picture" if count else "no pictures"
+        raise UserError(f"There {'is' if count else 'are'} {found} in {place}: put at least {MINIMUM_DRAWINGS} there.")
+
+
+def _list(names: list[str]) -> str:
+    shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return f"{shown} {'is' if len(names) == 1 else 'are'}"
+
+
+def _drawing(name: str, content: Path | io.BytesIO, caption: str, paper: Color, size: int | None) -> Drawing:
+    picture = _read_picture(name, content)
+    image, alpha = _composite(picture, paper)
+    if alpha is not None and alpha.getextrema()[1] == 0:
+        raise UserError(f"{name} is wholly transparent: export the drawing with its layers shown.")
+    mask = None if alpha is None else to_square(alpha, size, 0)
+    return Drawing(name, to_square(image, size, paper), caption, mask)
+
+
+def _read_picture(name: str, content: Path | io.BytesIO) -> PIL.Image.Image:
+    """The whole picture, decoded and upright, in whatever mode it is stored."""
+    try:
+        with warnings.catch_warnings():
+            # The size is judged below, before any pixel is decoded.
+            warnings.simplefilter("ignore", PIL.Image.DecompressionBombWarning)
+            picture = PIL.Image.open(content)
+    except PIL.Image.DecompressionBombError as error:
+        raise UserError(f"{name} claims more than {MAXIMUM_PIXELS // 10**6} million pixels: save it smaller.") from error
+    except (PIL.UnidentifiedImageError, SyntaxError, struct.error) as error:
+        raise UserError(f"{name} is not a picture, or a damaged one: save it anew as PNG.") from error
+    except ValueError as error:  # a text chunk that unpacks to gigabytes
+        raise UserError(f"{name} is damaged ({error}): save it anew as PNG.") from error
+    except OSError as error:
+        raise UserError(f"{name} cannot be read ({error.strerror or error}): check the file and its rights.") from error
+    with picture:
+        if picture.width * picture.height > MAXIMUM_PIXELS:
+            raise UserError(f"{name} claims {picture.width}x{picture.height} pixels: save it smaller.")
+        if min(picture.size) < MINIMUM_SIDE:
+            raise UserError(
+                f"{name} is {picture.width}x{picture.height} px, and {MINIMUM_SIDE} px are the least that shows anything: "
+                "export it larger."
+            )
+        # A phone's MPO is a photo with its own preview behind it, not a sequence.
+        if getattr(picture, "n_frames", 1) > 1 and picture.format != "MPO":
+            raise UserError(f"{name} holds {picture.n_frames} pictures, an animation or pages: save the one you mean.")
+        try:
+            picture.load()
+            return ImageOps.exif_transpose(picture)
+        except (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error) as error:
+            raise UserError(f"{name} is cut off or damaged ({error}): copy or save it anew.") from error
+
+
+def _composite(picture: PIL.Image.Image, paper: Color) -> tuple[PIL.Image.Image, PIL.Image.Image | None]:
+    """The picture as sRGB on paper, and its opacity if it has any that is not full."""
+    picture, profile = _eight_bits(picture), picture.info.get("icc_profile")
+    alpha = None
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        alpha = picture.getchannel("A")
+        if alpha.getextrema()[0] == 255:
+            alpha = None
+    colors = _to_srgb(picture.convert("RGB") if picture.mode not in ("L", "CMYK") else picture, profile)
+    if alpha is None:
+        return colors, None
+    return PIL.Image.composite(colors, PIL.Image.new("RGB", colors.size, paper), alpha), alpha
+
+
+def _eight_bits(picture: PIL.Image.Image) -> PIL.Image.Image:
+    """Grey of 16 bits, which Pillow would clip at 255, scaled to 8."""
+    if picture.mode == "F":
+        raise UserError("A picture of floating-point numbers has no agreed range: save it as 8-bit PNG.")
+    if picture.mode != "I" and not picture.mode.startswith("I;16"):
+        return picture
+    return picture.convert("I").point(lambda value: value * (255 / 65535) + 0.5).convert("L")
+
+
+def _to_srgb(picture: PIL.Image.Image, profile: bytes | None) -> PIL.Image.Image:
+    """An L, RGB or CMYK picture as RGB; what its profile says of its colours is heeded, a broken profile is not."""
+    if profile:
+        try:
+            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            converted = ImageCms.profileToProfile(picture, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+            return converted or picture.convert("RGB")
+        except (ImageCms.PyCMSError, OSError, ValueError):
+            return picture.convert("RGB")
+    return picture.convert("RGB")
+
+
+def _load_hub(dataset_id: str, paper: Color, size: int | None) -> list[Drawing]:
+    rows, picture_column = _fetch(dataset_id)
+    _check_count(len(rows), f"the dataset {dataset_id}")
+    found = []
+    for i, row in enumerate(rows):
+        stored: dict[str, Any] = row[picture_column] or {}
+        name = os.path.basename(stored.get("path") or f"row {i}")
+        content = io.BytesIO(stored["bytes"]) if stored.get("bytes") else Path(stored.get("path") or name)
+        found.append(_drawing(name, content, (row.get("text") or "").strip(), paper, size))
+    return found
+
+
+def _fetch(dataset_id: str) -> tuple[list[dict[str, Any]], str]:
+    """The rows of the dataset's train split, pictures undecoded, and the name of the pictures' column."""
+    import datasets
+    from datasets.data_files import EmptyDatasetError
+    from datasets.exceptions import DataFilesNotFoundError, DatasetNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+    from huggingface_hub.utils import httpx
+
+    try:
+        dataset = datasets.load_dataset(dataset_id, split="train", token=where.secret("HF_TOKEN"))
+    except (DataFilesNotFoundError, EmptyDatasetError) as error:
+        raise UserError(f"The dataset {dataset_id} holds no pictures: put them in its folder train/.") from error
+    except DatasetNotFoundError as error:
+        raise UserError(
+            f"{dataset_id} is neither a folder here nor a dataset on the Hub that you may read: check the name, and for a "
+            "private or gated one set HF_TOKEN."
+        ) from error
+    except HfHubHTTPError as error:
+        status = error.response.status_code if error.response is not None else "no answer"
+        advice = "set HF_TOKEN to a token that may read it" if status in (401, 403) else "try again later"
+        raise UserError(f"The Hub refused the dataset {dataset_id} ({status}): {advice}.") from error
+    except (httpx.HTTPError, ConnectionError, OfflineModeIsEnabled) as error:
+        raise UserError(
+            f"{dataset_id} is no folder here, and the Hub cannot be reached: check the folder's name or your network."
+        ) from error
+    except ValueError as error:
+        raise UserError(f"The dataset {dataset_id} cannot be read ({error}): give it a split train.") from error
+    columns = [name for name, feature in dataset.features.items() if isinstance(feature, datasets.Image)]
+    if not columns:
+        raise UserError(f"The dataset {dataset_id} has no column of pictures, only {', '.join(dataset.features)}.")
+    return list(dataset.cast_column(columns[0], datasets.Image(decode=False))), columns[0]

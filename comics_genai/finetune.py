@@ -1,0 +1,245 @@
+"""Fine-tuning a base on a character's drawings: DreamBooth, LoRA, and DreamBooth with LoRA weights, as one engine.
+
+    finetune(FinetuneSettings(drawings="1_data/unicorn_girl"), Path("runs/unicorn_girl"))
+
+DreamBooth (Ruiz et al. 2023, eq. 2) binds the identifier to the drawings and holds the class where it was:
+
+    L = E w_t |f(z_t, t, "UnicornGirl, a girl, ...") - y|^2  +  lambda E w_t |f(z'_t, t, "a girl, ...") - y'|^2
+
+y is the noise or v (see `objective`), w_t the min-SNR weight. In the second term, prior preservation, either z' are
+class pictures that the base drew once (the paper's), or z' = z and y' is what the frozen base predicts there: with
+LoRA simply the adapter switched off, no class pictures needed.
+"""
+
+import copy
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import PIL.Image
+import torch
+from diffusers.training_utils import _collate_lora_metadata, cast_training_params
+from diffusers.utils import convert_state_dict_to_diffusers
+from peft import LoraConfig
+from peft.tuners.tuners_utils import BaseTunerLayer
+from peft.utils import get_peft_model_state_dict
+from torch import Tensor, nn
+
+from comics_genai import drawings, figures, objective
+from comics_genai.base import Base, Embeddings
+from comics_genai.checkpoint import load_weights
+from comics_genai.generate import FULL_FILE, LORA_FILE, sample
+from comics_genai.loop import TrainResult, train
+from comics_genai.prompts import instance_prompt
+from comics_genai.recipe import LORA_TARGETS, FinetuneSettings
+from comics_genai.training_data import TrainingData, prepare
+
+Validate = Callable[[int, list[PIL.Image.Image]], dict[str, float]]
+
+
+def finetune(
+    settings: FinetuneSettings, folder: Path, device: str | torch.device = "cpu", validate: Validate | None = None
+) -> TrainResult:
+    """Train until done, stopped or out of time; started again, go on, or return at once when finished.
+
+    The folder gets what `loop.train` writes (settings.json, log.jsonl, checkpoints/, weights.safetensors), for LoRA
+    pytorch_lora_weights.safetensors in diffusers' format with rank and alpha, and every `validate_every` steps
+    validation/step_000100.png from fixed noise; validate(step, pictures) returns figures to log beside it.
+    Raises UserError for drawings, a base or settings that do not fit, and for a folder begun with other ones.
+    """
+    folder = Path(folder)
+    character = drawings.load(settings.drawings)
+    record = {"finetune": asdict(settings), "drawings_digest": _digest(character)}
+    full = settings.method == "dreambooth"
+    if _finished(folder, record):
+        return TrainResult(settings.steps, True, 0.0, f"The run in {folder} was finished before: nothing to train.")
+    # Frozen weights may be in half precision; weights that are trained may not.
+    base = Base.load(settings.base, device, "fp32" if full else settings.precision)
+    record["base_digest"] = base.digest()
+    data = prepare(base, character, settings, folder.parent / "class_images")
+    validation = _Validation(base, settings, folder, validate) if settings.validate_every else None
+    base.drop_text_encoders()
+    if validation is None:
+        base.drop_vae()
+    frozen = copy.deepcopy(base.unet) if full and settings.preserves_prior and settings.prior == "prediction" else None
+    trainable = _make_trainable(base.unet, settings)
+    if settings.gradient_checkpointing:
+        base.unet.enable_gradient_checkpointing()
+    base.unet.train()
+    result = train(
+        trainable,
+        Objective(base, data, settings, frozen),
+        settings.loop(),
+        folder,
+        validate=validation,
+        describe=f"{settings.method} of {settings.identifier}",
+        all_settings=record,
+    )
+    if result.finished and not full:
+        if settings.ema_decay:
+            load_weights(base.unet, folder / "ema.safetensors")
+        save_lora(base, folder)
+    return result
+
+
+def _digest(character: Sequence[drawings.Drawing]) -> str:
+    digest = hashlib.sha256()
+    for drawing in character:
+        digest.update(f"{drawing.caption}{drawing.image.size}".encode() + drawing.image.tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _finished(folder: Path, record: dict[str, Any]) -> bool:
+    """True if the folder holds the result of a run with these settings; whatever differs is the loop's to refuse."""
+    full = record["finetune"]["method"] == "dreambooth"
+    result, path = folder / (FULL_FILE if full else LORA_FILE), folder / "settings.json"
+    if not (result.exists() and path.exists()):
+        return False
+    old = json.loads(path.read_text(encoding="utf-8"))
+    return all(old.get(name) == json.loads(json.dumps(value)) for name, value in record.items())
+
+
+def _make_trainable(unet: nn.Module, settings: FinetuneSettings) -> nn.Module:
+    """The UNet with only the weights of the method requiring gradients, those in float32."""
+    if settings.method == "dreambooth":
+        return unet.requires_grad_(True)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        unet.add_adapter(
+            LoraConfig(
+                r=settings.rank,
+                lora_alpha=settings.alpha,
+                init_lora_weights="gaussian",
+                target_modules=LORA_TARGETS[settings.lora_targets],
+            )
+        )
+    # In half precision many small updates would round away.
+    cast_training_params(unet, dtype=torch.float32)
+    return unet
+
+
+class Objective:
+    """The loss of a step, callable as `loop.train` wants it. Nothing in it waits for the device."""
+
+    def __init__(self, base: Base, data: TrainingData, settings: FinetuneSettings, frozen: nn.Module | None = None):
+        self.base, self.data, self.settings, self.frozen = base, data, settings, frozen
+        self.alpha_bar = objective.alpha_bar(base.pipeline.scheduler).to(base.device)
+        self.lora_layers = [module for module in base.unet.modules() if isinstance(module, BaseTunerLayer)]
+
+    def __call__(self, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        settings, data, count = self.settings, self.data, self.settings.batch_size
+        drawings_, variants = data.latents.shape[:2]
+        # In turn, so that every drawing is seen equally often whatever the batch size.
+        chosen = (torch.arange(count) + step * count) % drawings_
+        variant = torch.randint(variants, (count,), generator=generator)
+        latents = data.latents[chosen, variant]
+        time_ids = None if data.time_ids is None else data.time_ids[chosen]
+        noise, t = self._noise(latents, generator), self._timesteps(count, generator)
+        noised, targets, weights = self._diffused(latents, noise, t)
+        dropped = torch.rand(count, generator=generator) < settings.caption_dropout
+        prompts = Embeddings.cat([data.prompts, data.unconditional])[torch.where(dropped, drawings_, chosen)]
+        if not settings.preserves_prior:
+            prediction = self.base.predict(noised, t, prompts, time_ids)
+            loss = self._weighted(prediction, targets, weights)
+            return loss, {}
+        if settings.prior == "prediction":
+            prior_noised, prior_t, prior_weights = noised, t, weights
+            prior_prompts, prior_time_ids = data.class_prompts[chosen], time_ids
+            prior_targets = self._frozen_prediction(noised, t, prior_prompts, time_ids)
+        else:
+            picture = torch.randint(data.class_latents.shape[1], (count,), generator=generator)
+            prior_latents = data.class_latents[chosen, picture]
+            prior_noise, prior_t = self._noise(prior_latents, generator), self._timesteps(count, generator)
+            prior_noised, prior_targets, prior_weights = self._diffused(prior_latents, prior_noise, prior_t)
+            prior_prompts = data.class_prompts[chosen]
+            prior_time_ids = None if time_ids is None else data.class_time_ids.expand(count, -1)
+        # Both terms in one pass: small batches cost nearly as much as large ones.
+        prediction, prior_prediction = self.base.predict(
+            torch.cat([noised, prior_noised]),
+            torch.cat([t, prior_t]),
+            Embeddings.cat([prompts, prior_prompts]),
+            None if time_ids is None else torch.cat([time_ids, prior_time_ids]),
+        ).chunk(2)
+        instance = self._weighted(prediction, targets, weights)
+        prior = self._weighted(prior_prediction, prior_targets, prior_weights)
+        logs = {"loss_drawings": instance.detach(), "loss_prior": prior.detach()}
+        return instance + settings.prior_weight * prior, logs
+
+    def _noise(self, latents: Tensor, generator: torch.Generator) -> Tensor:
+        return torch.randn(latents.shape, generator=generator).to(latents.device, non_blocking=True)
+
+    def _timesteps(self, count: int, generator: torch.Generator) -> Tensor:
+        """(count,) uniform in the training steps, spread evenly over the batch: less variance, the same mean (Kingma
+        et al. 2021, app. I.1)."""
+        u = (torch.rand(1, generator=generator) + torch.randperm(count, generator=generator) / count) % 1
+        return (u * len(self.alpha_bar)).long().to(self.alpha_bar.device, non_blocking=True)
+
+    def _diffused(self, latents: Tensor, noise: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Noised latents, targets, and loss weights (B,)."""
+        alpha_bar_t, kind = self.alpha_bar[t], self.base.prediction_type
+        weights = objective.min_snr_weight(objective.snr(alpha_bar_t), self.settings.min_snr_gamma, kind)
+        noised = objective.add_noise(latents, noise, alpha_bar_t)
+        return noised, objective.target(noise, latents, alpha_bar_t, kind), weights
+
+    @staticmethod
+    def _weighted(prediction: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+        return (weights * (prediction.float() - targets).square().mean((1, 2, 3))).mean()
+
+    @torch.no_grad()
+    def _frozen_prediction(self, noised: Tensor, t: Tensor, prompts: Embeddings, time_ids: Tensor | None) -> Tensor:
+        """What the base itself says: its frozen copy, or the UNet with the adapter switched off."""
+        if self.frozen is not None:
+            trained, self.base.unet = self.base.unet, self.frozen
+            try:
+                return self.base.predict(noised, t, prompts, time_ids).float()
+            finally:
+                self.base.unet = trained
+        for layer in self.lora_layers:
+            layer.enable_adapters(False)
+        try:
+            return self.base.predict(noised, t, prompts, time_ids).float()
+        finally:
+            for layer in self.lora_layers:
+                layer.enable_adapters(True)
+
+
+class _Validation:
+    """Pictures of the validation prompts from fixed noise, kept as training goes; callable as `loop.train` wants it."""
+
+    def __init__(self, base: Base, settings: FinetuneSettings, folder: Path, validate: Validate | None):
+        self.base, self.folder, self.validate, self.sampling = base, folder, validate, settings.sampling
+        named = (settings.identifier, settings.class_name)
+        prompts = settings.validation_prompts or (instance_prompt(None, *named),)
+        self.seeds = [settings.validation_seed + i for i in range(len(prompts))]
+        self.prompts = base.encode_prompts(prompts)
+        negative = settings.sampling.negative
+        self.negative = base.encode_prompts([negative]) if negative else base.unconditional()
+
+    def __call__(self, step: int, unet: nn.Module) -> dict[str, float]:
+        pictures = []
+        for i in range(0, len(self.seeds), self.sampling.batch_size):
+            batch = slice(i, i + self.sampling.batch_size)
+            pixels = sample(self.base, self.prompts[batch], self.negative, self.seeds[batch], self.sampling)
+            pictures += [PIL.Image.fromarray(picture) for picture in pixels]
+        figures.save_grid(pictures, self.folder / "validation" / f"step_{step:06d}.png")
+        return self.validate(step, pictures) if self.validate else {}
+
+
+def save_lora(base: Base, folder: Path) -> Path:
+    """Write the UNet's adapter as diffusers reads it, with rank and alpha; returns the file."""
+    layers = convert_state_dict_to_diffusers(get_peft_model_state_dict(base.unet))
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".lora.") as temporary:
+        base.pipeline.save_lora_weights(
+            temporary,
+            unet_lora_layers={name: tensor.detach().cpu().contiguous() for name, tensor in layers.items()},
+            weight_name=LORA_FILE,
+            safe_serialization=True,
+            **_collate_lora_metadata({"unet": base.unet}),
+        )
+        os.replace(Path(temporary) / LORA_FILE, folder / LORA_FILE)
+    return folder / LORA_FILE

@@ -1,0 +1,83 @@
+"""What a fine-tuning is told: the drawings, the base, the method and every number, as one typed record."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from comics_genai.errors import UserError
+from comics_genai.generate import Sampling
+from comics_genai.loop import LoopSettings
+
+LORA_TARGETS = {
+    "attention": ["to_q", "to_k", "to_v", "to_out.0"],
+    "all": ["to_q", "to_k", "to_v", "to_out.0", "ff.net.0.proj", "ff.net.2", "proj_in", "proj_out"]
+    + ["conv1", "conv2", "conv_shortcut", "time_emb_proj"],
+}
+
+
+@dataclass(frozen=True)
+class FinetuneSettings:
+    """What to learn, on what, and how; the defaults suit the miniature. Raises UserError for a value out of range."""
+
+    drawings: str = "1_data/unicorn_girl"  # folder or Hub dataset id
+    identifier: str = "UnicornGirl"  # the word that comes to mean the character
+    class_name: str = "girl"  # what kind of thing it is, a noun
+    base: str = "mini"  # see Base.load
+    method: Literal["dreambooth-lora", "lora", "dreambooth"] = "dreambooth-lora"
+    steps: int = 300
+    batch_size: int = 6  # drawings a step; prior preservation adds as many again
+    learning_rate: float = 1e-3  # SDXL's LoRA takes 1e-4, full weights 2e-6 to 5e-6
+    schedule: Literal["constant", "linear", "cosine"] = "cosine"
+    warmup_steps: int = 10
+    decay_from: float = 0.5  # fraction of steps after which the schedule falls to 0
+    weight_decay: float = 1e-2
+    ema_decay: float = 0.0  # 0 = off
+    rank: int = 16
+    alpha: float = 16.0  # the adapter's output is scaled by alpha / rank
+    lora_targets: Literal["attention", "all"] = "attention"
+    prior: Literal["prediction", "images", "none"] = "prediction"
+    prior_weight: float = 1.0  # lambda
+    class_images: int = 24  # drawn by the base for prior "images"
+    min_snr_gamma: float = 5.0  # 0 = off
+    caption_dropout: float = 0.05  # share of drawings shown without a prompt, so that guidance keeps its meaning
+    variants: int = 8  # of each drawing: itself, and others slightly shrunk and shifted
+    mirror: bool = False  # also mirrored: only for a character that is the same from both sides
+    size: int = 0  # pixels each way; 0 = the base's own
+    seed: int = 0
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    gradient_checkpointing: bool = False  # less memory, more time
+    max_minutes: float = 0.0  # 0 = no budget
+    checkpoint_every: int = 0  # steps; 0 = only on stop and at the end
+    validate_every: int = 0  # steps; 0 = never
+    validation_prompts: tuple[str, ...] = ()
+    validation_seed: int = 1000
+    sampling: Sampling = field(default_factory=Sampling)  # of validation and class pictures
+
+    def __post_init__(self) -> None:
+        ranges = {
+            "identifier": (bool(self.identifier.strip()), "a word for the character"),
+            "class_name": (bool(self.class_name.strip()), "a noun, such as girl"),
+            "method": (self.method in ("dreambooth-lora", "lora", "dreambooth"), "dreambooth-lora, lora or dreambooth"),
+            "batch_size": (self.batch_size >= 1, "at least 1"),
+            "rank": (self.rank >= 1, "at least 1"),
+            "alpha": (self.alpha > 0, "above 0"),
+            "lora_targets": (self.lora_targets in LORA_TARGETS, "attention or all"),
+            "prior": (self.prior in ("prediction", "images", "none"), "prediction, images or none"),
+            "prior_weight": (self.prior_weight >= 0, "0 or more"),
+            "class_images": (self.class_images >= 1, "at least 1"),
+            "min_snr_gamma": (self.min_snr_gamma >= 0, "0 (off) or more"),
+            "caption_dropout": (0 <= self.caption_dropout < 1, "in [0, 1)"),
+            "variants": (self.variants >= 1, "at least 1 (the drawing itself)"),
+        }
+        for name, (holds, range_) in ranges.items():
+            if not holds:
+                raise UserError(f"{name} is {getattr(self, name)!r}, but must be {range_}.")
+
+    @property
+    def preserves_prior(self) -> bool:
+        return self.method != "lora" and self.prior != "none" and self.prior_weight > 0
+
+    def loop(self) -> LoopSettings:
+        """The part that the training loop is told."""
+        names = ("steps", "learning_rate", "schedule", "warmup_steps", "decay_from", "weight_decay", "ema_decay")
+        names += ("seed", "precision", "max_minutes", "checkpoint_every", "validate_every")
+        return LoopSettings(**{name: getattr(self, name) for name in names})

@@ -1,0 +1,236 @@
+"""Where this runs: Kaggle, Colab or a machine of one's own; its folders, secrets, device and precision.
+
+The only file that names a platform. It imports nothing heavy at its top, so that `set_up` can first install, on Kaggle
+and Colab, what their images lack.
+"""
+
+import importlib
+import importlib.util
+import os
+import platform as machine
+import random
+import re
+import subprocess
+import sys
+import tempfile
+import tomllib
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from comics_genai.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+Platform = Literal["kaggle", "colab", "local"]
+
+# gradio and the transformers and diffusers of the hosted images need huggingface_hub 1.
+HOSTED_CONSTRAINTS = ("huggingface_hub<2",)
+TORCHAO_MINIMUM = "0.16"  # peft raises on any older one, and the hosted images carry 0.10
+PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet")
+QUIET = {
+    "DIFFUSERS_VERBOSITY": "error",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "DATASETS_VERBOSITY": "error",
+    "HF_HUB_VERBOSITY": "error",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+
+
+def platform() -> Platform:
+    """The machine this runs on."""
+    if "KAGGLE_KERNEL_RUN_TYPE" in os.environ:
+        return "kaggle"
+    if "COLAB_RELEASE_TAG" in os.environ or "google.colab" in sys.modules:
+        return "colab"
+    return "local"
+
+
+def root() -> Path:
+    """The repository's root. Raises UserError where the package was installed without its repository."""
+    for folder in (Path(__file__).resolve().parent.parent, Path.cwd(), *Path.cwd().parents):
+        if (folder / "pyproject.toml").is_file() and (folder / "comics_genai" / "where.py").is_file():
+            return folder
+    raise UserError(
+        f"The repository of comics_genai is not in {Path.cwd()} nor above it: clone it and start from inside it."
+    )
+
+
+def data() -> Path:
+    """Folder of the drawings and the miniature base."""
+    return root() / "1_data"
+
+
+def generated() -> Path:
+    """Folder that holds one folder of pictures a run; it need not exist yet."""
+    return root() / "6_generated"
+
+
+def cached() -> Path:
+    """Folder for what can be computed again; made if absent."""
+    folder = root() / ".cache"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def secret(name: str) -> str | None:
+    """A secret such as HF_TOKEN, from the environment or else from the platform's own store; None if it has none.
+
+    Never printed, and no error of a store is passed on: without the secret, what needs it says so in its own words.
+    """
+    if value := os.environ.get(name, "").strip():
+        return value
+    try:
+        if platform() == "kaggle":
+            from kaggle_secrets import UserSecretsClient
+
+            return (UserSecretsClient().get_secret(name) or "").strip() or None
+        if platform() == "colab":
+            from google.colab import userdata
+
+            return (userdata.get(name) or "").strip() or None
+    except Exception:  # the stores raise classes of their own for: not there, not attached, refused, no internet
+        return None
+    return None
+
+
+@cache
+def device() -> "torch.device":
+    """The GPU if an operation on it really succeeds, else the CPU, with one printed sentence if there was a GPU."""
+    import torch
+
+    if torch.cuda.is_available():
+        # No flag is believed: a GPU that the installed torch has no kernels for also answers is_available().
+        try:
+            check_arithmetic("cuda")
+            return torch.device("cuda")
+        except (RuntimeError, AssertionError) as error:
+            reason = str(error).strip().splitlines()[0].rstrip(".")
+            print(
+                f"This machine's GPU cannot be used by torch {torch.__version__} ({reason}), so this runs on the CPU: "
+                "install a torch built for that GPU to use it."
+            )
+    return torch.device("cpu")
+
+
+def check_arithmetic(device: "torch.device | str") -> None:
+    """Run a matrix product and a convolution on the device and read the results back; raises RuntimeError."""
+    import torch
+
+    x = torch.ones(8, 8, device=device)
+    product = (x @ x).sum().item()
+    convolved = torch.nn.functional.conv2d(x[None, None], x[None, None, :3, :3]).sum().item()
+    if (product, convolved) != (512.0, 324.0):
+        raise RuntimeError(f"wrong arithmetic: {product} for 512 and {convolved} for 324")
+
+
+def precision(device: "torch.device | str") -> Literal["fp32", "bf16", "fp16"]:
+    """The fastest autocast precision that the device computes in hardware.
+
+    A T4 answers that it can do bf16, but emulates it: fp16 there. On CPUs bf16 pays only where AMX has tiles for it.
+    """
+    import torch
+
+    if torch.device(device).type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+    return "bf16" if _has_amx_bf16() else "fp32"
+
+
+def set_up(seed: int = 0) -> None:
+    """Make a notebook ready: packages, quiet libraries, threads, seeds; prints one line of what it runs on.
+
+    Raises UserError when packages are missing and cannot be installed.
+    """
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    if platform() != "local":
+        _remove_old_torchao()
+    if absent := missing_packages():
+        _install(absent)
+
+    import numpy as np
+    import torch
+    from diffusers.utils import logging as diffusers_logging
+    from transformers.utils import logging as transformers_logging
+
+    diffusers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()
+    torch.set_num_threads(max(1, min(torch.get_num_threads(), available_cores())))
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+    chosen = device()
+    name = torch.cuda.get_device_name() if chosen.type == "cuda" else f"CPU with {torch.get_num_threads()} threads"
+    print(
+        f"Python {machine.python_version()}, torch {torch.__version__}, diffusers {version('diffusers')}, "
+        f"{name}, {precision(chosen)}"
+    )
+
+
+def available_cores() -> int:
+    """Cores this process may use: its affinity, and a container's quota where there is one."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
+        return max(1, min(count, int(quota) // int(period)))
+    except (OSError, ValueError):  # no such file, or "max" for no quota
+        return count
+
+
+def missing_packages() -> list[str]:
+    """The requirements of this package (pyproject.toml) that are not installed, or only in too old a version."""
+    project = tomllib.loads((root() / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return [requirement for requirement in project["dependencies"] if not _satisfied(requirement)]
+
+
+def _satisfied(requirement: str) -> bool:
+    name, _, minimum = requirement.partition(">=")
+    try:
+        return _numbers(version(name)) >= _numbers(minimum)
+    except PackageNotFoundError:
+        return False
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    """The release numbers of a version: (2, 13, 0) of 2.13.0+cpu."""
+    return tuple(int(number) for number in re.findall(r"\d+", re.split(r"[+a-z]", text)[0]))
+
+
+def _install(requirements: list[str]) -> None:
+    """Install into a hosted image, leaving its torch as it is; on a machine of one's own say what to run instead."""
+    if platform() == "local":
+        raise UserError(
+            f"This Python ({sys.executable}) lacks {', '.join(requirements)}: run make test once in {root()} and choose "
+            "the kernel in its .venv."
+        )
+    kept = [f"torch=={version('torch')}", *HOSTED_CONSTRAINTS]
+    with tempfile.TemporaryDirectory() as folder:
+        constraints = Path(folder) / "constraints.txt"
+        constraints.write_text("\n".join(kept) + "\n", encoding="utf-8")
+        done = subprocess.run(
+            [*PIP, "install", "--constraint", str(constraints), *requirements], capture_output=True, text=True
+        )
+    if done.returncode:
+        reason = (done.stderr.strip() or done.stdout.strip() or "pip said nothing").splitlines()[-1]
+        raise UserError(
+            f"The packages {', '.join(requirements)} could not be installed ({reason}): switch the internet on in this "
+            "notebook's settings and run this cell again."
+        )
+    importlib.invalidate_caches()
+
+
+def _remove_old_torchao() -> None:
+    if importlib.util.find_spec("torchao") and not _satisfied(f"torchao>={TORCHAO_MINIMUM}"):
+        subprocess.run([*PIP, "uninstall", "--yes", "torchao"], check=False, capture_output=True)
+        importlib.invalidate_caches()
+
+
+def _has_amx_bf16() -> bool:
+    try:
+        return "amx_bf16" in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").split()
+    except OSError:
+        return False

@@ -1,0 +1,14 @@
+import subprocess
+import sys
+from pathlib import Path
+
+here = Path.cwd()
+root = next((folder for folder in (here, *here.parents) if (folder / "comics_genai/where.py").exists()), here / "Comics-GenAI")
+if not root.exists():  # on Kaggle and Colab a notebook comes alone
+    url = "https://github.com/comics-genai/Comics-GenAI"
+    if subprocess.run(["git", "clone", "--quiet", "--depth", "1", url, str(root)]).returncode:
+        sys.exit("The repository could not be fetched: switch this notebook's internet on and run this cell again.")
+sys.path.insert(0, str(root))
+from comics_genai import where
+
+where.set_up()

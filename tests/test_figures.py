@@ -1,0 +1,61 @@
+"""Contact sheets keep every picture whole and every caption; plots show the figures they are given."""
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from comics_genai import figures
+
+RED, BLUE = PIL.Image.new("RGB", (64, 64), (255, 0, 0)), PIL.Image.new("RGB", (64, 64), (0, 0, 255))
+
+
+def area(sheet, color) -> int:
+    return int((np.asarray(sheet) == color).all(2).sum())
+
+
+def test_a_grid_is_edge_to_edge_row_by_row():
+    sheet = np.asarray(figures.grid([RED, BLUE, RED], columns=2))
+    assert sheet.shape == (128, 128, 3)
+    assert (sheet[:64, :64] == (255, 0, 0)).all() and (sheet[:64, 64:] == (0, 0, 255)).all()
+    assert (sheet[64:, :64] == (255, 0, 0)).all() and (sheet[64:, 64:] == 255).all()
+
+
+def test_the_contact_sheet_shows_the_drawings_above_the_new_poses():
+    sheet = figures.contact_sheet([RED] * 6, [BLUE] * 7, side=64)
+    assert area(sheet, (255, 0, 0)) == 6 * 64 * 64 and area(sheet, (0, 0, 255)) == 7 * 64 * 64
+    pixels = np.asarray(sheet)
+    red, blue = ((pixels == color).all(2).any(1).nonzero()[0] for color in ((255, 0, 0), (0, 0, 255)))
+    assert red.max() < blue.min()
+
+
+def test_a_long_caption_makes_room_for_all_its_lines():
+    short = figures.contact_sheet([RED], [BLUE], ["jumping"], columns=2)
+    caption = "jumping, left arm raised, right arm stretched out, looking left, laughing, at night under the moon"
+    long = figures.contact_sheet([RED], [BLUE], [caption], columns=2)
+    assert long.width == short.width and long.height > short.height + 20
+    margin = np.asarray(long)[-6:]
+    assert (margin == 255).all()  # the last line ends above the edge
+
+
+def test_a_wide_picture_is_shown_whole():
+    wide = PIL.Image.new("RGB", (200, 100), (255, 0, 0))
+    assert area(figures.grid([wide], side=100), (255, 0, 0)) == 100 * 50
+
+
+def test_a_loss_curve_has_the_logged_values_and_their_running_mean():
+    rows = [{"step": 10 * i, "loss": float(i % 2)} for i in range(1, 41)] + [{"step": 401, "loss": None}]
+    raw, smooth = figures.loss_curve(rows).axes[0].lines
+    np.testing.assert_array_equal(raw.get_ydata(), [float(i % 2) for i in range(1, 41)])
+    assert smooth.get_ydata() == pytest.approx(np.full(40, 0.5), abs=0.2)
+    assert len(smooth.get_xdata()) == 40
+
+
+def test_bars_carry_their_intervals_and_skip_what_does_not_apply(tmp_path):
+    rows = {"fine-tuned": {"identity": (0.8, 0.7, 0.9), "copy": (0.1, 0.0, 0.2)}, "base": {"identity": (0.4, 0.3, 0.5)}}
+    figure = figures.comparison_bars(rows, {"identity": "identity", "copy": "copy rate"})
+    bars = figure.axes[0].containers
+    heights = [bar.get_height() for container in bars if hasattr(container, "patches") for bar in container.patches]
+    assert heights == pytest.approx([80, 10, 40])
+    path = figures.save_figure(figure, tmp_path / "bars.png")
+    assert PIL.Image.open(path).width > 200
+    assert [entry.name for entry in tmp_path.iterdir()] == ["bars.png"]

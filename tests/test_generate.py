@@ -1,0 +1,157 @@
+"""A picture is a function of its record: batches, restarts and file names change nothing."""
+
+import json
+
+import numpy as np
+import PIL.Image
+import pytest
+import torch
+from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
+
+from comics_genai.base import Base
+from comics_genai.errors import UserError
+from comics_genai.generate import (
+    SCHEDULERS,
+    Sampling,
+    generate,
+    guided,
+    load_adapter,
+    read_metadata,
+    read_record,
+    sample,
+)
+
+FAST = Sampling(steps=3, guidance=3.0)
+PROMPTS = ["a drawing of a girl, jumping", "a drawing of a girl, smiling"]
+
+
+@pytest.fixture
+def base(tiny_sdxl) -> Base:
+    return Base.load(tiny_sdxl)
+
+
+def pixels(pictures) -> np.ndarray:
+    return np.stack([np.asarray(picture.image) for picture in pictures])
+
+
+@pytest.mark.parametrize(
+    ("fixture", "pipeline_class"), [("tiny_sdxl", StableDiffusionXLPipeline), ("tiny_sd", StableDiffusionPipeline)]
+)
+def test_pictures_are_those_of_the_diffusers_pipeline(request, fixture, pipeline_class):
+    folder = request.getfixturevalue(fixture)
+    base = Base.load(folder)
+    ours = sample(base, base.encode_prompts(PROMPTS), base.encode_prompts(["standing"]), [5, 6], FAST)
+    pipeline = pipeline_class.from_pretrained(folder)
+    generators = [torch.Generator().manual_seed(seed) for seed in (5, 6)]
+    theirs = pipeline(
+        PROMPTS,
+        negative_prompt=["standing"] * 2,
+        num_inference_steps=3,
+        guidance_scale=3.0,
+        generator=generators,
+        output_type="np",
+    ).images
+    assert np.abs(ours - theirs * 255).max() <= 1.01
+
+
+def test_the_batch_size_does_not_change_a_picture(base, tmp_path):
+    one = generate(base, PROMPTS, range(3), tmp_path / "one", Sampling(steps=3, batch_size=1))
+    many = generate(base, PROMPTS, range(3), tmp_path / "many", Sampling(steps=3, batch_size=5))
+    # Kernels may sum in another order for another batch: at most a rounding of one level.
+    assert np.abs(pixels(one).astype(int) - pixels(many)).max() <= 1
+    assert [p.record for p in one] == [p.record for p in many]
+
+
+def test_the_same_settings_give_the_same_bytes(base, tmp_path):
+    first = generate(base, PROMPTS, [0, 1], tmp_path / "first", FAST)
+    second = generate(base, PROMPTS, [0, 1], tmp_path / "second", FAST)
+    assert [p.path.read_bytes() for p in first] == [p.path.read_bytes() for p in second]
+    assert len({p.path.read_bytes() for p in first}) == 4
+
+
+def test_metadata_and_the_text_chunk_hold_the_full_record(base, tmp_path):
+    pictures = generate(base, PROMPTS, [7], tmp_path, FAST)
+    assert read_metadata(tmp_path) == [picture.record for picture in pictures]
+    record = pictures[0].record
+    assert read_record(pictures[0].path) == record
+    assert record["file_name"].startswith("a-girl-jumping-7-") and record["file_name"] == pictures[0].path.name
+    expected = {"prompt": PROMPTS[0], "negative": "", "seed": 7, "steps": 3, "guidance": 3.0, "size": 32}
+    expected |= {"scheduler": "DDIMScheduler", "adapter": None, "strength": None, "base_digest": base.digest()}
+    assert {name: record[name] for name in expected} == expected
+
+
+def test_no_path_of_this_machine_is_in_a_record(base, tmp_path):
+    record = generate(base, PROMPTS[:1], [0], tmp_path, FAST)[0].record
+    assert "/" not in json.dumps(record)
+
+
+def test_pictures_already_there_are_kept_and_missing_ones_drawn(base, tmp_path):
+    pictures = generate(base, PROMPTS, [0, 1], tmp_path, FAST)
+    contents = [p.path.read_bytes() for p in pictures]
+    times = [p.path.stat().st_mtime_ns for p in pictures]
+    pictures[1].path.unlink()
+    pictures[2].path.write_bytes(contents[2][:200])
+    (tmp_path / "metadata.jsonl").unlink()
+    again = generate(base, PROMPTS, [0, 1], tmp_path, FAST)
+    assert [p.path.read_bytes() for p in again] == contents
+    assert [p.path.stat().st_mtime_ns == t for p, t in zip(again, times, strict=True)] == [True, False, False, True]
+    assert {row["file_name"] for row in read_metadata(tmp_path)} == {p.path.name for p in pictures}
+
+
+def test_other_settings_go_beside_earlier_pictures(base, tmp_path):
+    weak = generate(base, PROMPTS[:1], [0], tmp_path, Sampling(steps=3, guidance=1.0))[0]
+    strong = generate(base, PROMPTS[:1], [0], tmp_path, Sampling(steps=3, guidance=6.0))[0]
+    assert weak.path != strong.path and len(read_metadata(tmp_path)) == 2
+    assert (np.asarray(weak.image) != np.asarray(strong.image)).any()
+
+
+@pytest.mark.parametrize("scheduler", ["default", *SCHEDULERS])
+def test_every_scheduler_draws_repeatably_in_any_batch(base, scheduler):
+    sampling = Sampling(steps=4, scheduler=scheduler)
+    prompts, negative = base.encode_prompts(PROMPTS), base.unconditional()
+    both = sample(base, prompts, negative, [1, 2], sampling)
+    alone = sample(base, prompts[[1]], negative, [2], sampling)
+    assert np.abs(both[1].astype(int) - alone[0]).max() <= 1
+    assert both.std() > 0
+
+
+def test_guidance_extrapolates_and_rescaling_restores_the_deviation():
+    generator = torch.Generator().manual_seed(0)
+    conditional, unconditional = torch.randn(2, 2, 3, 4, 4, generator=generator)
+    plain = guided(conditional, unconditional, 4.0, 0.0)
+    torch.testing.assert_close(plain, 4 * conditional - 3 * unconditional)
+    rescaled = guided(conditional, unconditional, 4.0, 1.0)
+    torch.testing.assert_close(rescaled.std((1, 2, 3)), conditional.std((1, 2, 3)))
+    torch.testing.assert_close(guided(conditional, unconditional, 4.0, 0.5), (plain + rescaled) / 2)
+
+
+def test_size_is_a_setting(base, tmp_path):
+    assert generate(base, PROMPTS[:1], [0], tmp_path, Sampling(steps=2, size=48))[0].image.size == (48, 48)
+    with pytest.raises(UserError, match="size is 50, but must be a multiple of 4"):
+        generate(base, PROMPTS[:1], [0], tmp_path, Sampling(steps=2, size=50))
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"steps": 0}, "steps is 0, but must be at least 1."),
+        ({"guidance": 0.5}, "guidance is 0.5, but must be at least 1"),
+        ({"scheduler": "plms"}, "scheduler is 'plms', but must be one of default, ddim"),
+    ],
+)
+def test_settings_out_of_range_are_one_sentence(options, sentence):
+    with pytest.raises(UserError, match=sentence):
+        Sampling(**options)
+
+
+def test_nothing_to_draw_and_no_adapter_are_one_sentence(base, tmp_path):
+    with pytest.raises(UserError, match="at least one prompt and one seed"):
+        generate(base, [], [0], tmp_path)
+    with pytest.raises(UserError, match="holds neither pytorch_lora_weights.safetensors nor weights.safetensors"):
+        load_adapter(base, tmp_path)
+
+
+def test_images_come_back_as_they_are_on_disk(base, tmp_path):
+    picture = generate(base, PROMPTS[:1], [0], tmp_path, FAST)[0]
+    with PIL.Image.open(picture.path) as stored:
+        np.testing.assert_array_equal(np.asarray(stored), np.asarray(picture.image))
