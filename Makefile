@@ -23,7 +23,7 @@ test: $(installed)  ## all tests
 	@$(python) -m pytest
 
 lint: $(installed)  ## ruff over the code and the notebooks
-	@$(python) -m ruff check --quiet .
+	@$(python) -m ruff check --quiet --output-format concise .
 
 clean:  ## remove .venv and caches; pictures and runs stay
 	@rm -rf .venv .cache .pytest_cache .ruff_cache *.egg-info
@@ -78,7 +78,7 @@ $(installed): requirements.txt constraints.txt pyproject.toml
 	    else
 	        say "pip could not install the packages, all it said is in $(pip_log); the end of it:"
 	    fi
-	    tail -n 5 $(pip_log) | cut -c 1-300 >&2
+	    { grep -E '^ *ERROR' $(pip_log) || cat $(pip_log); } | tail -n 3 | cut -c 1-300 >&2
 	    exit 1
 	fi
 	touch $@

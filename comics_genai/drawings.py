@@ -46,8 +46,8 @@ class Drawing:
 def load(source: str | Path, *, paper: Color = WHITE, size: int | None = None) -> list[Drawing]:
     """The drawings of a folder or Hub dataset, in the order of their names (Hub: of the rows).
 
-    A folder holds the pictures, or a folder train/ that does. Captions come from metadata.jsonl (`file_name`, `text`) or
-    from NAME.txt beside NAME.png; either every picture has one or none. A relative folder is sought in the current
+    A folder holds the pictures, or a folder train/ that does. Captions come from metadata.jsonl (`file_name`, `text`)
+    or from NAME.txt beside NAME.png; either every picture has one or none. A relative folder is sought in the current
     folder, then in the repository. Transparency is laid on `paper`, and what is not square is padded with it to one,
     never cropped; `size` px a side, or each as large as it is.
     Raises UserError for anything that is not at least two whole still pictures of 64 px or more.
@@ -93,7 +93,7 @@ def _load_folder(folder: Path, paper: Color, size: int | None) -> list[Drawing]:
     uncaptioned = [name for name in sorted(pictures) if not captions.get(name)]
     if captions and uncaptioned:
         raise UserError(
-            f"{_list(uncaptioned)} in {folder} without a caption, though others have one: caption every drawing or none."
+            f"{_list(uncaptioned)} in {folder} without a caption, unlike others: caption every drawing or none."
         )
     return [_drawing(name, pictures[name], captions.get(name, ""), paper, size) for name in sorted(pictures)]
 
@@ -175,24 +175,24 @@ def _read_picture(name: str, content: Path | io.BytesIO) -> PIL.Image.Image:
             warnings.simplefilter("ignore", PIL.Image.DecompressionBombWarning)
             picture = PIL.Image.open(content)
     except PIL.Image.DecompressionBombError as error:
-        raise UserError(f"{name} claims more than {MAXIMUM_PIXELS // 10**6} million pixels: save it smaller.") from error
-    except (PIL.UnidentifiedImageError, SyntaxError, struct.error) as error:
+        raise UserError(f"{name} claims more pixels than can be read: save it smaller.") from error
+    except (OSError, SyntaxError, ValueError, struct.error) as error:
+        if isinstance(error, OSError) and error.errno:
+            raise UserError(f"{name} cannot be read ({error.strerror}): check the file and its rights.") from error
         raise UserError(f"{name} is not a picture, or a damaged one: save it anew as PNG.") from error
-    except ValueError as error:  # a text chunk that unpacks to gigabytes
-        raise UserError(f"{name} is damaged ({error}): save it anew as PNG.") from error
-    except OSError as error:
-        raise UserError(f"{name} cannot be read ({error.strerror or error}): check the file and its rights.") from error
     with picture:
         if picture.width * picture.height > MAXIMUM_PIXELS:
             raise UserError(f"{name} claims {picture.width}x{picture.height} pixels: save it smaller.")
         if min(picture.size) < MINIMUM_SIDE:
             raise UserError(
-                f"{name} is {picture.width}x{picture.height} px, and {MINIMUM_SIDE} px are the least that shows anything: "
-                "export it larger."
+                f"{name} is {picture.width}x{picture.height} px, and {MINIMUM_SIDE} px are the least that shows "
+                "anything: export it larger."
             )
         # A phone's MPO is a photo with its own preview behind it, not a sequence.
         if getattr(picture, "n_frames", 1) > 1 and picture.format != "MPO":
             raise UserError(f"{name} holds {picture.n_frames} pictures, an animation or pages: save the one you mean.")
+        if picture.mode == "F":
+            raise UserError(f"{name} holds floating-point numbers of no agreed range: save it as 8-bit PNG.")
         try:
             picture.load()
             return ImageOps.exif_transpose(picture)
@@ -202,7 +202,8 @@ def _read_picture(name: str, content: Path | io.BytesIO) -> PIL.Image.Image:
 
 def _composite(picture: PIL.Image.Image, paper: Color) -> tuple[PIL.Image.Image, PIL.Image.Image | None]:
     """The picture as sRGB on paper, and its opacity if it has any that is not full."""
-    picture, profile = _eight_bits(picture), picture.info.get("icc_profile")
+    profile = picture.info.get("icc_profile")
+    picture = _eight_bits(picture)
     alpha = None
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
@@ -217,8 +218,6 @@ def _composite(picture: PIL.Image.Image, paper: Color) -> tuple[PIL.Image.Image,
 
 def _eight_bits(picture: PIL.Image.Image) -> PIL.Image.Image:
     """Grey of 16 bits, which Pillow would clip at 255, scaled to 8."""
-    if picture.mode == "F":
-        raise UserError("A picture of floating-point numbers has no agreed range: save it as 8-bit PNG.")
     if picture.mode != "I" and not picture.mode.startswith("I;16"):
         return picture
     return picture.convert("I").point(lambda value: value * (255 / 65535) + 0.5).convert("L")
@@ -262,8 +261,8 @@ def _fetch(dataset_id: str) -> tuple[list[dict[str, Any]], str]:
         raise UserError(f"The dataset {dataset_id} holds no pictures: put them in its folder train/.") from error
     except DatasetNotFoundError as error:
         raise UserError(
-            f"{dataset_id} is neither a folder here nor a dataset on the Hub that you may read: check the name, and for a "
-            "private or gated one set HF_TOKEN."
+            f"{dataset_id} is neither a folder here nor a dataset on the Hub that you may read: check the name, and "
+            "for a private or gated one set HF_TOKEN."
         ) from error
     except HfHubHTTPError as error:
         status = error.response.status_code if error.response is not None else "no answer"

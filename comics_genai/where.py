@@ -204,8 +204,8 @@ def _install(requirements: list[str]) -> None:
     """Install into a hosted image, leaving its torch as it is; on a machine of one's own say what to run instead."""
     if platform() == "local":
         raise UserError(
-            f"This Python ({sys.executable}) lacks {', '.join(requirements)}: run make test once in {root()} and choose "
-            "the kernel in its .venv."
+            f"This Python ({sys.executable}) lacks {', '.join(requirements)}: run make test once in {root()} and "
+            "choose the kernel in its .venv."
         )
     kept = [f"torch=={version('torch')}", *HOSTED_CONSTRAINTS]
     with tempfile.TemporaryDirectory() as folder:

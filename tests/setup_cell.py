@@ -2,8 +2,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-here = Path.cwd()
-root = next((folder for folder in (here, *here.parents) if (folder / "comics_genai/where.py").exists()), here / "Comics-GenAI")
+places = [Path.cwd(), *Path.cwd().parents, Path.cwd() / "Comics-GenAI"]
+root = next((place for place in places if (place / "comics_genai/where.py").exists()), places[-1])
 if not root.exists():  # on Kaggle and Colab a notebook comes alone
     url = "https://github.com/comics-genai/Comics-GenAI"
     if subprocess.run(["git", "clone", "--quiet", "--depth", "1", url, str(root)]).returncode:

@@ -1,1 +1,12 @@
-"""Pretraining of the miniature, stage by stage: dataset, tokenizer, CLIP, VAE, scorer, UNet, assembly."""
+"""Pretraining of the miniature, stage by stage: dataset, tokenizer, CLIP, VAE, scorer, UNet, assembly; see `stages`."""
+
+__all__ = ["PRESETS", "STAGES", "PretrainSettings", "main", "pretrain"]
+
+
+def __getattr__(name: str) -> object:
+    # One stage must be usable, and be run as a module, without importing all others.
+    if name in __all__:
+        from . import stages
+
+        return getattr(stages, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

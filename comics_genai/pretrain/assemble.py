@@ -1,11 +1,10 @@
-"""Puts the trained stages together: a pipeline that StableDiffusionXLPipeline.from_pretrained loads unchanged."""
+"""Puts the stages together: a folder that StableDiffusionXLPipeline.from_pretrained loads unchanged."""
 
 import os
 import shutil
 from pathlib import Path
 
 import torch
-from diffusers import StableDiffusionXLPipeline
 
 from comics_genai.errors import UserError
 
@@ -14,49 +13,54 @@ from . import tokenizer as tokenizer_stage
 from . import unet as unet_stage
 from . import vae as vae_stage
 
-LARGEST_FILE = 16_000_000  # bytes
+SHARD = "15MB"
+LARGEST_FILE = 16_000_000  # bytes: the repository carries these files
 LARGEST_BASE = 60_000_000
+SCORER = "export"  # where the stage `scorer` keeps what is shipped
 
 
-def assemble(stages: Path, target: Path, unet_settings: unet_stage.UnetSettings) -> Path:
-    """Writes the base to `target` in fp16 from the finished stages; the old base stays until the new one is whole.
+def assemble(stages: Path, target: Path) -> Path:
+    """Write the base to `target` in fp16 from the stages' weights; of unfinished stages, from their newest checkpoint.
 
-    Raises UserError where a stage is not finished or the result is larger than a repository should carry.
+    What is not made here (README.md, a scorer where none was trained) is taken over from the old base, which stays
+    until the new one is whole. Raises UserError where a stage has no weights or the base is too large.
     """
-    needed = {"vae": "ema", "clip": "weights", "unet": "ema"}
-    for stage, kind in needed.items():
-        if not (stages / stage / f"{kind}.safetensors").exists():
-            raise UserError(f"The stage {stage} has not finished in {stages / stage}: run `python -m comics_genai pretrain` first.")
+    if not tokenizer_stage.is_trained(stages / "tokenizer"):
+        raise UserError(
+            f"The stage tokenizer was not trained in {stages}: run `python -m comics_genai pretrain tokenizer` first."
+        )
     tokenizer = tokenizer_stage.load(stages / "tokenizer")
     vae = vae_stage.load(stages / "vae")
     clip = clip_stage.load(stages / "clip", tokenizer)
-    unet = unet_stage.load(stages / "unet", unet_settings, vae, clip)
-    pipeline = StableDiffusionXLPipeline(
-        vae=vae,
-        text_encoder=clip.text_encoder,
-        text_encoder_2=clip.text_encoder_2,
-        tokenizer=tokenizer,
-        tokenizer_2=tokenizer,
-        unet=unet,
-        scheduler=unet_stage.scheduler(),
-        force_zeros_for_empty_prompt=False,
-        add_watermarker=False,
-    ).to(dtype=torch.float16)
+    unet = unet_stage.load(stages / "unet", vae, clip)
+
     fresh = target.with_name(f".{target.name}.partial")
-    shutil.rmtree(fresh, ignore_errors=True)
-    pipeline.save_pretrained(fresh, safe_serialization=True, max_shard_size="15MB")
-    clip.image_tower.save(fresh / "image_tower")
-    if (stages / "scorer" / "export").exists():
-        shutil.copytree(stages / "scorer" / "export", fresh / "scorer")
-    files = [file for file in fresh.rglob("*") if file.is_file()]
-    if max(file.stat().st_size for file in files) > LARGEST_FILE or sum(f.stat().st_size for f in files) > LARGEST_BASE:
-        raise UserError(f"The base in {fresh} is larger than 60 MB, or a file of it than 16 MB: choose a narrower UNet.")
-    if (target / "README.md").exists():
-        shutil.copy2(target / "README.md", fresh / "README.md")
     old = target.with_name(f".{target.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
+    for left_over in (fresh, old):
+        shutil.rmtree(left_over, ignore_errors=True)
+    pipeline = unet_stage.as_pipeline(unet, vae, clip, tokenizer).to(dtype=torch.float16)
+    pipeline.save_pretrained(fresh, safe_serialization=True, max_shard_size=SHARD)
+    clip.image_tower.save(fresh / "image_tower")
+    scorer = stages / "scorer" / SCORER
+    for source, name in ((scorer, "scorer"), (target / "scorer", "scorer"), (target / "README.md", "README.md")):
+        if source.is_dir() and not (fresh / name).exists():
+            shutil.copytree(source, fresh / name)
+        elif source.is_file():
+            shutil.copy2(source, fresh / name)
+    _check_sizes(fresh)
     if target.exists():
         os.replace(target, old)
     os.replace(fresh, target)
     shutil.rmtree(old, ignore_errors=True)
     return target
+
+
+def _check_sizes(folder: Path) -> None:
+    sizes = {file: file.stat().st_size for file in folder.rglob("*") if file.is_file()}
+    largest = max(sizes, key=sizes.__getitem__)
+    if sizes[largest] > LARGEST_FILE or sum(sizes.values()) > LARGEST_BASE:
+        raise UserError(
+            f"The base in {folder} has {sum(sizes.values()) / 1e6:.1f} MB (at most {LARGEST_BASE / 1e6:.0f}), its "
+            f"largest file {largest.name} {sizes[largest] / 1e6:.1f} MB (at most {LARGEST_FILE / 1e6:.0f}): choose "
+            "narrower widths for the UNet."
+        )

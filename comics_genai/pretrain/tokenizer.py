@@ -1,16 +1,32 @@
-"""The miniature's tokenizer: byte-level BPE as CLIP's, trained on captions; any prompt can be read."""
+"""The miniature's tokenizer: byte-level BPE as CLIP's, trained on captions; any text can be read.
+
+Both text encoders use it, padded with its end token (as CLIP ViT-L's is).
+"""
 
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from torch import Tensor
 from transformers import CLIPTokenizer
+
+from comics_genai.checkpoint import write_atomic
 
 MAX_LENGTH = 77
 
 
-def train_tokenizer(captions: list[str], folder: Path, vocabulary_size: int = 1024) -> CLIPTokenizer:
-    """Trains on `captions` and saves vocab.json, merges.txt and the configuration in `folder`."""
+@dataclass(frozen=True)
+class TokenizerSettings:
+    """scenes: how many scenes' captions to learn from; pieces: at most so many, besides 512 for the single bytes."""
+
+    scenes: int = 4000
+    pieces: int = 1024
+
+
+def train_tokenizer(captions: Sequence[str], folder: Path, vocabulary_size: int = 1024) -> CLIPTokenizer:
+    """Learn the pieces of `captions`; saves vocab.json, merges.txt and the configuration in `folder`."""
     bpe = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
     bpe.pre_tokenizer = CLIPTokenizer().backend_tokenizer.pre_tokenizer
     trainer = trainers.BpeTrainer(
@@ -25,7 +41,15 @@ def train_tokenizer(captions: list[str], folder: Path, vocabulary_size: int = 10
     vocabulary = {token: i for i, token in enumerate(dict.fromkeys(tokens))}
     tokenizer = CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=MAX_LENGTH)
     tokenizer.save_pretrained(folder)
+    # The two files of the original format, which other programs read; transformers itself reads tokenizer.json.
+    write_atomic(folder / "merges.txt", "\n".join(["#version: 0.2", *map(" ".join, merges), ""]).encode())
+    write_atomic(folder / "vocab.json", json.dumps(vocabulary, ensure_ascii=False).encode())
     return tokenizer
+
+
+def is_trained(folder: Path) -> bool:
+    """Whether `folder` holds a whole tokenizer."""
+    return (folder / "vocab.json").exists()
 
 
 def load(folder: Path) -> CLIPTokenizer:
@@ -33,8 +57,8 @@ def load(folder: Path) -> CLIPTokenizer:
     return CLIPTokenizer.from_pretrained(folder)
 
 
-def encode(tokenizer: CLIPTokenizer, captions: list[str]):
-    """Token ids (N, 77), padded as the pipeline pads."""
+def encode(tokenizer: CLIPTokenizer, captions: Sequence[str]) -> Tensor:
+    """Token ids int64 (N, 77), padded and cut as the pipeline does."""
     return tokenizer(
-        captions, padding="max_length", max_length=MAX_LENGTH, truncation=True, return_tensors="pt"
+        list(captions), padding="max_length", max_length=MAX_LENGTH, truncation=True, return_tensors="pt"
     ).input_ids

@@ -1,36 +1,55 @@
 """The miniature's UNet: SDXL's class and conditioning, v-prediction with zero terminal SNR, on cached latents."""
 
+import hashlib
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import AutoencoderTiny, DDIMScheduler, UNet2DConditionModel
+from diffusers import AutoencoderTiny, DDIMScheduler, StableDiffusionXLPipeline, UNet2DConditionModel
 from torch import Tensor
+from transformers import CLIPTokenizer
 
-from comics_genai.loop import LoopSettings, TrainResult, load_weights, train
+from comics_genai import figures, where, world
+from comics_genai.checkpoint import load_tensors, save_tensors
+from comics_genai.loop import LoopSettings, TrainResult, train
 from comics_genai.objective import add_noise, alpha_bar, min_snr_weight, snr, target
 
 from .clip import Clip
-from .dataset import CAPTIONS_A_PICTURE, captions
+from .dataset import CAPTIONS_A_PICTURE, HELD_OUT_SEED, captions, draw_scenes
+from .stage import load_stage, recorded_settings
 from .tokenizer import encode
-from .vae import to_tensor
+from .vae import to_pictures, to_tensor
+
+TIME_EMBEDDING = 16  # channels for each of the six numbers of the micro-conditioning
+HELD_OUT = 64  # scenes whose error is measured; of the first of them samples are drawn
+SAMPLES = 8
+SAMPLING = {"num_inference_steps": 25, "guidance_scale": 3.0}
 
 
 @dataclass(frozen=True)
 class UnetSettings:
-    """caption_dropout: share of pictures trained with the empty prompt; min_snr_gamma: 0 for no weighting."""
+    """How the UNet is built and trained."""
 
-    widths: tuple[int, ...] = (128, 192, 256)
-    layers: int = 1
+    widths: tuple[int, int, int] = (128, 192, 256)  # at 16x16, 8x8 and 4x4 latents; multiples of 32
+    layers: int = 1  # residual blocks a resolution
     batch_size: int = 48
-    caption_dropout: float = 0.1
-    min_snr_gamma: float = 5.0
+    caption_dropout: float = 0.1  # share of pictures trained with the empty prompt, for guidance
+    min_snr_gamma: float = 5.0  # 0 = off
     loop: LoopSettings = field(
         default_factory=lambda: LoopSettings(
-            steps=2600, learning_rate=1.2e-3, schedule="linear", warmup_steps=100, decay_from=0.5, ema_decay=0.998,
-            precision="bf16", log_every=25, checkpoint_every=300, beta2=0.99,
-        )  # fmt: skip
+            steps=2600,
+            learning_rate=1.2e-3,
+            schedule="linear",
+            warmup_steps=100,
+            decay_from=0.5,
+            beta2=0.99,
+            ema_decay=0.998,
+            precision="bf16",
+            log_every=25,
+            checkpoint_every=300,
+            validate_every=500,
+        )
     )
 
 
@@ -47,83 +66,167 @@ def scheduler() -> DDIMScheduler:
     )
 
 
-def build(settings: UnetSettings, latent_channels: int, text_widths: tuple[int, int], pooled: int) -> UNet2DConditionModel:
-    """The untrained UNet for 16x16 latents; attention at 8x8 and 4x4."""
-    torch.manual_seed(settings.loop.seed)
+def build(widths: tuple[int, int, int], layers: int, vae: AutoencoderTiny, clip: Clip) -> UNet2DConditionModel:
+    """The untrained UNet for 16x16 latents; attention, to itself and to the text, at 8x8 and 4x4."""
+    first, second = clip.text_encoder.config, clip.text_encoder_2.config
     return UNet2DConditionModel(
         sample_size=16,
-        in_channels=latent_channels,
-        out_channels=latent_channels,
-        block_out_channels=settings.widths,
-        layers_per_block=settings.layers,
+        in_channels=vae.config.latent_channels,
+        out_channels=vae.config.latent_channels,
+        block_out_channels=widths,
+        layers_per_block=layers,
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
-        attention_head_dim=tuple(width // 32 for width in settings.widths),
+        attention_head_dim=tuple(width // 32 for width in widths),  # diffusers reads it as the number of heads
         use_linear_projection=True,
-        cross_attention_dim=sum(text_widths),
+        cross_attention_dim=first.hidden_size + second.hidden_size,
         addition_embed_type="text_time",
-        addition_time_embed_dim=16,
-        projection_class_embeddings_input_dim=6 * 16 + pooled,
+        addition_time_embed_dim=TIME_EMBEDDING,
+        projection_class_embeddings_input_dim=6 * TIME_EMBEDDING + second.projection_dim,
+    )
+
+
+def as_pipeline(
+    unet: UNet2DConditionModel, vae: AutoencoderTiny, clip: Clip, tokenizer: CLIPTokenizer
+) -> StableDiffusionXLPipeline:
+    """The parts as diffusers' own pipeline."""
+    return StableDiffusionXLPipeline(
+        vae=vae,
+        text_encoder=clip.text_encoder,
+        text_encoder_2=clip.text_encoder_2,
+        tokenizer=tokenizer,
+        tokenizer_2=tokenizer,
+        unet=unet,
+        scheduler=scheduler(),
+        force_zeros_for_empty_prompt=False,  # guidance starts from the empty prompt that caption dropout trains
+        add_watermarker=False,
     )
 
 
 @torch.no_grad()
 def encode_latents(vae: AutoencoderTiny, images: np.ndarray, batch_size: int = 64) -> Tensor:
-    """Latents of uint8 pictures (N, H, W, 3), fp16 (N, C, H/8, W/8), not yet scaled."""
+    """Latents fp16 (N, C, H/8, W/8) of uint8 pictures (N, H, W, 3), as the UNet is to see them; on the CPU."""
     parts = []
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast(vae.device.type, torch.bfloat16, enabled=where.precision(vae.device) == "bf16"):
         for start in range(0, len(images), batch_size):
-            pictures = to_tensor(images[start : start + batch_size]).contiguous(memory_format=torch.channels_last)
-            parts.append(vae.encode(pictures).latents.half())
-    return torch.cat(parts)
+            pictures = to_tensor(images[start : start + batch_size])
+            latents = vae.encode(pictures.to(vae.device, memory_format=torch.channels_last)).latents
+            parts.append((latents.float() * vae.config.scaling_factor).half().cpu())
+    return torch.cat(parts).contiguous()
+
+
+def cached_latents(vae: AutoencoderTiny, images: np.ndarray, folder: Path) -> Tensor:
+    """`encode_latents` of all pictures, computed once for each VAE and kept in `folder`."""
+    digest = hashlib.sha256(str(images.shape).encode())
+    for tensor in vae.state_dict().values():
+        digest.update(tensor.cpu().contiguous().numpy().tobytes())
+    path = folder / f"{digest.hexdigest()[:8]}.safetensors"
+    if path.exists():
+        return load_tensors(path)[0]["latents"]
+    print(f"Encoding {len(images)} pictures ...", flush=True)
+    latents = encode_latents(vae, images)
+    save_tensors(path, {"latents": latents})
+    return latents
+
+
+def stratified_timesteps(count: int, steps: int, generator: torch.Generator) -> Tensor:
+    """(count,) timesteps, one in each of `count` equal parts of [0, steps), in random order: less varies than with
+    independent ones."""
+    part = torch.randperm(count, generator=generator) + torch.rand(count, generator=generator)
+    return (part / count * steps).long().clamp(max=steps - 1)
 
 
 def train_unet(
-    settings: UnetSettings, vae: AutoencoderTiny, clip: Clip, tokenizer, images: np.ndarray, folder: Path
+    settings: UnetSettings,
+    vae: AutoencoderTiny,
+    clip: Clip,
+    tokenizer: CLIPTokenizer,
+    images: np.ndarray,
+    folder: Path,
+    device: torch.device | str = "cpu",
+    compiled: bool = False,
 ) -> TrainResult:
-    """Trains in `folder`; latents are scaled to unit variance by the VAE's own scaling_factor."""
-    latents = encode_latents(vae, images).float() * vae.config.scaling_factor
-    latents = latents.contiguous()
-    texts = captions(range(len(images)))
-    ids = encode(tokenizer, [text for three in texts for text in three]).to(torch.int16)
+    """Train on uint8 pictures (N, 128, 128, 3), number i being scene i, in `folder`.
+
+    Validation: the error of v on held-out scenes with fixed noise; samples_STEP.png, eight held-out scenes above what
+    the pipeline draws of their captions, always from the same noise; paper_error, how far (in 0 to 1) the paper at
+    the top of a sheet is from its true white.
+    """
+    vae.to(device), clip.to(device)
+    with torch.random.fork_rng():
+        torch.manual_seed(settings.loop.seed)
+        model = build(settings.widths, settings.layers, vae, clip).to(device, memory_format=torch.channels_last)
+    if compiled:
+        model.compile()
+    latents = cached_latents(vae, images, folder / "latents").to(device)
+    ids = encode(tokenizer, [text for variants in captions(range(len(images))) for text in variants]).to(torch.int16)
     empty = encode(tokenizer, [""]).to(torch.int16)
-    model = build(settings, latents.shape[1], (clip.text_encoder.config.hidden_size, clip.text_encoder_2.config.hidden_size),
-                  clip.text_encoder_2.config.projection_dim).to(memory_format=torch.channels_last)  # fmt: skip
     alphas = alpha_bar(scheduler())
     size = images.shape[1]
-    time_ids = torch.tensor([[size, size, 0, 0, size, size]]).float()
+    time_ids = torch.tensor([[size, size, 0, 0, size, size]], dtype=torch.float32, device=device)
 
-    @torch.no_grad()
-    def condition(text: Tensor) -> tuple[Tensor, Tensor]:
-        first = clip.text_encoder(text, output_hidden_states=True).hidden_states[-2]
-        second = clip.text_encoder_2(text, output_hidden_states=True)
-        return torch.cat([first, second.hidden_states[-2]], -1), second.text_embeds
+    def errors(z: Tensor, noise: Tensor, t: Tensor, text: Tensor) -> Tensor:
+        """Mean squared error of v for each latent (B, C, h, w) at timesteps t (B,)."""
+        hidden, pooled = clip.conditions(text.long().to(device))
+        alpha_bar_t = alphas[t].to(device)
+        noisy = add_noise(z, noise, alpha_bar_t).contiguous(memory_format=torch.channels_last)
+        added = {"text_embeds": pooled, "time_ids": time_ids.expand(len(z), 6)}
+        predicted = model(noisy, t.to(device), hidden, added_cond_kwargs=added).sample.float()
+        return (predicted - target(noise, z, alpha_bar_t, "v_prediction")).square().mean(dim=(1, 2, 3))
 
-    def step_loss(step: int, generator: torch.Generator):
+    def step_loss(step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         n = settings.batch_size
         chosen = torch.randint(len(latents), (n,), generator=generator)
         variant = torch.randint(CAPTIONS_A_PICTURE, (n,), generator=generator)
-        text = ids[chosen * CAPTIONS_A_PICTURE + variant]
         dropped = torch.rand(n, 1, generator=generator) < settings.caption_dropout
-        hidden, pooled = condition(torch.where(dropped, empty, text).long())
-        z = latents[chosen]
-        noise = torch.randn(z.shape, generator=generator)
-        # Stratified timesteps: one from each of n equal parts, so that the loss of a step varies less.
-        t = ((torch.randperm(n, generator=generator) + torch.rand(n, generator=generator)) / n * len(alphas)).long()
-        noisy = add_noise(z, noise, alphas[t]).contiguous(memory_format=torch.channels_last)
-        added = {"text_embeds": pooled, "time_ids": time_ids.expand(n, 6)}
-        predicted = model(noisy, t, hidden, added_cond_kwargs=added).sample.float()
-        error = (predicted - target(noise, z, alphas[t], "v_prediction")).square().mean(dim=(1, 2, 3))
-        # Min-SNR gives the last, signal-free steps no weight at all on v; they place the figure, so keep a share.
-        weight = min_snr_weight(snr(alphas[t]), settings.min_snr_gamma, "v_prediction").clamp(min=0.25)
+        text = torch.where(dropped, empty, ids[chosen * CAPTIONS_A_PICTURE + variant])
+        z = latents[chosen.to(device)].float()
+        noise = torch.randn(z.shape, generator=generator).to(device)
+        t = stratified_timesteps(n, len(alphas), generator)
+        error = errors(z, noise, t, text)
+        # Min-SNR gives no weight on v to the last, signal-free steps; these place the figure, so they keep a share.
+        weight = min_snr_weight(snr(alphas[t]), settings.min_snr_gamma, "v_prediction").clamp(min=0.25).to(device)
         return (weight * error).mean(), {"v_error": error.mean().detach()}
 
-    return train(model, step_loss, settings.loop, folder, describe="UNet", all_settings=asdict(settings))
+    pipeline = as_pipeline(model, vae, clip, tokenizer)
+    pipeline.set_progress_bar_config(disable=True)
+    seeds = range(HELD_OUT_SEED, HELD_OUT_SEED + HELD_OUT)
+    true = draw_scenes(seeds, size)
+    held_out_latents = encode_latents(vae, true).float().to(device)
+    held_out_captions = [world.caption(world.sample_scene(seed)) for seed in seeds]
+    held_out_ids = encode(tokenizer, held_out_captions)
+    on_paper = [i for i, seed in enumerate(seeds) if world.sample_scene(seed).setting.background == "paper"][:2]
+    shown = [i for i in range(HELD_OUT) if i not in on_paper][: SAMPLES - len(on_paper)] + on_paper
+
+    def validate(step: int, model: UNet2DConditionModel) -> dict[str, float]:
+        generator = torch.Generator().manual_seed(0)
+        noise = torch.randn(held_out_latents.shape, generator=generator).to(device)
+        t = stratified_timesteps(HELD_OUT, len(alphas), generator)
+        measured = {"v_error": errors(held_out_latents, noise, t, held_out_ids).mean().item()}
+        drawn = pipeline(
+            [held_out_captions[i] for i in shown],
+            height=size,
+            width=size,
+            generator=[torch.Generator().manual_seed(i) for i in shown],
+            output_type="pt",
+            **SAMPLING,
+        ).images.float()
+        originals = to_tensor(true[shown])
+        pictures = to_pictures(originals) + to_pictures(drawn * 2 - 1)
+        figures.save_grid(pictures, folder / f"samples_{step:06d}.png", columns=len(shown))
+        if on_paper:
+            top = slice(-len(on_paper), None), slice(None), slice(0, size // 32)
+            measured["paper_error"] = (drawn.cpu()[top] - (originals[top] + 1) / 2).abs().mean().item()
+        return measured
+
+    return train(
+        model, step_loss, settings.loop, folder, validate=validate, describe="UNet", all_settings=asdict(settings)
+    )
 
 
-def load(folder: Path, settings: UnetSettings, vae: AutoencoderTiny, clip: Clip) -> UNet2DConditionModel:
-    """The trained UNet (EMA weights) of a stage folder."""
-    text_widths = (clip.text_encoder.config.hidden_size, clip.text_encoder_2.config.hidden_size)
-    model = build(settings, vae.config.latent_channels, text_widths, clip.text_encoder_2.config.projection_dim)
-    load_weights(model, folder / "ema.safetensors")
-    return model.eval().requires_grad_(False)
+def load(folder: Path, vae: AutoencoderTiny, clip: Clip) -> UNet2DConditionModel:
+    """The UNet of a stage folder (averaged weights), frozen, in evaluation mode."""
+    settings = recorded_settings(folder)
+    model = build(tuple(settings["widths"]), settings["layers"], vae, clip)
+    load_stage(model, folder)
+    return model

@@ -1,5 +1,6 @@
 """The drawn comic world: every factor of every picture is known, so identity and pose can be measured."""
 
+from .album import reference_caption, write_album
 from .captions import (
     CLASS_PROMPT,
     caption,
@@ -62,6 +63,7 @@ __all__ = [
     "joints",
     "look_alike",
     "pose_clauses",
+    "reference_caption",
     "reference_scenes",
     "sample_caption",
     "sample_character",
@@ -69,4 +71,5 @@ __all__ = [
     "sample_scene",
     "sample_setting",
     "scene_prompt",
+    "write_album",
 ]

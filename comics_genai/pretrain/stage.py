@@ -1,0 +1,48 @@
+"""The folder of one training stage, as `loop.train` leaves it: is it finished, with which settings, and its weights."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from comics_genai.checkpoint import Checkpoints, copy_into, load_weights
+from comics_genai.errors import UserError
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether all steps of the stage are done."""
+    return (folder / "weights.safetensors").exists()
+
+
+def recorded_settings(folder: Path) -> dict[str, Any]:
+    """The settings a stage was started with. Raises UserError where it was never started."""
+    try:
+        return json.loads((folder / "settings.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"The stage {folder.name} was not trained in {folder.parent}: run `python -m comics_genai pretrain "
+            f"{folder.name}` first."
+        ) from error
+
+
+def load_stage(model: nn.Module, folder: Path) -> None:
+    """Copy a stage's weights into `model`, averaged ones where it keeps them; freeze it, in evaluation mode.
+
+    Of an unfinished stage, those of its newest checkpoint. Raises UserError where there is neither.
+    """
+    model.eval().requires_grad_(False)
+    if is_finished(folder):
+        averaged = folder / "ema.safetensors"
+        load_weights(model, averaged if averaged.exists() else folder / "weights.safetensors")
+        return
+    newest = Checkpoints(folder).latest()
+    if newest is None:
+        raise UserError(
+            f"The stage {folder.name} has no weights in {folder} yet: run `python -m comics_genai pretrain "
+            f"{folder.name}` first."
+        )
+    path, tensors, _ = newest
+    state = dict(model.named_parameters()) | dict(model.named_buffers())
+    for part in ("weights.", "ema."):
+        copy_into(state, {n.removeprefix(part): t for n, t in tensors.items() if n.startswith(part)}, path)

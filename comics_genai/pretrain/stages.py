@@ -1,0 +1,236 @@
+"""All stages of pretraining in their order, and the presets for two CPU cores, a GPU, and a test.
+
+    python -m comics_genai pretrain [STAGE ...] [--preset gpu] [--minutes 30] [--unet.loop.steps 5000]
+
+A finished stage is skipped, an interrupted one goes on. Each is a folder in runs/pretrain: delete it to train it anew.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+import tyro
+
+from comics_genai import where
+from comics_genai.errors import UserError
+from comics_genai.loop import LoopSettings
+from comics_genai.scorer import ScorerConfig
+
+from . import assemble, clip, dataset, scorer, tokenizer, unet, vae
+from .clip import ClipSettings
+from .dataset import DatasetSettings
+from .scorer import ScorerSettings
+from .stage import is_finished
+from .tokenizer import TokenizerSettings
+from .unet import UnetSettings
+from .vae import VaeSettings
+
+Stage = Literal["dataset", "tokenizer", "clip", "vae", "scorer", "unet", "assemble"]
+STAGES: tuple[Stage, ...] = get_args(Stage)
+NEEDS: dict[Stage, tuple[Stage, ...]] = {
+    "dataset": (),
+    "tokenizer": (),
+    "clip": ("dataset", "tokenizer"),
+    "vae": ("dataset",),
+    "scorer": ("dataset", "vae"),
+    "unet": ("dataset", "tokenizer", "clip", "vae"),
+    "assemble": (),  # from what is there, the newest checkpoints of unfinished stages included
+}
+
+
+@dataclass(frozen=True)
+class PretrainSettings:
+    """Train the miniature base from nothing; what is finished is skipped, what was interrupted goes on."""
+
+    stages: tyro.conf.Positional[tuple[Stage | Literal["all"], ...]] = ("all",)
+    """which, whatever their order here"""
+    preset: Literal["cpu2", "gpu", "smoke"] = "cpu2"
+    """all numbers below: for two CPU cores (about two hours), for a GPU, or tiny ones that only show that it runs"""
+    minutes: float = 0.0
+    """stop a stage, and what would follow it, after so many; 0 = train to the end"""
+    folder: Path | None = None
+    """of the stages; by default runs/pretrain"""
+    base: Path | None = None
+    """where the assembled base goes; by default 1_data/mini_sdxl"""
+    device: str = ""
+    """cpu, cuda; by default the best there is"""
+    precision: Literal["fp32", "bf16", "fp16"] | None = None
+    """of every stage's arithmetic; by default as its loop says"""
+    compile: bool = False
+    """compile the networks: a minute or two before the first step, then faster steps"""
+    dataset: DatasetSettings = field(default_factory=DatasetSettings)
+    tokenizer: TokenizerSettings = field(default_factory=TokenizerSettings)
+    clip: ClipSettings = field(default_factory=ClipSettings)
+    vae: VaeSettings = field(default_factory=VaeSettings)
+    scorer: ScorerSettings = field(default_factory=ScorerSettings)
+    unet: UnetSettings = field(default_factory=UnetSettings)
+
+
+def _presets() -> dict[str, PretrainSettings]:
+    cpu2 = PretrainSettings()
+
+    def longer(settings: Any, steps: int, **changes: Any) -> Any:
+        return replace(settings, loop=replace(settings.loop, steps=steps), **changes)
+
+    def tiny(settings: Any, **changes: Any) -> Any:
+        loop = replace(settings.loop, steps=4, warmup_steps=1, log_every=2, checkpoint_every=0, validate_every=4)
+        return replace(settings, loop=loop, **changes)
+
+    gpu = replace(
+        cpu2,
+        preset="gpu",
+        compile=True,
+        dataset=DatasetSettings(pictures=100_000, workers=8),
+        clip=longer(cpu2.clip, 4000, batch_pairs=256),
+        vae=longer(cpu2.vae, 30_000, batch_size=64),
+        scorer=longer(cpu2.scorer, 15_000, batch_size=128),
+        unet=longer(cpu2.unet, 40_000, layers=2, batch_size=256),
+    )
+    smoke = replace(
+        cpu2,
+        preset="smoke",
+        dataset=DatasetSettings(pictures=32),
+        tokenizer=TokenizerSettings(scenes=32, pieces=256),
+        clip=tiny(cpu2.clip, widths=(32, 64), layers=2, dimension=32, batch_pairs=4),
+        vae=tiny(cpu2.vae, channels=8, batch_size=4),
+        scorer=tiny(
+            cpu2.scorer, network=ScorerConfig((8, 8, 8, 8), (1, 1, 1, 1), 8, 8, 8), batch_size=4, held_out=4
+        ),
+        unet=tiny(cpu2.unet, widths=(32, 32, 64), batch_size=4),
+    )
+    return {"cpu2": cpu2, "gpu": gpu, "smoke": smoke}
+
+
+PRESETS = _presets()
+
+
+def pretrain(settings: PretrainSettings) -> bool:
+    """Run the stages chosen, in order; prints a sentence on each. False if one was stopped before its end.
+
+    Raises UserError where a stage needs another that is not finished.
+    """
+    chosen = [stage for stage in STAGES if stage in settings.stages or "all" in settings.stages]
+    folder = settings.folder or where.root() / "runs" / "pretrain"
+    for stage in chosen:
+        if _is_done(stage, folder, settings):
+            print(f"{stage}: finished before, in {folder / stage}; delete that folder to make it anew.", flush=True)
+            continue
+        for needed in NEEDS[stage]:
+            if not _is_done(needed, folder, settings):
+                raise UserError(
+                    f"The stage {stage} needs the stage {needed}, which is not finished in {folder}: run "
+                    f"`python -m comics_genai pretrain {needed}` first."
+                )
+        message, finished = RUN[stage](settings, folder)
+        print(f"{stage}: {message}", flush=True)
+        if not finished:
+            return False
+    return True
+
+
+def _is_done(stage: Stage, folder: Path, settings: PretrainSettings) -> bool:
+    own = folder / stage
+    if stage == "dataset":
+        return dataset.is_built(settings.dataset, own)
+    if stage == "tokenizer":
+        return tokenizer.is_trained(own)
+    if stage == "scorer":
+        return (own / assemble.SCORER / "config.json").exists()
+    return stage != "assemble" and is_finished(own)
+
+
+def _dataset(settings: PretrainSettings, folder: Path) -> tuple[str, bool]:
+    file = dataset.build(settings.dataset, folder / "dataset")
+    return f"{settings.dataset.pictures} pictures are in {file}.", True
+
+
+def _tokenizer(settings: PretrainSettings, folder: Path) -> tuple[str, bool]:
+    texts = [text for variants in dataset.captions(range(settings.tokenizer.scenes)) for text in variants]
+    trained = tokenizer.train_tokenizer(texts, folder / "tokenizer", settings.tokenizer.pieces)
+    return f"{len(trained)} pieces are in {folder / 'tokenizer'}.", True
+
+
+def _clip(settings: PretrainSettings, folder: Path) -> tuple[str, bool]:
+    words = tokenizer.load(folder / "tokenizer")
+    run = clip.train_clip(
+        _timed(settings, settings.clip), words, _images(folder), folder / "clip", _device(settings), settings.compile
+    )
+    return run.message, run.finished
+
+
+def _vae(settings: PretrainSettings, folder: Path) -> tuple[str, bool]:
+    run = vae.train_vae(
+        _timed(settings, settings.vae), _images(folder), folder / "vae", _device(settings), settings.compile
+    )
+    return run.message, run.finished
+
+
+def _scorer(settings: PretrainSettings, folder: Path) -> tuple[str, bool]:
+    chosen = _timed(settings, settings.scorer)
+    chosen = replace(chosen, compile=chosen.compile or settings.compile)
+    trained_vae = vae.load(folder / "vae")
+    run = scorer.train_scorer(chosen, _images(folder), folder / "scorer", trained_vae, _device(settings))
+    return run.message, run.finished
+
+
+def _unet(settings: PretrainSettings, folder: Path) -> tuple[str, bool]:
+    words = tokenizer.load(folder / "tokenizer")
+    run = unet.train_unet(
+        _timed(settings, settings.unet),
+        vae.load(folder / "vae"),
+        clip.load(folder / "clip", words),
+        words,
+        _images(folder),
+        folder / "unet",
+        _device(settings),
+        settings.compile,
+    )
+    return run.message, run.finished
+
+
+def _assemble(settings: PretrainSettings, folder: Path) -> tuple[str, bool]:
+    target = assemble.assemble(folder, settings.base or where.data() / "mini_sdxl")
+    return f"the base is in {target}.", True
+
+
+RUN: dict[Stage, Callable[[PretrainSettings, Path], tuple[str, bool]]] = {
+    "dataset": _dataset,
+    "tokenizer": _tokenizer,
+    "clip": _clip,
+    "vae": _vae,
+    "scorer": _scorer,
+    "unet": _unet,
+    "assemble": _assemble,
+}
+
+
+def _images(folder: Path) -> np.ndarray:
+    return np.load(folder / "dataset" / "images.npy", mmap_mode="r")
+
+
+def _device(settings: PretrainSettings) -> torch.device:
+    return torch.device(settings.device) if settings.device else where.device()
+
+
+def _timed(settings: PretrainSettings, stage_settings: Any) -> Any:
+    """The settings of a stage, with the time budget and the precision that hold for all of them."""
+    loop: LoopSettings = replace(stage_settings.loop, max_minutes=settings.minutes)
+    if settings.precision:
+        loop = replace(loop, precision=settings.precision)
+    return replace(stage_settings, loop=loop)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run what the command line says; numbers it does not name are those of its --preset."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    preset = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    preset.add_argument("--preset", default="cpu2")
+    name = preset.parse_known_args(arguments)[0].preset
+    # An unknown name is refused by tyro, which lists those there are.
+    default = PRESETS.get(name, PRESETS["cpu2"])
+    pretrain(tyro.cli(PretrainSettings, args=arguments, default=default, prog="comics_genai pretrain"))

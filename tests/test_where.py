@@ -1,0 +1,189 @@
+"""Where this runs is found out by trying, and a hosted notebook becomes ready from one cell."""
+
+import os
+import random
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from comics_genai import where
+from comics_genai.errors import UserError
+
+ROOT = Path(__file__).parent.parent
+SETUP_CELL = (ROOT / "tests" / "setup_cell.py").read_text(encoding="utf-8")
+
+
+@pytest.fixture(autouse=True)
+def local(monkeypatch):
+    for name in ("KAGGLE_KERNEL_RUN_TYPE", "COLAB_RELEASE_TAG"):
+        monkeypatch.delenv(name, raising=False)
+    where.device.cache_clear()
+    yield
+    where.device.cache_clear()
+
+
+def test_platform_is_told_by_what_each_leaves_in_the_environment(monkeypatch):
+    assert where.platform() == "local"
+    monkeypatch.setenv("COLAB_RELEASE_TAG", "release-colab")
+    assert where.platform() == "colab"
+    monkeypatch.setenv("KAGGLE_KERNEL_RUN_TYPE", "Interactive")
+    assert where.platform() == "kaggle"
+
+
+def test_folders_are_the_repositorys_from_any_current_folder(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert where.root() == ROOT
+    assert where.data() == ROOT / "1_data"
+    assert where.generated() == ROOT / "6_generated"
+    assert where.cached() == ROOT / ".cache" and where.cached().is_dir()
+
+
+def test_a_package_without_its_repository_says_so(monkeypatch, tmp_path):
+    monkeypatch.setattr(where, "__file__", str(tmp_path / "site-packages" / "comics_genai" / "where.py"))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="clone it and start from inside it"):
+        where.root()
+    monkeypatch.chdir(ROOT / "tests")
+    assert where.root() == ROOT
+
+
+def test_a_secret_comes_from_the_environment_first_and_absent_ones_are_none(monkeypatch, capfd):
+    monkeypatch.setenv("SOME_SECRET", " hf_abc\n")
+    monkeypatch.setenv("EMPTY_SECRET", "")
+    assert where.secret("SOME_SECRET") == "hf_abc"
+    assert where.secret("EMPTY_SECRET") is None
+    assert where.secret("ABSENT_SECRET") is None
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("platform", ["kaggle", "colab"])
+def test_a_secret_comes_from_the_platforms_store_and_its_refusals_are_none(monkeypatch, tmp_path, platform):
+    answer = "    if name == 'GIVEN': return 'hf_abc'\n    raise ConnectionError('hf_other')\n"
+    if platform == "kaggle":
+        monkeypatch.setenv("KAGGLE_KERNEL_RUN_TYPE", "Batch")
+        body = "class UserSecretsClient:\n  def get_secret(self, name):\n" + answer
+        (tmp_path / "kaggle_secrets.py").write_text(body)
+    else:
+        monkeypatch.setenv("COLAB_RELEASE_TAG", "release")
+        (tmp_path / "google" / "colab").mkdir(parents=True)
+        (tmp_path / "google" / "colab" / "__init__.py").write_text("")
+        (tmp_path / "google" / "colab" / "userdata.py").write_text("def get(name):\n" + answer)
+    monkeypatch.syspath_prepend(tmp_path)
+    found = where.secret("GIVEN"), where.secret("REFUSED")
+    for name in [name for name in sys.modules if name.split(".")[0] in ("google", "kaggle_secrets")]:
+        monkeypatch.delitem(sys.modules, name)
+    assert found == ("hf_abc", None)
+
+
+def test_a_device_is_believed_only_after_real_arithmetic():
+    where.check_arithmetic("cpu")
+    with pytest.raises((RuntimeError, NotImplementedError)):
+        where.check_arithmetic("meta")  # takes every operation and computes none
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="here the GPU is real")
+def test_a_gpu_that_cannot_compute_leaves_the_cpu_and_one_sentence(monkeypatch, capsys):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert where.device() == where.device() == torch.device("cpu")
+    sentence = capsys.readouterr().out
+    assert sentence.count("\n") == 1
+    assert sentence.startswith("This machine's GPU cannot be used by torch") and "runs on the CPU" in sentence
+
+
+def test_precision_is_what_the_hardware_computes(monkeypatch):
+    flags = Path("/proc/cpuinfo").read_text().split() if Path("/proc/cpuinfo").exists() else []
+    assert where.precision("cpu") == ("bf16" if "amx_bf16" in flags else "fp32")
+    for hardware, emulated, expected in ((True, True, "bf16"), (False, True, "fp16"), (False, False, "fp16")):
+        monkeypatch.setattr(
+            torch.cuda,
+            "is_bf16_supported",
+            lambda including_emulation=True, hardware=hardware, emulated=emulated: (
+                hardware or (including_emulation and emulated)
+            ),
+        )
+        assert where.precision(torch.device("cuda")) == expected
+
+
+def test_set_up_prints_one_line_and_makes_random_numbers_repeat(capsys):
+    def numbers() -> tuple[float, float, float]:
+        where.set_up(seed=3)
+        return random.random(), float(np.random.rand()), float(torch.rand(()))
+
+    first, second = numbers(), numbers()
+    assert first == second
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2 and lines[0] == lines[1]
+    assert lines[0].startswith(f"Python {sys.version.split()[0]}, torch {torch.__version__}, diffusers ")
+    assert lines[0].endswith(where.precision(where.device()))
+
+
+def test_versions_are_compared_by_their_numbers(monkeypatch):
+    installed = {"a": "2.13.0+cpu", "b": "0.9", "c": "1.10.0rc1"}
+
+    def version(name: str) -> str:
+        if name not in installed:
+            raise where.PackageNotFoundError(name)
+        return installed[name]
+
+    monkeypatch.setattr(where, "version", version)
+    satisfied = {r: where._satisfied(r) for r in ("a", "a>=2.13", "a>=2.14", "b>=0.16", "c>=1.9", "absent", "absent>=1")}
+    assert [r for r, fine in satisfied.items() if fine] == ["a", "a>=2.13", "c>=1.9"]
+
+
+def test_missing_packages_on_a_machine_of_ones_own_are_named(monkeypatch):
+    assert where.missing_packages() == []
+    monkeypatch.setattr(where, "missing_packages", lambda: ["peft>=99"])
+    with pytest.raises(UserError, match=r"lacks peft>=99: run make test once in"):
+        where.set_up()
+
+
+def run_setup_cell(folder: Path, **environment: str) -> subprocess.CompletedProcess:
+    program = SETUP_CELL + "\nprint(where.root())\n"
+    return subprocess.run(
+        [sys.executable, "-P", "-c", program],
+        cwd=folder,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_the_setup_cell_finds_the_repository_from_a_folder_inside_it():
+    done = run_setup_cell(ROOT / "comics_genai" / "world")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[1:] == [str(ROOT)]
+
+
+@pytest.fixture
+def remote(tmp_path) -> dict[str, str]:
+    """An environment in which the repository's address leads to a git repository on this machine."""
+    source = tmp_path / "remote"
+    shutil.copytree(ROOT / "comics_genai", source / "comics_genai", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", source)
+    author = {f"GIT_{role}_{what}": "nobody@localhost" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    for command in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "all"]):
+        subprocess.run(["git", *command], cwd=source, check=True, env=os.environ | author)
+    url = next(line.split('"')[1] for line in SETUP_CELL.splitlines() if "https://" in line)
+    config = {"GIT_CONFIG_KEY_0": f"url.file://{source}.insteadOf", "GIT_CONFIG_VALUE_0": url}
+    return {"GIT_CONFIG_COUNT": "1", "KAGGLE_KERNEL_RUN_TYPE": "Interactive"} | config
+
+
+def test_the_setup_cell_fetches_the_repository_where_a_notebook_comes_alone(tmp_path, remote):
+    alone = tmp_path / "working"
+    alone.mkdir()
+    for _ in range(2):  # a restarted kernel finds what the first fetched
+        done = run_setup_cell(alone, **remote)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.splitlines()[1:] == [str(alone / "Comics-GenAI")]
+    shutil.rmtree(tmp_path / "remote")
+    offline = tmp_path / "offline"
+    offline.mkdir()
+    done = run_setup_cell(offline, **remote)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("The repository could not be fetched: switch this notebook's internet")
