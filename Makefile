@@ -78,7 +78,7 @@ $(installed): requirements.txt constraints.txt pyproject.toml
 	    else
 	        say "pip could not install the packages, all it said is in $(pip_log); the end of it:"
 	    fi
-	    { grep -E '^ *ERROR' $(pip_log) || cat $(pip_log); } | tail -n 3 | cut -c 1-300 >&2
+	    { grep -E 'ERROR:|Errno' $(pip_log) || cat $(pip_log); } | tail -n 3 | cut -c 1-300 >&2
 	    exit 1
 	fi
 	touch $@

@@ -11,6 +11,7 @@ import re
 import struct
 import warnings
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -252,14 +253,19 @@ def _fetch(dataset_id: str) -> tuple[list[dict[str, Any]], str]:
     import datasets
     from datasets.data_files import EmptyDatasetError
     from datasets.exceptions import DataFilesNotFoundError, DatasetNotFoundError
-    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled, RepositoryNotFoundError
     from huggingface_hub.utils import httpx
 
+    token = where.secret("HF_TOKEN")
     try:
-        dataset = datasets.load_dataset(dataset_id, split="train", token=where.secret("HF_TOKEN"))
+        # load_dataset tries half a minute before it says that there is no network; with HF_HUB_OFFLINE it needs none.
+        with suppress(OfflineModeIsEnabled):
+            HfApi(token=token).dataset_info(dataset_id, timeout=20)
+        dataset = datasets.load_dataset(dataset_id, split="train", token=token)
     except (DataFilesNotFoundError, EmptyDatasetError) as error:
         raise UserError(f"The dataset {dataset_id} holds no pictures: put them in its folder train/.") from error
-    except DatasetNotFoundError as error:
+    except (DatasetNotFoundError, RepositoryNotFoundError) as error:
         raise UserError(
             f"{dataset_id} is neither a folder here nor a dataset on the Hub that you may read: check the name, and "
             "for a private or gated one set HF_TOKEN."

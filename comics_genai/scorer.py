@@ -28,7 +28,6 @@ from comics_genai.errors import UserError
 
 SIZE = 128  # pixels; pictures of other sizes are resized
 LAB_CENTER, LAB_SCALE = (60.0, 8.0, 8.0), 25.0  # the same scale for L, a and b keeps distances Euclidean in CIELAB
-CLASS_ATTRIBUTES = tuple(a for a in world.ATTRIBUTES if a.kind == "class")
 FACTORS = (*(a.name for a in world.ATTRIBUTES), *world.POSE_FACTORS)
 
 
@@ -63,7 +62,7 @@ class Readings:
 
 
 def compare(readings: Readings, truth: Readings) -> dict[str, np.ndarray]:
-    """Whether each attribute and pose factor is right, bool (N,): equal classes, CIEDE2000 or difference in tolerance."""
+    """Whether each attribute and pose factor is right, bool (N,): equal class, CIEDE2000 or difference small enough."""
     right = {}
     for a in world.ATTRIBUTES:
         read, true = readings.attributes[a.name], truth.attributes[a.name]
@@ -171,11 +170,10 @@ class Scorer(nn.Module):
         """Reads pictures (PIL, or uint8 (N, H, W, 3)) in batches, in evaluation mode; alpha lies on white."""
         device, mode = next(self.parameters()).device, self.training
         self.eval()
-        parts = [
-            self(as_tensor(images[i : i + batch_size]).to(device)) for i in range(0, len(images), batch_size)
-        ] or [self(torch.zeros(1, 3, SIZE, SIZE, device=device))]
+        batches = [as_tensor(images[i : i + batch_size]) for i in range(0, max(len(images), 1), batch_size)]
+        parts = [self(batch.to(device)) for batch in batches]
         self.train(mode)
-        outputs = {name: torch.cat([part[name] for part in parts]).cpu()[: len(images)] for name in parts[0]}
+        outputs = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
         return as_readings(outputs)
 
     def save(self, folder: Path) -> None:
@@ -187,7 +185,7 @@ class Scorer(nn.Module):
 
     @staticmethod
     def load(folder: Path) -> "Scorer":
-        """The scorer of a folder, fp32, frozen, in evaluation mode; UserError where there is none that fits this world."""
+        """The scorer of a folder, fp32, frozen, in evaluation mode; UserError where none fits this world."""
         folder = Path(folder)
         try:
             config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
@@ -212,9 +210,11 @@ class Scorer(nn.Module):
 
 def as_tensor(images: Sequence[Image.Image] | np.ndarray) -> Tensor:
     """Pictures (PIL, or uint8 (N, H, W, 3)) as float (N, 3, 128, 128) in [0, 1]."""
+    if len(images) == 0:
+        return torch.zeros(0, 3, SIZE, SIZE)
     if not (isinstance(images, np.ndarray) and images.shape[1:] == (SIZE, SIZE, 3)):
         images = np.stack([_sized(image) for image in images])
-    return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float().div(255)
+    return torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).float().div(255)
 
 
 def _sized(image: Image.Image | np.ndarray) -> np.ndarray:
@@ -245,6 +245,8 @@ def as_readings(outputs: dict[str, Tensor]) -> Readings:
 
 def _described_factors() -> dict[str, list[str] | str]:
     attributes = {a.name: list(a.classes) or a.kind for a in world.ATTRIBUTES}
-    return attributes | {name: list(values) for name, values in world.POSE_FACTORS.items()} | {
-        "joints": list(world.JOINTS)
-    }
+    return (
+        attributes
+        | {name: list(values) for name, values in world.POSE_FACTORS.items()}
+        | {"joints": list(world.JOINTS)}
+    )

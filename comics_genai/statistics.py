@@ -1,7 +1,7 @@
 """Intervals and tests for nested measurements: the unit is the character, all else is nested in it.
 
-    interval = hierarchical_bootstrap(values, [character, training_seed, prompt, noise])
-    p = sign_flip_test(character_means_a - character_means_b)
+interval = hierarchical_bootstrap(values, [character, training_seed, prompt, noise])
+p = sign_flip_test(character_means_a - character_means_b)
 """
 
 from collections.abc import Mapping, Sequence

@@ -15,7 +15,7 @@ NOTEBOOKS = sorted(
 )
 SETUP_CELL = (ROOT / "tests" / "setup_cell.py").read_text(encoding="utf-8").strip()
 LARGEST = 1_500_000  # bytes
-PLATFORM_PATH = re.compile(r"""(?<![\w./:])/(kaggle|content|home|root|work|tmp|mnt|Users)(/|\b(?=["'\s]))|[A-Z]:\\""")
+PLATFORM_PATH = re.compile(r"""(?<![\w./:])/(kaggle|content|home|root|work|tmp|mnt|Users)(?=["'\s/]|$)|[A-Z]:\\""")
 COLAB_METADATA = {"colab", "accelerator", "gpuClass"}
 
 

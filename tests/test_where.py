@@ -5,6 +5,7 @@ import random
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -76,7 +77,7 @@ def test_a_secret_comes_from_the_platforms_store_and_its_refusals_are_none(monke
     monkeypatch.syspath_prepend(tmp_path)
     found = where.secret("GIVEN"), where.secret("REFUSED")
     for name in [name for name in sys.modules if name.split(".")[0] in ("google", "kaggle_secrets")]:
-        monkeypatch.delitem(sys.modules, name)
+        del sys.modules[name]
     assert found == ("hf_abc", None)
 
 
@@ -86,12 +87,15 @@ def test_a_device_is_believed_only_after_real_arithmetic():
         where.check_arithmetic("meta")  # takes every operation and computes none
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="here the GPU is real")
-def test_a_gpu_that_cannot_compute_leaves_the_cpu_and_one_sentence(monkeypatch, capsys):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert where.device() == where.device() == torch.device("cpu")
-    sentence = capsys.readouterr().out
-    assert sentence.count("\n") == 1
+def test_a_gpu_that_cannot_compute_leaves_the_cpu_and_one_sentence():
+    program = (
+        "import torch; torch.cuda.is_available = lambda: True\n"
+        "from comics_genai import where; print(where.device() == where.device() == torch.device('cpu'))"
+    )
+    hidden = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=hidden, capture_output=True, text=True)
+    sentence, is_cpu = done.stdout.splitlines()
+    assert is_cpu == "True"
     assert sentence.startswith("This machine's GPU cannot be used by torch") and "runs on the CPU" in sentence
 
 
@@ -131,8 +135,8 @@ def test_versions_are_compared_by_their_numbers(monkeypatch):
         return installed[name]
 
     monkeypatch.setattr(where, "version", version)
-    satisfied = {r: where._satisfied(r) for r in ("a", "a>=2.13", "a>=2.14", "b>=0.16", "c>=1.9", "absent", "absent>=1")}
-    assert [r for r, fine in satisfied.items() if fine] == ["a", "a>=2.13", "c>=1.9"]
+    asked = ("a", "a>=2.13", "a>=2.14", "b>=0.16", "c>=1.9", "absent", "absent>=1")
+    assert [requirement for requirement in asked if where._satisfied(requirement)] == ["a", "a>=2.13", "c>=1.9"]
 
 
 def test_missing_packages_on_a_machine_of_ones_own_are_named(monkeypatch):
@@ -140,6 +144,48 @@ def test_missing_packages_on_a_machine_of_ones_own_are_named(monkeypatch):
     monkeypatch.setattr(where, "missing_packages", lambda: ["peft>=99"])
     with pytest.raises(UserError, match=r"lacks peft>=99: run make test once in"):
         where.set_up()
+
+
+def wheel(folder: Path, name: str, version: str, requires: str = "") -> Path:
+    """A wheel of an empty package."""
+    path = folder / f"{name}-{version}-py3-none-any.whl"
+    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+    members = {
+        f"{name}/__init__.py": "",
+        f"{name}-{version}.dist-info/METADATA": metadata + (f"Requires-Dist: {requires}\n" if requires else ""),
+        f"{name}-{version}.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    record = f"{name}-{version}.dist-info/RECORD"
+    with zipfile.ZipFile(path, "w") as archive:
+        for member, content in members.items():
+            archive.writestr(member, content)
+        archive.writestr(record, "".join(f"{member},,\n" for member in [*members, record]))
+    return path
+
+
+def test_a_hosted_image_gets_what_it_lacks_loses_old_torchao_and_keeps_its_torch(tmp_path):
+    image = tmp_path / "image"
+    subprocess.run([sys.executable, "-m", "venv", str(image)], check=True)
+    python, index = str(image / "bin" / "python"), tmp_path / "index"
+    index.mkdir()
+    offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(index), "PIP_CONFIG_FILE": os.devnull}
+    environment = os.environ | offline | {"COLAB_RELEASE_TAG": "release", "PYTHONPATH": str(ROOT)}
+    preinstalled = [wheel(tmp_path, "torch", "2.10.0+cu128"), wheel(tmp_path, "torchao", "0.10.0")]
+    subprocess.run([python, "-m", "pip", "install", "--quiet", *preinstalled], check=True, env=environment)
+    wheel(index, "torch", "2.13.0")
+    wheel(index, "peft", "0.20.0", requires="torch>=2")
+    program = (
+        "from importlib.metadata import distributions; from comics_genai import where\n"
+        "where._remove_old_torchao(); where._install(['peft>=0.20', 'torch'])\n"
+        "print(sorted(f'{d.name} {d.version}' for d in distributions() if d.name in ('torch', 'torchao', 'peft')))\n"
+        "try: where._install(['diffusers>=0.42'])\n"
+        "except where.UserError as error: print(error)"
+    )
+    done = subprocess.run([python, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    found, sentence = done.stdout.splitlines()
+    assert found == "['peft 0.20.0', 'torch 2.10.0+cu128']"
+    assert sentence.startswith("The packages diffusers>=0.42 could not be installed (ERROR: No matching distribution")
+    assert sentence.endswith("switch the internet on in this notebook's settings and run this cell again.")
 
 
 def run_setup_cell(folder: Path, **environment: str) -> subprocess.CompletedProcess:
@@ -166,7 +212,8 @@ def remote(tmp_path) -> dict[str, str]:
     source = tmp_path / "remote"
     shutil.copytree(ROOT / "comics_genai", source / "comics_genai", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", source)
-    author = {f"GIT_{role}_{what}": "nobody@localhost" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    fields = [f"GIT_{role}_{field}" for role in ("AUTHOR", "COMMITTER") for field in ("NAME", "EMAIL")]
+    author = dict.fromkeys(fields, "nobody@localhost")
     for command in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "all"]):
         subprocess.run(["git", *command], cwd=source, check=True, env=os.environ | author)
     url = next(line.split('"')[1] for line in SETUP_CELL.splitlines() if "https://" in line)
@@ -186,4 +233,4 @@ def test_the_setup_cell_fetches_the_repository_where_a_notebook_comes_alone(tmp_
     offline.mkdir()
     done = run_setup_cell(offline, **remote)
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith("The repository could not be fetched: switch this notebook's internet")
+    assert done.stderr.splitlines()[-1].startswith("The repository could not be fetched: switch this notebook's")

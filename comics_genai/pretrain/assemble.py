@@ -1,11 +1,14 @@
 """Puts the stages together: a folder that StableDiffusionXLPipeline.from_pretrained loads unchanged."""
 
+import itertools
+import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import torch
-
+from comics_genai.checkpoint import write_atomic
 from comics_genai.errors import UserError
 
 from . import clip as clip_stage
@@ -38,8 +41,13 @@ def assemble(stages: Path, target: Path) -> Path:
     old = target.with_name(f".{target.name}.old")
     for left_over in (fresh, old):
         shutil.rmtree(left_over, ignore_errors=True)
-    pipeline = unet_stage.as_pipeline(unet, vae, clip, tokenizer).to(dtype=torch.float16)
+    for part in (unet, vae, clip.text_encoder, clip.text_encoder_2):
+        part.half()
+    pipeline = unet_stage.as_pipeline(unet, vae, clip, tokenizer)
     pipeline.save_pretrained(fresh, safe_serialization=True, max_shard_size=SHARD)
+    _mend_configurations(fresh)
+    for folder, file in itertools.product(("tokenizer", "tokenizer_2"), tokenizer_stage.FILES):
+        shutil.copy2(stages / "tokenizer" / file, fresh / folder / file)
     clip.image_tower.save(fresh / "image_tower")
     scorer = stages / "scorer" / SCORER
     for source, name in ((scorer, "scorer"), (target / "scorer", "scorer"), (target / "README.md", "README.md")):
@@ -53,6 +61,21 @@ def assemble(stages: Path, target: Path) -> Path:
     os.replace(fresh, target)
     shutil.rmtree(old, ignore_errors=True)
     return target
+
+
+def _mend_configurations(folder: Path) -> None:
+    # transformers would load the text encoders as they were saved, in fp16, and diffusers all the rest in fp32, and
+    # the pipeline could not run. Asked for fp16, both still load fp16.
+    for name in ("text_encoder", "text_encoder_2"):
+        _change_json(folder / name / "config.json", lambda config: config | {"dtype": "float32"})
+    # AutoencoderTiny saves it and, loading, warns of it.
+    _change_json(
+        folder / "vae" / "config.json", lambda config: {k: v for k, v in config.items() if k != "block_out_channels"}
+    )
+
+
+def _change_json(path: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    write_atomic(path, (json.dumps(change(json.loads(path.read_text(encoding="utf-8"))), indent=2) + "\n").encode())
 
 
 def _check_sizes(folder: Path) -> None:

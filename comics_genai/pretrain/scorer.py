@@ -49,9 +49,19 @@ class ScorerSettings:
     compile: bool = False  # on two CPU cores it costs two minutes and gains nothing; on a GPU it pays
     loop: LoopSettings = field(
         default_factory=lambda: LoopSettings(
-            steps=5000, learning_rate=2e-3, schedule="cosine", warmup_steps=100, decay_from=0.2, weight_decay=0.01,
-            beta2=0.99, ema_decay=0.998, precision="bf16", log_every=50, checkpoint_every=500, validate_every=1000,
-        )  # fmt: skip
+            steps=5000,
+            learning_rate=2e-3,
+            schedule="cosine",
+            warmup_steps=100,
+            decay_from=0.2,
+            weight_decay=0.01,
+            beta2=0.99,
+            ema_decay=0.998,
+            precision="bf16",
+            log_every=50,
+            checkpoint_every=500,
+            validate_every=1000,
+        )
     )
 
 

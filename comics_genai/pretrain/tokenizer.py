@@ -15,6 +15,7 @@ from transformers import CLIPTokenizer
 from comics_genai.checkpoint import write_atomic
 
 MAX_LENGTH = 77
+FILES = ("vocab.json", "merges.txt")  # of the original format, which other programs read; transformers: tokenizer.json
 
 
 @dataclass(frozen=True)
@@ -41,15 +42,15 @@ def train_tokenizer(captions: Sequence[str], folder: Path, vocabulary_size: int 
     vocabulary = {token: i for i, token in enumerate(dict.fromkeys(tokens))}
     tokenizer = CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=MAX_LENGTH)
     tokenizer.save_pretrained(folder)
-    # The two files of the original format, which other programs read; transformers itself reads tokenizer.json.
-    write_atomic(folder / "merges.txt", "\n".join(["#version: 0.2", *map(" ".join, merges), ""]).encode())
-    write_atomic(folder / "vocab.json", json.dumps(vocabulary, ensure_ascii=False).encode())
+    vocabulary_file, merges_file = (folder / name for name in FILES)
+    write_atomic(merges_file, "\n".join(["#version: 0.2", *map(" ".join, merges), ""]).encode())
+    write_atomic(vocabulary_file, json.dumps(vocabulary, ensure_ascii=False).encode())
     return tokenizer
 
 
 def is_trained(folder: Path) -> bool:
     """Whether `folder` holds a whole tokenizer."""
-    return (folder / "vocab.json").exists()
+    return (folder / FILES[0]).exists()
 
 
 def load(folder: Path) -> CLIPTokenizer:

@@ -46,7 +46,7 @@ class VaeSettings:
 
 
 def build(latent_channels: int, channels: int) -> AutoencoderTiny:
-    """The untrained autoencoder: 2.1 M parameters at 64 channels. ReLU and no norms: those cost as much as convolutions.
+    """The untrained autoencoder, 2.1 M parameters at 64 channels. ReLU and no norms: they cost as convolutions do.
 
     Its decoder clamps latents softly, 3 tanh(z / 3). So their scale is learned (`latent_moments`), not corrected
     afterwards by scaling_factor or by folding it into the weights: either would move them along the clamp.
@@ -63,7 +63,7 @@ def build(latent_channels: int, channels: int) -> AutoencoderTiny:
 
 def to_tensor(images: np.ndarray) -> Tensor:
     """uint8 (N, H, W, 3) to float (N, 3, H, W) in [-1, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float().div(127.5).sub(1)
+    return torch.tensor(images).permute(0, 3, 1, 2).float().div(127.5).sub(1)
 
 
 def to_pictures(tensor: Tensor) -> list[PIL.Image.Image]:
