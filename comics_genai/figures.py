@@ -55,6 +55,13 @@ def grid(pictures: Sequence[PIL.Image.Image], columns: int = 0, side: int = 0) -
     return sheet
 
 
+def show(picture: PIL.Image.Image) -> None:
+    """Show a sheet in a notebook in 256 colours: a third of the bytes, and no eye sees it in flat comic colours."""
+    from IPython.display import display
+
+    display(picture.convert("RGB").quantize(256))
+
+
 def contact_sheet(
     drawings: Sequence[PIL.Image.Image],
     pictures: Sequence[PIL.Image.Image],

@@ -14,8 +14,10 @@ def shows_bar() -> bool:
     """True in a terminal and in a notebook kernel; TQDM_DISABLE in the environment asks for plain lines there too."""
     if os.environ.get("TQDM_DISABLE"):
         return False
-    in_notebook = "ipykernel" in sys.modules and "IPython" in sys.modules
-    return in_notebook or sys.stderr.isatty()
+    # Imported is not enough: papermill imports the kernel's package in a terminal too.
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return hasattr(shell, "kernel") or sys.stderr.isatty()
 
 
 class Progress:

@@ -98,9 +98,7 @@ def _presets() -> dict[str, PretrainSettings]:
         tokenizer=TokenizerSettings(scenes=32, pieces=256),
         clip=tiny(cpu2.clip, widths=(32, 64), layers=2, dimension=32, batch_pairs=4),
         vae=tiny(cpu2.vae, channels=8, batch_size=4),
-        scorer=tiny(
-            cpu2.scorer, network=ScorerConfig((8, 8, 8, 8), (1, 1, 1, 1), 8, 8, 8), batch_size=4, held_out=4
-        ),
+        scorer=tiny(cpu2.scorer, network=ScorerConfig((8, 8, 8, 8), (1, 1, 1, 1), 8, 8, 8), batch_size=4, held_out=4),
         unet=tiny(cpu2.unet, widths=(32, 32, 64), batch_size=4),
     )
     return {"cpu2": cpu2, "gpu": gpu, "smoke": smoke}

@@ -137,7 +137,7 @@ def train_vae(
             # Latents that scale as their picture does are easier to diffuse (EQ-VAE, Kouzelis et al. 2025).
             noisy, target = F.avg_pool2d(noisy, 2), F.avg_pool2d(target, 2)
         loss = reconstruction_loss(model.decode(noisy).sample, target)
-        return loss + 0.05 * latent_moments(latents), {"reconstruction": loss.detach()}
+        return loss + 0.5 * latent_moments(latents), {"reconstruction": loss.detach()}
 
     def validate(step: int, model: AutoencoderTiny) -> dict[str, float]:
         latents = [model.encode(x).latents for x in held_out.split(16)]

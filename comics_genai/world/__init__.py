@@ -6,6 +6,7 @@ from .captions import (
     caption,
     careful_subject,
     identity_clauses,
+    is_said,
     pose_clauses,
     sample_caption,
     scene_prompt,
@@ -20,7 +21,7 @@ from .cast import (
     reference_scenes,
     sample_scene,
 )
-from .drawing import draw
+from .drawing import draw, figure_mask
 from .factors import (
     ATTRIBUTES,
     BACKGROUNDS,
@@ -58,8 +59,10 @@ __all__ = [
     "caption",
     "careful_subject",
     "draw",
+    "figure_mask",
     "identity_clauses",
     "is_held_out",
+    "is_said",
     "joints",
     "look_alike",
     "pose_clauses",

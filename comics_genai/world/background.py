@@ -84,8 +84,12 @@ def _night(pen: Pen, rng: np.random.Generator) -> None:
     pen.fill(ellipse((x + 4, 84), 8, 8), (240, 0.38, 0.56))
     for _ in range(16):
         sx, sy, r = float(rng.uniform(2, 98)), float(rng.uniform(42, 98)), float(rng.uniform(0.4, 1.0))
-        pen.fill(np.array([(sx, sy + 2 * r), (sx + 0.5 * r, sy), (sx, sy - 2 * r), (sx - 0.5 * r, sy)]), (50, 0.15, 1.0))
-        pen.fill(np.array([(sx - 2 * r, sy), (sx, sy + 0.5 * r), (sx + 2 * r, sy), (sx, sy - 0.5 * r)]), (50, 0.15, 1.0))
+        pen.fill(
+            np.array([(sx, sy + 2 * r), (sx + 0.5 * r, sy), (sx, sy - 2 * r), (sx - 0.5 * r, sy)]), (50, 0.15, 1.0)
+        )
+        pen.fill(
+            np.array([(sx - 2 * r, sy), (sx, sy + 0.5 * r), (sx + 2 * r, sy), (sx, sy - 0.5 * r)]), (50, 0.15, 1.0)
+        )
     for x0 in (-4, 22, 48, 74):  # roofs, one with a lit window, one with a cat
         peak = 26 + float(rng.uniform(-3, 6))
         house = _hue(rng, (250, 0.26, 0.50))

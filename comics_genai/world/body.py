@@ -113,7 +113,9 @@ def _leg(pen: Pen, character: Character, pose: Pose, points: Points, side: str) 
         across = np.array([along[1], -along[0]])
         for t in (0.28, 0.72):
             center = top + t * (bottom - top)
-            band = [center + a * across * (wide - 0.5) + b * along * 1.15 for a, b in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
+            band = [
+                center + a * across * (wide - 0.5) + b * along * 1.15 for a, b in ((-1, -1), (1, -1), (1, 1), (-1, 1))
+            ]
             pen.fill(np.array(band), (355.0, 0.75, 0.85))
     _shoe(pen, character, pose, knee, foot, side)
 
@@ -295,7 +297,9 @@ def _arm(pen: Pen, character: Character, pose: Pose, points: Points, side: str) 
         pen.stroke(np.array([wrist - 1.2 * cuff - across, wrist - 0.4 * cuff, wrist - 1.2 * cuff + across]), 0.7)
     else:  # puffed short sleeves
         end = shoulder + 0.52 * (elbow - shoulder)
-        pen.shape(limb([shoulder - 0.06 * (elbow - shoulder), 0.5 * (shoulder + end), end], (4.4, 5.4, 4.4)), sleeve, 1.6)
+        pen.shape(
+            limb([shoulder - 0.06 * (elbow - shoulder), 0.5 * (shoulder + end), end], (4.4, 5.4, 4.4)), sleeve, 1.6
+        )
 
 
 def _hand(pen: Pen, character: Character, state: str, elbow, hand, side: int) -> None:

@@ -70,6 +70,17 @@ def identity_clauses(character: Character) -> list[str]:
     return clauses
 
 
+def is_said(character: Character, name: str) -> bool:
+    """Whether a full caption says this attribute of the character: classes with a word, colours that have a name."""
+    if name == "skin":
+        return skin_name(character.skin) is not None
+    if name == "accent_color" and character.accessory == "none" and character.outfit != "trousers":
+        return False
+    if name in ("hair_color", "headgear_color", "outfit_color", "accent_color", "shoes_color"):
+        return color_name(getattr(character, name)) is not None
+    return name in ("hair_style", "headgear", "outfit", "accessory")
+
+
 def pose_clauses(pose: Pose) -> list[str]:
     """The pose in words, one clause a factor."""
     return [

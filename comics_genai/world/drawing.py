@@ -1,5 +1,6 @@
 """Draws a scene: background, then the figure from back to front. The same picture at every size."""
 
+import numpy as np
 from PIL import Image, ImageDraw
 
 from .background import draw_background
@@ -15,6 +16,16 @@ LIMITS = (64, 2048)
 
 def draw(scene: Scene, size: int = 128) -> Image.Image:
     """The scene as an RGB picture, `size` x `size` pixels (64 to 2048); ValueError outside these limits."""
+    return _paint(scene, size, with_figure=True)
+
+
+def figure_mask(scene: Scene, size: int = 128) -> np.ndarray:
+    """Where the figure (and its shadow) is: bool (size, size)."""
+    whole, background = (np.asarray(_paint(scene, size, shown), np.int16) for shown in (True, False))
+    return np.abs(whole - background).max(-1) > 2
+
+
+def _paint(scene: Scene, size: int, with_figure: bool) -> Image.Image:
     if not LIMITS[0] <= size <= LIMITS[1]:
         raise ValueError(f"A picture of the comic world is {LIMITS[0]} to {LIMITS[1]} px wide, not {size}.")
     supersampling = 4 if size <= 256 else 2
@@ -22,13 +33,10 @@ def draw(scene: Scene, size: int = 128) -> Image.Image:
     image = Image.new("RGB", (canvas, canvas), (255, 255, 255))
     pen = ImageDraw.Draw(image)
     draw_background(Pen(pen, canvas, (0.0, 1.0), 0.01, 0.3), scene.setting)
-
-    unit = UNIT * scene.setting.scale
-    figure = Pen(pen, canvas, to_picture(scene, (0.0, 0.0)), unit, LINE * scene.setting.line_width)
-    points = skeleton(scene.pose)
-    draw_back(figure, scene, points)
-    draw_back_hair(figure, scene, points)
-    draw_body(figure, scene, points)
-    draw_head(figure, scene, points)
-    draw_front_arms(figure, scene, points)
+    if with_figure:
+        unit = UNIT * scene.setting.scale
+        figure = Pen(pen, canvas, to_picture(scene, (0.0, 0.0)), unit, LINE * scene.setting.line_width)
+        points = skeleton(scene.pose)
+        for part in (draw_back, draw_back_hair, draw_body, draw_head, draw_front_arms):
+            part(figure, scene, points)
     return image.reduce(supersampling)

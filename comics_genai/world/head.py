@@ -146,7 +146,12 @@ def _eye(pen: Pen, at: Head, character: Character, mood: str, side: int) -> None
     pen.stroke(at([(outer - side * 0.6, y + 0.45 * ry), (outer + side * 1.9, y + 0.45 * ry + 1.6)]), 1.1)
     brow = y + ry + 3.0
     inner, out = x - side * 3.6, x + side * 3.8
-    heights = {"smiling": (0.3, 1.2, 0.2), "sad": (2.4, 1.3, -1.2), "surprised": (1.6, 3.0, 1.4), "angry": (-1.9, 0.0, 2.0)}
+    heights = {
+        "smiling": (0.3, 1.2, 0.2),
+        "sad": (2.4, 1.3, -1.2),
+        "surprised": (1.6, 3.0, 1.4),
+        "angry": (-1.9, 0.0, 2.0),
+    }
     a, b, c = heights[mood]
     hair = darker(character.hair_color, 0.45)
     tone = hair if hair[2] < 0.6 else (hair[0], hair[1], 0.45)
@@ -157,7 +162,8 @@ def _mouth(pen: Pen, at: Head, mood: str, x: float) -> None:
     inside, tongue = (350.0, 0.72, 0.45), (355.0, 0.5, 0.9)
     y = -11.9
     if mood == "smiling":
-        pen.shape(at(closed([(x - 4.2, y + 1.5), (x, y + 0.9), (x + 4.2, y + 1.5), (x + 2.6, y - 2.4), (x - 2.6, y - 2.4)])),
+        lips = [(x - 4.2, y + 1.5), (x, y + 0.9), (x + 4.2, y + 1.5), (x + 2.6, y - 2.4), (x - 2.6, y - 2.4)]
+        pen.shape(at(closed(lips)),
                   inside, 0, 0.9)  # fmt: skip
         pen.fill(at(ellipse((x, y - 1.9), 2.1, 1.1, 14)), tongue)
         pen.stroke(at([(x - 4.9, y + 2.1), (x - 4.1, y + 1.3)]), 0.9)
@@ -169,7 +175,14 @@ def _mouth(pen: Pen, at: Head, mood: str, x: float) -> None:
         pen.shape(at(ellipse((x, y - 0.6), 2.4, 3.1, 18)), inside, 0, 0.95)
         pen.fill(at(ellipse((x, y - 2.3), 1.5, 0.9, 12)), tongue)
     else:
-        box = [(x - 4.2, y - 1.7), (x - 3.6, y + 0.9), (x, y + 1.4), (x + 3.6, y + 0.9), (x + 4.2, y - 1.7), (x, y - 1.2)]
+        box = [
+            (x - 4.2, y - 1.7),
+            (x - 3.6, y + 0.9),
+            (x, y + 1.4),
+            (x + 3.6, y + 0.9),
+            (x + 4.2, y - 1.7),
+            (x, y - 1.2),
+        ]
         pen.shape(at(closed(box, 4)), (40.0, 0.03, 1.0), 0, 0.95)
         pen.stroke(at([(x - 3.4, y - 0.4), (x, y + 0.1), (x + 3.4, y - 0.4)]), 0.6, taper=False)
 
@@ -184,11 +197,12 @@ def _locks(pen: Pen, at: Head, character: Character, pose: Pose) -> None:
 
 
 FRINGES = {
-    "straight": ([(17, -1.5), (13.5, 3.5), (10, 2.4), (6.5, 5.2), (3, 2.6), (-0.5, 5.2), (-4, 2.6), (-7.5, 5.2), (-11, 2.4),
-                  (-14, 3.5), (-17, -1.5)], ((6.5, 5.2), (-0.5, 5.2), (-7.5, 5.2))),
+    "straight": ([(17, -1.5), (13.5, 3.5), (10, 2.4), (6.5, 5.2), (3, 2.6), (-0.5, 5.2), (-4, 2.6), (-7.5, 5.2),
+                  (-11, 2.4), (-14, 3.5), (-17, -1.5)], ((6.5, 5.2), (-0.5, 5.2), (-7.5, 5.2))),
     "parted": ([(17.5, -3), (14.5, 3), (9, 8), (3.5, 13), (0.5, 16.5), (-2.5, 13), (-8, 8), (-14.5, 3), (-17.5, -3)],
                ((0.5, 16.5),)),
-    "swept": ([(17.5, -3), (14, 0.5), (7, 3.5), (-1, 6.5), (-8, 10.5), (-12.5, 14), (-14.5, 8), (-17, 1)], ((-12.5, 14),)),
+    "swept": ([(17.5, -3), (14, 0.5), (7, 3.5), (-1, 6.5), (-8, 10.5), (-12.5, 14), (-14.5, 8), (-17, 1)],
+              ((-12.5, 14),)),
 }  # fmt: skip
 
 
@@ -196,16 +210,25 @@ def _fringe(pen: Pen, at: Head, character: Character) -> None:
     lower, partings = FRINGES[character.fringe]
     shift = np.array([1.3 * at.f, 0.0])
     edge = curve(np.array(lower, float) + shift, 4)
-    top = closed([(-18.5, 0), (-20.4, 8), (-17, 17.5), (-9, 22.8), (0, 24.2), (9, 22.8), (17, 17.5), (20.4, 8), (18.5, 0)], 4)
+    top = closed(
+        [(-18.5, 0), (-20.4, 8), (-17, 17.5), (-9, 22.8), (0, 24.2), (9, 22.8), (17, 17.5), (20.4, 8), (18.5, 0)], 4
+    )
     crown = top[: len(top) - 4]
     pen.shape(at(np.vstack([crown, edge])), character.hair_color, 1.8)
-    streak = closed(np.array([(5.5, 21.5), (11.5, 19.6), (16.6, 12), (18.6, 2), (17.4, -5), (13.8, 0), (11.6, 9), (8.2, 16)]) + shift, 4)
+    streak = closed(
+        np.array([(5.5, 21.5), (11.5, 19.6), (16.6, 12), (18.6, 2), (17.4, -5), (13.8, 0), (11.6, 9), (8.2, 16)])
+        + shift,
+        4,
+    )
     pen.shape(at(streak), character.streak_color, 1.0, 0.8)
     gloss = lighter(character.hair_color, 0.5) if character.hair_color[2] > 0.3 else lighter(character.hair_color, 0.25)
     a = np.linspace(0.60 * np.pi, 0.86 * np.pi, 10)
     arc = np.stack([np.cos(a), np.sin(a)], 1)
     thick = (np.sin(np.linspace(0, np.pi, 10)) * 1.5)[:, None]
-    pen.fill(at(np.vstack([arc * (15.5, 17.0) + arc * thick, (arc * (15.5, 17.0) - arc * thick)[::-1]]) + (1.2 * at.f, 1.0)), gloss)
+    pen.fill(
+        at(np.vstack([arc * (15.5, 17.0) + arc * thick, (arc * (15.5, 17.0) - arc * thick)[::-1]]) + (1.2 * at.f, 1.0)),
+        gloss,
+    )
     for x, y in partings:
         pen.stroke(at(np.array([(x, y), (0.75 * x, y + 5), (0.55 * x, min(y + 9, 21))]) + shift), 0.75)
 
@@ -215,7 +238,9 @@ def _horn(pen: Pen, at: Head, character: Character) -> None:
     tip = (x * 2.2, 41.0)
     left, right = (x - 4.6, 17.5), (x + 4.6, 17.5)
     side = np.linspace(0, 1, 6)[:, None]
-    outline = np.vstack([np.array(left) + side * (np.array(tip) - left), (np.array(right) + side * (np.array(tip) - right))[::-1]])
+    outline = np.vstack(
+        [np.array(left) + side * (np.array(tip) - left), (np.array(right) + side * (np.array(tip) - right))[::-1]]
+    )
     pen.shape(at(np.vstack([outline, [(x, 15.8)]])), character.headgear_color, 2.0)
     for t in (0.16, 0.40, 0.62):
         a, b = np.array(left) + t * (np.array(tip) - left), np.array(right) + (t + 0.16) * (np.array(tip) - right)
