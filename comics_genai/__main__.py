@@ -25,11 +25,9 @@ def demo(arguments: list[str]) -> None:
 
 def pretrain(arguments: list[str]) -> None:
     """train the miniature base from nothing: tokenizer, CLIP, VAE, scorer, UNet"""
-    import tyro
-
     from comics_genai import pretrain
 
-    pretrain.pretrain(tyro.cli(pretrain.PretrainSettings, args=arguments, prog="comics_genai pretrain"))
+    pretrain.main(arguments)
 
 
 def finetune(arguments: list[str]) -> None:

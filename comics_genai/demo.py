@@ -40,7 +40,7 @@ def run_notebook(notebook: Path, folder: Path) -> str:
     if executed.exists() and scores.exists():
         return f"The demonstration was run before; delete {folder} to run it anew.\n\n" + summary(folder, notebook.name)
     if not notebook.exists():
-        raise UserError(f"There is no notebook {notebook}: check out a version of the repository that has it.")
+        raise UserError(f"The notebook {notebook} is missing: check out a version of the repository that has it.")
     if "run" not in papermill.inspect_notebook(str(notebook)):
         raise UserError(
             f"The notebook {notebook} has no parameter run in a cell tagged parameters: restore it with git."

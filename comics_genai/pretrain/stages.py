@@ -89,7 +89,7 @@ def _presets() -> dict[str, PretrainSettings]:
         clip=longer(cpu2.clip, 4000, batch_pairs=256),
         vae=longer(cpu2.vae, 30_000, batch_size=64),
         scorer=longer(cpu2.scorer, 15_000, batch_size=128),
-        unet=longer(cpu2.unet, 40_000, layers=2, batch_size=256),
+        unet=longer(cpu2.unet, 40_000, batch_size=256),
     )
     smoke = replace(
         cpu2,
