@@ -14,9 +14,10 @@ from diffusers import StableDiffusionXLPipeline
 from comics_genai import pretrain, world
 from comics_genai.base import Base
 from comics_genai.errors import UserError
+from comics_genai.generate import Sampling
 from comics_genai.image_tower import ImageTower
 from comics_genai.objective import add_noise, alpha_bar, target
-from comics_genai.pretrain import assemble, clip, dataset, tokenizer, unet, vae
+from comics_genai.pretrain import assemble, clip, dataset, evaluate, tokenizer, unet, vae
 from comics_genai.pretrain.dataset import DatasetSettings
 
 
@@ -291,3 +292,26 @@ def test_the_image_tower_is_the_same_after_saving_and_its_absence_is_one_sentenc
     assert again.embed(pictures).norm(dim=1).tolist() == pytest.approx([1, 1, 1])
     with pytest.raises(UserError, match="No image tower can be read from"):
         ImageTower.load(tmp_path)
+
+
+def test_the_evaluation_measures_what_a_base_keeps_and_follows(smoke, tmp_path):
+    settings = evaluate.EvaluationSettings(
+        base=str(smoke.base), scorer=smoke.base / "scorer", target=tmp_path / "evaluation.json", prompts=8,
+        reconstructions=8, sampling=Sampling(steps=2),
+    )  # fmt: skip
+    figures = evaluate.evaluate(settings)
+    assert json.loads(settings.target.read_text()) == figures
+    assert 0 < figures["vae_psnr"] < 20  # a VAE of four steps keeps next to nothing,
+    assert figures["unicorn_girl_ciede2000"] > 5  # and no colour
+    assert figures["prompts"] == 8 and figures["seconds_a_picture"] > 0
+    said = [share for share in figures["attributes_followed"].values() if share is not None]
+    assert figures["mean_attribute_accuracy"] == pytest.approx(sum(said) / len(said))
+
+
+def test_the_figure_mask_holds_the_figure_and_not_the_sky():
+    scene = world.reference_scenes(world.UNICORN_GIRL)[0]
+    mask = world.figure_mask(scene)
+    assert mask.shape == (128, 128) and 0.2 < mask.mean() < 0.5
+    head, chest = (128 * world.joints(scene)[world.JOINTS.index(name)] for name in ("head", "neck"))
+    assert mask[int(head[1]), int(head[0])] and mask[int(chest[1]), int(chest[0])]
+    assert not mask[:6].any() and not mask[:, :6].any()

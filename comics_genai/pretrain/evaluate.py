@@ -17,7 +17,7 @@ from PIL import Image
 from comics_genai import where, world
 from comics_genai.base import Base
 from comics_genai.checkpoint import write_atomic
-from comics_genai.color_difference import ciede2000
+from comics_genai.color_difference import ciede2000, lab_of_srgb
 from comics_genai.generate import Sampling, sample
 from comics_genai.progress import Progress
 from comics_genai.scorer import Readings, Scorer, compare
@@ -38,15 +38,10 @@ class EvaluationSettings:
     reconstructions: int = 500
     """held-out scenes to encode and decode"""
     sampling: Sampling = Sampling()
+    scorer: Path | None = None
+    """by default the miniature's"""
     target: Path | None = None
     """file to write; by default evaluation.json beside the miniature's weights"""
-
-
-def srgb_to_lab(pixels: np.ndarray) -> np.ndarray:
-    """CIELAB (..., 3) of uint8 sRGB pixels."""
-    from skimage.color import rgb2lab
-
-    return rgb2lab(pixels / 255).astype(np.float32)
 
 
 def figure_color_error(base: Base, character: world.Character = world.UNICORN_GIRL, size: int = 128) -> float:
@@ -55,13 +50,13 @@ def figure_color_error(base: Base, character: world.Character = world.UNICORN_GI
     drawn = np.stack([np.asarray(world.draw(scene, size)) for scene in scenes])
     kept = base.decode(base.encode_images(drawn))
     mask = np.stack([world.figure_mask(scene, size) for scene in scenes])
-    return float(ciede2000(srgb_to_lab(kept[mask]), srgb_to_lab(drawn[mask])).mean())
+    return float(ciede2000(lab_of_srgb(kept[mask]), lab_of_srgb(drawn[mask])).mean())
 
 
 def evaluate(settings: EvaluationSettings) -> dict:
     """All figures as one JSON-able record, also written to `settings.target`."""
     base = Base.load(settings.base, where.device(), where.precision(where.device()))
-    scorer = Scorer.load(where.data() / "mini_sdxl" / "scorer")
+    scorer = Scorer.load(settings.scorer or where.data() / "mini_sdxl" / "scorer")
     scenes = [world.sample_scene(FIRST + i) for i in range(max(settings.prompts, settings.reconstructions))]
     drawn = draw_scenes(range(FIRST, FIRST + settings.reconstructions), base.size)
     kept = np.concatenate(
@@ -100,7 +95,7 @@ def _share_said(attribute: world.Attribute, scenes: list[world.Scene], right: np
     return float(right[said].mean()) if said.any() else None
 
 
-def _draw(base: Base, prompts: list[str], sampling: Sampling) -> tuple[list[Image.Image], float]:
+def _draw(base: Base, prompts: list[str], sampling: Sampling) -> tuple[list[Image.Image], float | None]:
     """Pictures of the prompts, and the seconds of one in a full batch (median)."""
     pictures, times, n = [], [], sampling.batch_size
     negative = base.unconditional()
@@ -112,7 +107,7 @@ def _draw(base: Base, prompts: list[str], sampling: Sampling) -> tuple[list[Imag
             times += [(time.perf_counter() - start) / n] * (len(part) == n)
             pictures += [Image.fromarray(picture) for picture in drawn]
             progress.update(len(pictures))
-    return pictures, float(np.median(times)) if times else float("nan")
+    return pictures, float(np.median(times)) if times else None
 
 
 if __name__ == "__main__":

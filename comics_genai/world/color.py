@@ -4,6 +4,8 @@ import colorsys
 
 import numpy as np
 
+from comics_genai.color_difference import lab_of_srgb
+
 HSV = tuple[float, float, float]
 
 # name -> (hue in degrees, saturation, value) ranges. The gaps between them are colours no caption can name:
@@ -77,13 +79,8 @@ def rgb(hsv: HSV) -> tuple[int, int, int]:
 
 
 def lab(hsv: HSV) -> tuple[float, float, float]:
-    """CIELAB (D65) of an HSV colour: L in [0, 100]. Formulas: CIE 15:2004; sRGB: IEC 61966-2-1."""
-    srgb = np.array(rgb(hsv)) / 255
-    linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
-    xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]) @ linear
-    ratio = xyz / np.array([0.95047, 1.0, 1.08883])
-    f = np.where(ratio > (6 / 29) ** 3, np.cbrt(ratio), ratio / (3 * (6 / 29) ** 2) + 4 / 29)
-    return float(116 * f[1] - 16), float(500 * (f[0] - f[1])), float(200 * (f[1] - f[2]))
+    """CIELAB (D65) of an HSV colour: L in [0, 100]."""
+    return tuple(float(value) for value in lab_of_srgb(np.array(rgb(hsv), np.uint8)))
 
 
 def darker(hsv: HSV, amount: float = 0.22) -> HSV:
