@@ -53,7 +53,7 @@ def load(source: str | Path, *, paper: Color = WHITE, size: int | None = None) -
     never cropped; `size` px a side, or each as large as it is.
     Raises UserError for anything that is not at least two whole still pictures of 64 px or more.
     """
-    folder = _folder(source)
+    folder = folder_of(source)
     if folder is not None:
         return _load_folder(folder, paper, size)
     if isinstance(source, Path) or not HUB_ID.fullmatch(source):
@@ -74,7 +74,8 @@ def to_square(image: PIL.Image.Image, size: int | None = None, paper: Color | in
     return square
 
 
-def _folder(source: str | Path) -> Path | None:
+def folder_of(source: str | Path) -> Path | None:
+    """The folder `source` names, seen from here or from the repository; None if it may be a dataset's id."""
     path = Path(source).expanduser()
     for candidate in (path, where.root() / path):
         if candidate.is_file():
@@ -237,7 +238,7 @@ def _to_srgb(picture: PIL.Image.Image, profile: bytes | None) -> PIL.Image.Image
 
 
 def _load_hub(dataset_id: str, paper: Color, size: int | None) -> list[Drawing]:
-    rows, picture_column = _fetch(dataset_id)
+    rows, picture_column = fetch(dataset_id)
     _check_count(len(rows), f"the dataset {dataset_id}")
     found = []
     for i, row in enumerate(rows):
@@ -248,7 +249,7 @@ def _load_hub(dataset_id: str, paper: Color, size: int | None) -> list[Drawing]:
     return found
 
 
-def _fetch(dataset_id: str) -> tuple[list[dict[str, Any]], str]:
+def fetch(dataset_id: str) -> tuple[list[dict[str, Any]], str]:
     """The rows of the dataset's train split, pictures undecoded, and the name of the pictures' column."""
     import datasets
     from datasets.data_files import EmptyDatasetError

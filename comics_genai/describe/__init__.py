@@ -1,0 +1,1 @@
+"""What a set of drawings holds before anything is learnt from it: framing, likeness, colours, and what it lacks."""
