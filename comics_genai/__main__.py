@@ -95,6 +95,28 @@ def generate(arguments: list[str]) -> None:
     print(f"{len(pictures)} pictures are in {folder}, all of them on {sheet}.")
 
 
+def export(arguments: list[str]) -> None:
+    """write an adapter for ComfyUI, A1111 and kohya's tools"""
+    import tyro
+
+    from comics_genai import where
+    from comics_genai.export import export
+
+    @dataclass(frozen=True)
+    class Export:
+        """Write the adapter of a finished LoRA run under kohya's names, and prove the file by loading it again."""
+
+        run: tyro.conf.Positional[Path]
+        """folder of the run"""
+        target: Path | None = None
+        """file to write; by default RUN/NAME OF THE RUN.safetensors"""
+        device: str = ""
+        """cpu, cuda, mps; by default the best there is"""
+
+    given = tyro.cli(Export, args=arguments, prog="comics_genai export")
+    print(f"The adapter is in {export(given.run, given.target, given.device or where.device())}.")
+
+
 def score(arguments: list[str]) -> None:
     """score pictures of the comic world: identity, pose, copying"""
     import tyro
@@ -105,7 +127,7 @@ def score(arguments: list[str]) -> None:
 
 
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
-    command.__name__: command for command in (demo, pretrain, finetune, generate, score)
+    command.__name__: command for command in (demo, pretrain, finetune, generate, export, score)
 }
 
 

@@ -24,7 +24,6 @@ from typing import Any
 import PIL.Image
 import torch
 from diffusers.training_utils import _collate_lora_metadata, cast_training_params
-from diffusers.utils import convert_state_dict_to_diffusers
 from peft import LoraConfig
 from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils import get_peft_model_state_dict
@@ -232,7 +231,9 @@ class _Validation:
 
 def save_lora(base: Base, folder: Path) -> Path:
     """Write the UNet's adapter as diffusers reads it, with rank and alpha; returns the file."""
-    layers = convert_state_dict_to_diffusers(get_peft_model_state_dict(base.unet))
+    # peft's names throughout: diffusers' own conversion renames attention alone, and its loader, which judges all names
+    # by the first, would then leave attention out without an error.
+    layers = get_peft_model_state_dict(base.unet)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".lora.") as temporary:
         base.pipeline.save_lora_weights(
             temporary,

@@ -181,7 +181,9 @@ def test_only_the_adapter_is_trained_and_it_is_float32(settings, tmp_path):
     assert any("conv1" in name for name in names) and any("ff.net" in name for name in names)
 
 
-def test_the_saved_adapter_reloads_as_it_was_trained(settings, tmp_path):
+@pytest.mark.parametrize("targets", ["attention", "all"])
+def test_the_saved_adapter_reloads_as_it_was_trained(settings, targets, tmp_path):
+    settings = replace(settings, lora_targets=targets)
     finetune(replace(settings, learning_rate=1e-2), tmp_path / "run")
     base = Base.load(settings.base)
     prompt = base.encode_prompts([CAPTION])

@@ -1,0 +1,121 @@
+"""A trained adapter as a file for ComfyUI, A1111 and kohya's own tools, proven by loading it again.
+
+    export(Path("runs/unicorn_girl"))  ->  runs/unicorn_girl/unicorn_girl.safetensors
+
+These tools read kohya's names: lora_unet_<module>.lora_down.weight, .lora_up.weight and .alpha, the module written with
+underscores. For SD 1.5 the module is named as diffusers does; for SDXL as Stability's own code does, whose UNet counts
+its layers through: input_blocks, middle_block, output_blocks.
+"""
+
+import re
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from comics_genai.base import Base
+from comics_genai.checkpoint import load_tensors, write_atomic
+from comics_genai.errors import UserError
+from comics_genai.generate import LORA_FILE, load_adapter, run_settings
+from comics_genai.prompts import instance_prompt
+
+HALVES = {"lora_A.weight": "lora_down.weight", "lora_B.weight": "lora_up.weight"}
+# Parts of a residual block: diffusers' names and Stability's.
+RESNET_PARTS = {
+    "conv1": "in_layers.2",
+    "conv2": "out_layers.3",
+    "time_emb_proj": "emb_layers.1",
+    "conv_shortcut": "skip_connection",
+}
+LARGEST_DIFFERENCE = 0.02  # of what the adapter does; rounding to fp16 makes about 0.001
+
+
+def export(run: Path, target: Path | None = None, device: str | torch.device = "cpu") -> Path:
+    """Write the adapter of a finished LoRA run with kohya's keys, fp16, and return the file.
+
+    target: by default RUN/NAME OF THE RUN.safetensors. The file is loaded again and must change the base's prediction
+    as the run's own adapter does; one that does not is deleted. Raises UserError for that, for an unfinished run, and
+    for full weights.
+    """
+    run = Path(run)
+    settings = run_settings(run)
+    if not (run / LORA_FILE).exists():
+        reason = "is of full weights, not of an adapter" if settings["method"] == "dreambooth" else "is not finished"
+        raise UserError(f"The run {run} {reason}: export needs a finished LoRA run.")
+    target = Path(target) if target else run / f"{run.resolve().name}.safetensors"
+    base = Base.load(settings["base"], device)
+    layers = base.unet.config.layers_per_block
+    if base.micro_conditioned and not isinstance(layers, int):
+        raise UserError(f"The base {base.name} has unequal blocks, which kohya's names cannot tell: it is no SDXL.")
+    trained = load_tensors(run / LORA_FILE)[0]
+    tensors = kohya_tensors(trained, settings["alpha"], layers if base.micro_conditioned else 0)
+    metadata = {
+        "ss_base_model_version": "sdxl_base_v1-0" if base.micro_conditioned else "sd_v1",
+        "ss_network_alpha": str(settings["alpha"]),
+        "ss_network_dim": str(settings["rank"]),
+        "ss_network_module": "networks.lora",
+    }
+    write_atomic(target, safetensors.torch.save(tensors, metadata))
+    bare = _prediction(base, settings)
+    load_adapter(base, run)
+    own = _prediction(base, settings)
+    base.pipeline.unload_lora_weights()
+    base.pipeline.load_lora_weights(target.parent, weight_name=target.name, adapter_name="adapter")
+    base.unet.to(base.device)
+    difference = (_prediction(base, settings) - own).norm() / (own - bare).norm()
+    if not difference <= LARGEST_DIFFERENCE:
+        target.unlink()
+        raise UserError(
+            f"The exported adapter does not do what that of {run} does (it differs by {difference:.0%}): not kept."
+        )
+    return target
+
+
+def kohya_tensors(layers: dict[str, Tensor], alpha: float, layers_per_block: int) -> dict[str, Tensor]:
+    """Tensors of a diffusers LoRA file under kohya's names, fp16, each pair with its alpha.
+
+    layers_per_block: of an SDXL-like UNet; 0 keeps diffusers' module names, as SD 1.5 is written.
+    """
+    found: dict[str, Tensor] = {}
+    for key, tensor in layers.items():
+        half = next((half for half in HALVES if key.endswith("." + half)), None)
+        if half is None or not key.startswith("unet."):
+            raise UserError(f"The adapter holds {key}, which is no low-rank layer of a UNet.")
+        module = key.removeprefix("unet.").removesuffix("." + half)
+        place = stability_name(module, layers_per_block) if layers_per_block else module
+        name = "lora_unet_" + place.replace(".", "_")
+        found[f"{name}.{HALVES[half]}"] = tensor.half().contiguous()
+        found[f"{name}.alpha"] = torch.tensor(float(alpha), dtype=torch.float16)
+    return dict(sorted(found.items()))
+
+
+def stability_name(module: str, layers_per_block: int) -> str:
+    """The name in Stability's UNet of a module of diffusers', both with dots.
+
+    Level n begins at n (layers_per_block + 1): on the way down its layers, then the halving; on the way up one layer
+    more.
+    """
+    place = re.fullmatch(r"(?:(down|up)_blocks\.(\d+)|mid_block)\.(resnets|attentions)\.(\d+)\.(.+)", module)
+    if place is None:
+        raise UserError(f"The adapter changes {module}, for which kohya's SDXL files have no name known here.")
+    way, level, kind, layer, rest = place.groups()
+    layer, attends = int(layer), kind == "attentions"
+    if kind == "resnets":
+        rest = RESNET_PARTS.get(rest, rest)
+    if way is None:
+        return f"middle_block.{1 if attends else 2 * layer}.{rest}"
+    first = int(level) * (layers_per_block + 1)
+    if way == "down":
+        return f"input_blocks.{first + layer + 1}.{int(attends)}.{rest}"
+    return f"output_blocks.{first + layer}.{int(attends)}.{rest}"
+
+
+@torch.no_grad()
+def _prediction(base: Base, settings: dict) -> Tensor:
+    """What the base, with whatever adapter it has now, predicts of fixed noise for the character's prompt."""
+    prompt = base.encode_prompts([instance_prompt(None, settings["identifier"], settings["class_name"])])
+    side = base.unet.config.sample_size
+    noise = torch.randn(1, base.latent_channels, side, side, generator=torch.Generator().manual_seed(0))
+    ids = base.time_ids(base.size, base.size) if base.micro_conditioned else None
+    return base.predict(noise.to(base.device), torch.tensor([500], device=base.device), prompt, ids).float()

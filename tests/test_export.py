@@ -1,0 +1,104 @@
+"""An exported adapter has kohya's names and draws what the run draws."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import PIL.Image
+import pytest
+import safetensors
+import torch
+
+from comics_genai.base import Base
+from comics_genai.errors import UserError
+from comics_genai.export import export, kohya_tensors, stability_name
+from comics_genai.finetune import finetune
+from comics_genai.generate import LORA_FILE, Sampling, generate, load_adapter
+from comics_genai.recipe import FinetuneSettings
+
+
+@pytest.fixture(scope="module")
+def drawings(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("drawings")
+    for i in range(2):
+        PIL.Image.fromarray(np.full((64, 64, 3), 60 + 90 * i, np.uint8)).save(folder / f"{i}.png")
+    return folder
+
+
+@pytest.fixture
+def settings(drawings, tiny_sdxl) -> FinetuneSettings:
+    return FinetuneSettings(
+        drawings=str(drawings), base=str(tiny_sdxl), steps=3, batch_size=2, rank=4, alpha=8, learning_rate=2e-1,
+        variants=1, warmup_steps=0, lora_targets="all",
+    )  # fmt: skip
+
+
+# As they stand in SDXL files of kohya's scripts: attention begins at input block 4 and ends at output block 5.
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("down_blocks.1.attentions.0.proj_in", "input_blocks.4.1.proj_in"),
+        ("down_blocks.2.attentions.1.transformer_blocks.9.norm1", "input_blocks.8.1.transformer_blocks.9.norm1"),
+        ("mid_block.attentions.0.transformer_blocks.0.ff.net.2", "middle_block.1.transformer_blocks.0.ff.net.2"),
+        ("mid_block.resnets.1.conv2", "middle_block.2.out_layers.3"),
+        ("up_blocks.0.attentions.2.transformer_blocks.0.norm1", "output_blocks.2.1.transformer_blocks.0.norm1"),
+        ("up_blocks.1.attentions.2.proj_out", "output_blocks.5.1.proj_out"),
+        ("down_blocks.0.resnets.1.time_emb_proj", "input_blocks.2.0.emb_layers.1"),
+        ("up_blocks.2.resnets.0.conv_shortcut", "output_blocks.6.0.skip_connection"),
+    ],
+)  # fmt: skip
+def test_modules_are_named_as_in_stabilitys_code(module, name):
+    assert stability_name(module, layers_per_block=2) == name
+
+
+def test_a_module_without_a_name_is_refused():
+    with pytest.raises(UserError, match="changes time_embedding.linear_1, for which"):
+        stability_name("time_embedding.linear_1", 2)
+    with pytest.raises(UserError, match="holds text_encoder"):
+        kohya_tensors({"text_encoder.q_proj.lora_A.weight": torch.zeros(1)}, 1.0, 2)
+
+
+@pytest.mark.parametrize("kind", ["sdxl", "sd"])
+def test_the_file_draws_what_the_run_draws(settings, tiny_sd, kind, tmp_path):
+    if kind == "sd":
+        settings = replace(settings, base=str(tiny_sd))
+    run = tmp_path / "my_girl"
+    finetune(settings, run)
+    file = export(run)
+    assert file == run / "my_girl.safetensors"
+    with safetensors.safe_open(file, framework="pt") as opened:
+        names, metadata = list(opened.keys()), opened.metadata()
+        alphas = {float(opened.get_tensor(name)) for name in names if name.endswith(".alpha")}
+    assert alphas == {8.0} and metadata["ss_network_dim"] == "4"
+    assert all(name.startswith("lora_unet_") for name in names)
+    assert any("_input_blocks_" in name for name in names) == (kind == "sdxl")
+    pictures = []
+    for folder, name in ((run, LORA_FILE), (file.parent, file.name)):
+        base = Base.load(settings.base)
+        adapter = load_adapter(base, run)
+        base.pipeline.unload_lora_weights()
+        base.pipeline.load_lora_weights(folder, weight_name=name, adapter_name="adapter")
+        drawn = generate(base, ["a girl"], [3], tmp_path / name, Sampling(steps=3), adapter)
+        pictures.append(np.asarray(drawn[0].image).astype(int))
+    bare = generate(Base.load(settings.base), ["a girl"], [3], tmp_path / "bare", Sampling(steps=3))
+    own = np.abs(pictures[0] - np.asarray(bare[0].image)).mean()
+    assert own > 1 and np.abs(pictures[0] - pictures[1]).mean() < 0.05 * own
+
+
+def test_a_file_that_does_something_else_is_not_kept(settings, tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    finetune(settings, run)
+    record = json.loads((run / "settings.json").read_text())
+    record["finetune"]["alpha"] = 800.0
+    (run / "settings.json").write_text(json.dumps(record))
+    with pytest.raises(UserError, match="does not do what that of"):
+        export(run)
+    assert not (run / "run.safetensors").exists()
+
+
+def test_what_is_no_adapter_is_one_sentence(settings, tmp_path):
+    with pytest.raises(UserError, match="not the folder of a fine-tuning"):
+        export(tmp_path)
+    finetune(replace(settings, method="dreambooth"), tmp_path / "full")
+    with pytest.raises(UserError, match="is of full weights, not of an adapter"):
+        export(tmp_path / "full")
