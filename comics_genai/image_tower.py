@@ -11,27 +11,28 @@ from torch.nn import functional as F
 from comics_genai.checkpoint import load_tensors, save_tensors, write_atomic
 from comics_genai.errors import UserError
 
-SIZE = 128  # pixels
-
 
 class ImageTower(nn.Module):
-    """Pictures (B, 3, 128, 128) in [-1, 1] to unit embeddings (B, dimension); about 2 M parameters.
+    """Pictures (B, 3, size, size) in [-1, 1] to unit embeddings (B, dimension); size is 64 or 128.
 
     A plain strided convolutional network; the last 4x4 map is flattened, not averaged, since poses are places.
     """
 
-    def __init__(self, dimension: int = 128, width: int = 48):
+    def __init__(self, dimension: int = 128, size: int = 64, width: int = 32):
         super().__init__()
-        self.config = {"dimension": dimension, "width": width}
+        self.config = {"dimension": dimension, "size": size, "width": width}
+        widths = (
+            (width, width, 2 * width, 3 * width, 4 * width) if size == 128 else (width, 2 * width, 3 * width, 4 * width)
+        )
         layers: list[nn.Module] = []
         inputs = 3
-        for outputs in (width, width, 2 * width, 3 * width, 4 * width):
+        for outputs in widths:
             first = nn.Conv2d(inputs, outputs, 5 if inputs == 3 else 3, stride=2, padding=2 if inputs == 3 else 1)
             second = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
             layers += [first, nn.BatchNorm2d(outputs), nn.ReLU(), second, nn.BatchNorm2d(outputs), nn.ReLU()]
             inputs = outputs
         self.layers = nn.Sequential(*layers)
-        self.projection = nn.Linear((SIZE // 2**5) ** 2 * inputs, dimension)
+        self.projection = nn.Linear(4 * 4 * inputs, dimension)
 
     def forward(self, pictures: Tensor) -> Tensor:
         return F.normalize(self.projection(self.layers(pictures).flatten(1)), dim=-1)

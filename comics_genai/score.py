@@ -56,10 +56,12 @@ def score_run(
 ) -> list[Record]:
     """One record a picture, JSON-able, against the scene it should show; all scenes are of one character.
 
-    right: {attribute or pose factor: bool}; identity, identity_named, identity_unnamed, pose: shares right;
-    identity_right, pose_right, joint_success: bool; joint_error: mean distance of joints in fractions of the picture;
-    reference_distance, nearest_reference, copied: see `reference_distances`; with `embed` (pictures (N, 3, 128, 128) in
-    [-1, 1] to unit vectors) reference_similarity, the cosine to the most similar reference.
+    right: {attribute or pose factor: bool}. Of the attributes, those that `scorer.readable` names count:
+    identity, identity_named, identity_unnamed, pose: shares right; identity_right, pose_right, joint_success: bool;
+    joint_error: mean distance of joints in fractions of the picture;
+    reference_distance, nearest_reference, copied: see `reference_distances`; with `embed` (pictures of the scorer's
+    size, (N, 3, size, size) in [-1, 1], to unit vectors) reference_similarity, the cosine to the
+    most similar reference.
 
     threshold: of the copy test, by default `copy_threshold`. labels: what else a record keeps, among it the groups of
     the bootstrap (LEVELS); by default "prompt" tells the intended scenes apart.
@@ -78,12 +80,16 @@ def score_run(
         threshold = copy_threshold(scenes[0].character, references)
     similarity = None
     if embed is not None:
-        similarity = (embed(as_tensor(pictures) * 2 - 1) @ embed(as_tensor(references) * 2 - 1).T).max(-1).values
+
+        def seen(images: Sequence[PIL.Image.Image]) -> Tensor:
+            return as_tensor(images, scorer.config.size) * 2 - 1
+
+        similarity = (embed(seen(pictures)) @ embed(seen(references)).T).max(-1).values
     records = []
     for i, scene in enumerate(scenes):
         factors = {name: bool(values[i]) for name, values in right.items()}
         record: Record = {"prompt": world.scene_prompt(scene, "a girl"), **(labels[i] if labels else {})}
-        record |= _shares(factors)
+        record |= _shares(factors, scorer.readable)
         record["joint_error"] = float(joint_error[i])
         record["reference_distance"] = float(distances[i].min())
         record["nearest_reference"] = int(distances[i].argmin())
@@ -94,9 +100,9 @@ def score_run(
     return records
 
 
-def _shares(right: Mapping[str, bool]) -> Record:
-    named = [right[a.name] for a in world.ATTRIBUTES if a.named]
-    unnamed = [right[a.name] for a in world.ATTRIBUTES if not a.named]
+def _shares(right: Mapping[str, bool], readable: Sequence[str]) -> Record:
+    named = [right[a.name] for a in world.ATTRIBUTES if a.named and a.name in readable]
+    unnamed = [right[a.name] for a in world.ATTRIBUTES if not a.named and a.name in readable]
     identity = float(np.mean(named + unnamed))
     identity_right = identity >= IDENTITY_RIGHT
     pose_right = all(right[name] for name in POSE_PARTS)
@@ -175,25 +181,25 @@ def _pose_parts(pose: world.Pose) -> tuple[str, ...]:
 
 
 def true_renders(
-    scenes: Sequence[world.Scene], through: Callable[[np.ndarray], np.ndarray] | None = None
+    scenes: Sequence[world.Scene], size: int = 128, through: Callable[[np.ndarray], np.ndarray] | None = None
 ) -> list[PIL.Image.Image]:
-    """The ceiling: the scenes as the world draws them.
+    """The ceiling: the scenes as the world draws them, `size` px each way.
 
-    through: what a base can encode at best, uint8 (N, 128, 128, 3) to the same, for instance
+    through: what a base can encode at best, uint8 (N, size, size, 3) to the same, for instance
     `lambda x: base.decode(base.encode_images(x))`.
     """
-    drawn = [world.draw(scene) for scene in scenes]
+    drawn = [world.draw(scene, size) for scene in scenes]
     if through is None or not drawn:
         return drawn
     return [Image.fromarray(picture) for picture in through(np.stack([np.asarray(picture) for picture in drawn]))]
 
 
-def other_character_renders(scenes: Sequence[world.Scene]) -> list[PIL.Image.Image]:
+def other_character_renders(scenes: Sequence[world.Scene], size: int = 128) -> list[PIL.Image.Image]:
     """The floor: the same poses and places with other held-out characters in turn; to be scored against `scenes`."""
     pictures = []
     for i, scene in enumerate(scenes):
         others = [character for character in world.HELD_OUT if character != scene.character]
-        pictures.append(world.draw(replace(scene, character=others[i % len(others)])))
+        pictures.append(world.draw(replace(scene, character=others[i % len(others)]), size))
     return pictures
 
 

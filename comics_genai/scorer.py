@@ -4,9 +4,9 @@
     readings = scorer.read(pictures)
     right = compare(readings, Readings.of(scenes))
 
-A residual network whose stages are joined top-down (feature pyramid, Lin et al. 2017). Each factor looks through its
-own attention map at 32 x 32 features, fine enough for an iris, and at a vector of the whole picture, which knows
-left from right. Joints are the expected positions under their maps (integral regression, Sun et al. 2018).
+First a residual network whose stages are joined top-down (feature pyramid, Lin et al. 2017) finds the joints: the
+expected positions under their maps (integral regression, Sun et al. 2018). Then two readers look closely, one at the
+head and one at the body, and a head for each factor reads it from both and from where the joints are.
 """
 
 import json
@@ -26,7 +26,6 @@ from comics_genai.checkpoint import copy_into, load_tensors, save_tensors, write
 from comics_genai.color_difference import ciede2000
 from comics_genai.errors import UserError
 
-SIZE = 128  # pixels; pictures of other sizes are resized
 LAB_CENTER, LAB_SCALE = (60.0, 8.0, 8.0), 25.0  # the same scale for L, a and b keeps distances Euclidean in CIELAB
 FACTORS = (*(a.name for a in world.ATTRIBUTES), *world.POSE_FACTORS)
 
@@ -77,13 +76,25 @@ def compare(readings: Readings, truth: Readings) -> dict[str, np.ndarray]:
 
 @dataclass(frozen=True)
 class ScorerConfig:
-    """Widths and residual blocks of the stages at 64, 32, 16 and 8 px; widths of the pyramid, the picture, a head."""
+    """Size of the pictures, 64 or 128 px (others are resized).
 
-    widths: tuple[int, int, int, int] = (32, 64, 128, 192)
-    blocks: tuple[int, int, int, int] = (0, 2, 2, 1)
-    pyramid: int = 64
-    whole: int = 192
-    head: int = 32
+    The locator: widths and residual blocks of its stages at 64, 32, 16 and 8 px, and the width of its pyramid. The
+    readers of a crop: widths at 40, 20, 10 and 5 px, and the vector each gives; the hidden width of a factor's head.
+    """
+
+    size: int = 64
+    widths: tuple[int, int, int, int] = (16, 32, 64, 96)
+    blocks: tuple[int, int, int, int] = (0, 1, 1, 1)
+    pyramid: int = 32
+    crop_widths: tuple[int, int, int, int] = (24, 48, 96, 128)
+    vector: int = 128
+    head: int = 48
+
+
+# Crops: the joint in the middle, the side as a fraction of the picture. A reader sees them in CROP_SIZE px.
+CROPS = {"head": 0.44, "pelvis": 0.66}
+CROP_SIZE = 40
+READABLE = 0.8  # accuracy on reconstructions from which on an attribute counts
 
 
 def _normed(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Sequential:
@@ -111,67 +122,105 @@ def outputs_of(factor: str) -> int:
     return {"class": len(attribute.classes), "color": 3, "scalar": 1}[attribute.kind]
 
 
-class Scorer(nn.Module):
-    """The network; about 2.2 M parameters."""
+class _Locator(nn.Module):
+    """Where the joints are: (B, 3, size, size) in [-1, 1] to (B, 13, 2) in fractions of the picture."""
 
-    def __init__(self, config: ScorerConfig | None = None):
+    def __init__(self, config: ScorerConfig):
         super().__init__()
-        self.config = config = config or ScorerConfig()
         stages, inputs = [], 3
         for width, blocks in zip(config.widths, config.blocks, strict=True):
-            down = _normed(inputs, width, 6 if inputs == 3 else 3, stride=2)
+            kernel, stride = (6, 2) if inputs == 3 and config.size == 128 else (3, 1 if inputs == 3 else 2)
+            down = _normed(inputs, width, kernel, stride)
             stages.append(nn.Sequential(down, nn.ReLU(), *(_Block(width) for _ in range(blocks))))
             inputs = width
         self.stages = nn.ModuleList(stages)
         self.laterals = nn.ModuleList(nn.Conv2d(width, config.pyramid, 1) for width in config.widths[1:])
         self.smooth = nn.Conv2d(config.pyramid, config.pyramid, 3, padding=1)
-        self.attention = nn.Conv2d(config.pyramid, len(FACTORS) + len(world.JOINTS), 1)
-        cells = (SIZE // 16) ** 2
-        self.whole = nn.Sequential(
-            nn.Conv2d(config.widths[-1], 24, 1), nn.ReLU(), nn.Flatten(), nn.Linear(24 * cells, config.whole), nn.ReLU()
-        )
-        seen = config.pyramid + config.whole
-        self.heads = nn.ModuleDict(
-            {
-                name: nn.Sequential(nn.Linear(seen, config.head), nn.ReLU(), nn.Linear(config.head, outputs_of(name)))
-                for name in FACTORS
-            }
-        )
-        position = (torch.arange(SIZE // 4) + 0.5) / (SIZE // 4)
+        self.maps = nn.Conv2d(config.pyramid, len(world.JOINTS), 1)
+        position = (torch.arange(32) + 0.5) / 32
         y, x = torch.meshgrid(position, position, indexing="ij")
         self.register_buffer("positions", torch.stack([x, y], -1).flatten(0, 1), persistent=False)
 
-    def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """RGB (N, 3, 128, 128) in [0, 1] to one tensor a factor, and "joints" (N, 13, 2).
-
-        Classes and pose factors: logits; colours: (CIELAB - LAB_CENTER) / LAB_SCALE; scalars: (N, 1).
-        """
-        x, features = images * 2 - 1, []
+    def forward(self, x: Tensor) -> Tensor:
+        features = []
         for stage in self.stages:
             x = stage(x)
             features.append(x)
         pyramid = self.laterals[2](features[3])
         for lateral, feature in ((self.laterals[1], features[2]), (self.laterals[0], features[1])):
             pyramid = F.interpolate(pyramid, scale_factor=2.0, mode="nearest") + lateral(feature)
-        pyramid = F.relu(self.smooth(pyramid))
-        maps = self.attention(pyramid).flatten(2).float().softmax(-1)
-        looks, joints = maps.split([len(FACTORS), len(world.JOINTS)], dim=1)
-        seen = looks.to(pyramid.dtype) @ pyramid.flatten(2).mT
-        whole = self.whole(x)
-        outputs = {
-            name: self.heads[name](torch.cat([seen[:, i], whole.to(seen.dtype)], -1)).float()
-            for i, name in enumerate(FACTORS)
-        }
-        with torch.autocast(joints.device.type, enabled=False):
-            return outputs | {"joints": joints @ self.positions}
+        maps = self.maps(F.relu(self.smooth(pyramid))).flatten(2).float().softmax(-1)
+        with torch.autocast(maps.device.type, enabled=False):
+            return maps @ self.positions
+
+
+class _Reader(nn.Sequential):
+    """A crop (B, 3, CROP_SIZE, CROP_SIZE) in [-1, 1] to a vector; the last map is flattened, since places matter."""
+
+    def __init__(self, config: ScorerConfig):
+        layers, inputs = [], 3
+        for width in config.crop_widths:
+            layers += [_normed(inputs, width, 3, 1 if inputs == 3 else 2), nn.ReLU()]
+            layers += [] if inputs == 3 else [_Block(width)]
+            inputs = width
+        cells = (CROP_SIZE // 8) ** 2
+        super().__init__(*layers, nn.Flatten(), nn.Linear(inputs * cells, config.vector), nn.ReLU())
+
+
+def crop(images: Tensor, center: Tensor, side: float) -> Tensor:
+    """Squares of `images` (B, 3, H, W) around `center` (B, 2), in fractions as is `side`; the border is continued."""
+    theta = torch.zeros(len(images), 2, 3, device=images.device)
+    theta[:, 0, 0] = theta[:, 1, 1] = side
+    theta[:, :, 2] = 2 * center.float() - 1
+    grid = F.affine_grid(theta, [len(images), 3, CROP_SIZE, CROP_SIZE], align_corners=False)
+    return F.grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
+
+
+class Scorer(nn.Module):
+    """The network; about 2 M parameters. readable: the attributes it reads well enough to count."""
+
+    readable: tuple[str, ...] = tuple(a.name for a in world.ATTRIBUTES)
+
+    def __init__(self, config: ScorerConfig | None = None):
+        super().__init__()
+        self.config = config = config or ScorerConfig()
+        self.locator = _Locator(config)
+        self.readers = nn.ModuleDict({joint: _Reader(config) for joint in CROPS})
+        seen = len(CROPS) * config.vector + 2 * len(world.JOINTS)
+        self.heads = nn.ModuleDict(
+            {
+                name: nn.Sequential(nn.Linear(seen, config.head), nn.ReLU(), nn.Linear(config.head, outputs_of(name)))
+                for name in FACTORS
+            }
+        )
+
+    def forward(self, images: Tensor, joints: Tensor | None = None) -> dict[str, Tensor]:
+        """RGB (N, 3, size, size) in [0, 1] to one tensor a factor, and "joints" (N, 13, 2).
+
+        Classes and pose factors: logits; colours: (CIELAB - LAB_CENTER) / LAB_SCALE; scalars: (N, 1). joints: where
+        to look, for training; by default where the locator finds them.
+        """
+        x = images * 2 - 1
+        located = self.locator(x)
+        looked = located.detach() if joints is None else joints
+        vectors = [
+            reader(crop(x, looked[:, world.JOINTS.index(joint)], CROPS[joint]).contiguous(memory_format=_layout(x)))
+            for joint, reader in self.readers.items()
+        ]
+        pelvis = looked[:, world.JOINTS.index("pelvis")]
+        places = 8 * (looked - pelvis[:, None]).flatten(1)
+        seen = torch.cat([*vectors, places.to(vectors[0].dtype)], -1)
+        return {name: head(seen).float() for name, head in self.heads.items()} | {"joints": located}
 
     @torch.no_grad()
     def read(self, images: Sequence[Image.Image] | np.ndarray, batch_size: int = 32) -> Readings:
         """Reads pictures (PIL, or uint8 (N, H, W, 3)) in batches, in evaluation mode; alpha lies on white."""
         device, mode = next(self.parameters()).device, self.training
         self.eval()
-        batches = [as_tensor(images[i : i + batch_size]) for i in range(0, max(len(images), 1), batch_size)]
-        parts = [self(batch.to(device)) for batch in batches]
+        parts = [
+            self(as_tensor(images[i : i + batch_size], self.config.size).to(device))
+            for i in range(0, max(len(images), 1), batch_size)
+        ]
         self.train(mode)
         outputs = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
         return as_readings(outputs)
@@ -180,7 +229,7 @@ class Scorer(nn.Module):
         """Writes model.safetensors (fp16) and config.json, which also names the factors the heads were trained for."""
         tensors = {k: v.half() if v.is_floating_point() else v for k, v in self.state_dict().items()}
         save_tensors(Path(folder) / "model.safetensors", tensors)
-        config = {**asdict(self.config), "factors": _described_factors()}
+        config = {**asdict(self.config), "readable": list(self.readable), "factors": _described_factors()}
         write_atomic(Path(folder) / "config.json", (json.dumps(config, indent=2) + "\n").encode())
 
     @staticmethod
@@ -190,41 +239,47 @@ class Scorer(nn.Module):
         try:
             config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
             tensors, _ = load_tensors(folder / "model.safetensors")
-            factors = config.pop("factors")
+            factors, readable = config.pop("factors"), tuple(config.pop("readable"))
             scorer = Scorer(ScorerConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}))
         except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
             raise UserError(
-                f"No scorer can be read from {folder} ({error}): train one with python -m comics_genai.pretrain.scorer."
+                f"No scorer can be read from {folder} ({error}): train one with `python -m comics_genai pretrain "
+                "scorer`."
             ) from error
         if factors != _described_factors():
             raise UserError(
                 f"The scorer in {folder} reads other factors than this comic world has: train it again with "
-                "python -m comics_genai.pretrain.scorer."
+                "`python -m comics_genai pretrain scorer`."
             )
         targets = dict(scorer.named_parameters()) | dict(scorer.named_buffers())
         if missing := scorer.state_dict().keys() - tensors.keys():
             raise UserError(f"{folder / 'model.safetensors'} lacks {min(missing)}: train the scorer again.")
         copy_into(targets, tensors, folder / "model.safetensors")
+        scorer.readable = readable
         return scorer.eval().requires_grad_(False)
 
 
-def as_tensor(images: Sequence[Image.Image] | np.ndarray) -> Tensor:
-    """Pictures (PIL, or uint8 (N, H, W, 3)) as float (N, 3, 128, 128) in [0, 1]."""
+def _layout(x: Tensor) -> torch.memory_format:
+    return torch.channels_last if x.is_contiguous(memory_format=torch.channels_last) else torch.contiguous_format
+
+
+def as_tensor(images: Sequence[Image.Image] | np.ndarray, size: int) -> Tensor:
+    """Pictures (PIL, or uint8 (N, H, W, 3)) as float (N, 3, size, size) in [0, 1]."""
     if len(images) == 0:
-        return torch.zeros(0, 3, SIZE, SIZE)
-    if not (isinstance(images, np.ndarray) and images.shape[1:] == (SIZE, SIZE, 3)):
-        images = np.stack([_sized(image) for image in images])
+        return torch.zeros(0, 3, size, size)
+    if not (isinstance(images, np.ndarray) and images.shape[1:] == (size, size, 3)):
+        images = np.stack([_sized(image, size) for image in images])
     return torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).float().div(255)
 
 
-def _sized(image: Image.Image | np.ndarray) -> np.ndarray:
+def _sized(image: Image.Image | np.ndarray, size: int) -> np.ndarray:
     picture = Image.fromarray(image) if isinstance(image, np.ndarray) else image
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
     picture = picture.convert("RGB")
-    if picture.size != (SIZE, SIZE):
-        picture = picture.resize((SIZE, SIZE), Image.Resampling.BOX if min(picture.size) > SIZE else Image.BICUBIC)
+    if picture.size != (size, size):
+        picture = picture.resize((size, size), Image.Resampling.BOX if min(picture.size) > size else Image.BICUBIC)
     return np.asarray(picture)
 
 

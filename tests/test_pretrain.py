@@ -48,8 +48,8 @@ def test_every_stage_leaves_its_result_and_the_base_loads_unchanged(smoke):
     assert time.monotonic() - start < 3
     assert pipeline.config.force_zeros_for_empty_prompt is False and pipeline.watermark is None
     pipeline.set_progress_bar_config(disable=True)
-    drawn = pipeline("a drawing of UnicornGirl", height=128, width=128, num_inference_steps=2, output_type="np").images
-    assert drawn.shape == (1, 128, 128, 3) and np.isfinite(drawn).all()
+    drawn = pipeline("a drawing of UnicornGirl", num_inference_steps=2, output_type="np").images
+    assert drawn.shape == (1, 64, 64, 3) and np.isfinite(drawn).all()
     assert pipeline.vae.config.latent_channels == 12 and pipeline.unet.config.sample_size == 16
     weights = list(smoke.base.rglob("*.safetensors"))
     folders = {"vae", "text_encoder", "text_encoder_2", "unet", "image_tower", "scorer"}
@@ -58,7 +58,7 @@ def test_every_stage_leaves_its_result_and_the_base_loads_unchanged(smoke):
     half = StableDiffusionXLPipeline.from_pretrained(smoke.base, dtype=torch.float16)
     for part, same in ((pipeline.unet, half.unet), (pipeline.text_encoder_2, half.text_encoder_2)):
         assert (part.dtype, same.dtype) == (torch.float32, torch.float16)
-    assert pipeline.vae_scale_factor == 8
+    assert pipeline.vae_scale_factor == 4
 
 
 def test_finished_stages_are_skipped_and_say_so(smoke, capsys):
@@ -144,11 +144,11 @@ def test_colors_are_mixed_in_the_share_asked_for():
 def test_the_reconstruction_loss_counts_every_error_once_for_each_term():
     picture = torch.zeros(2, 3, 16, 16)
     assert vae.reconstruction_loss(picture, picture) == 0
-    # A constant error of 0.1: L1, 2 MSE, no gradients, and both averages.
-    assert vae.reconstruction_loss(picture + 0.1, picture) == pytest.approx(0.1 + 2 * 0.01 + 0.1 + 0.1)
+    # A constant error of 0.1: squared, no gradients, and L1.
+    assert vae.reconstruction_loss(picture + 0.1, picture) == pytest.approx(8 * 0.01 + 0.25 * 0.1)
     stripes = torch.zeros(2, 3, 16, 16)
     stripes[..., ::2] = 0.1
-    assert vae.reconstruction_loss(stripes, picture) == pytest.approx(0.05 + 0.01 + 0.1 + 0.05 + 0.05)
+    assert vae.reconstruction_loss(stripes, picture) == pytest.approx(8 * 0.005 + 2 * 0.01 + 0.25 * 0.05)
 
 
 def test_psnr_is_in_decibels_of_the_full_range():
@@ -189,9 +189,9 @@ def test_stage_weights_are_the_averaged_ones_or_those_of_the_newest_checkpoint(s
 
 def test_a_reconstruction_sheet_shows_scenes_and_drawings_above_what_became_of_them(smoke):
     with PIL.Image.open(smoke.folder / "vae" / "reconstructions_000004.png") as sheet:
-        assert sheet.size == (6 * 128, 4 * 128)
-        third = np.asarray(sheet.convert("RGB"))[256:384, :128]
-    assert np.array_equal(third, np.asarray(world.draw(world.reference_scenes(world.UNICORN_GIRL)[0], 128)))
+        assert sheet.size == (6 * 64, 4 * 64)
+        third = np.asarray(sheet.convert("RGB"))[128:192, :64]
+    assert np.array_equal(third, np.asarray(world.draw(world.reference_scenes(world.UNICORN_GIRL)[0], 64)))
     row = json.loads((smoke.folder / "vae" / "log.jsonl").read_text().splitlines()[-1])
     assert 0 < row["validation_psnr"] < 60 and row["validation_latent_smallest_std"] > 0
 
@@ -228,13 +228,13 @@ def test_the_unet_is_trained_on_exactly_what_the_pipeline_tells_it(smoke, words)
     assert hidden.shape == (3, 77, 32 + 64) and pooled.shape == (3, 32)
     empty = base.unconditional()
     assert torch.allclose(empty.hidden, hidden[1:2], atol=2e-2)
-    images = dataset.draw_scenes([0, 1], 128)
+    images = dataset.draw_scenes([0, 1], 64)
     cached = unet.encode_latents(vae.load(smoke.folder / "vae"), images).float()
     assert torch.allclose(cached, base.encode_images(images), atol=0.05)
 
 
 def test_cached_latents_belong_to_their_vae(smoke, tmp_path):
-    images = dataset.draw_scenes([0, 1], 128)
+    images = dataset.draw_scenes([0, 1], 64)
     model = vae.load(smoke.folder / "vae")
     first = unet.cached_latents(model, images, tmp_path)
     assert torch.equal(first, unet.cached_latents(model, images, tmp_path)) and len(list(tmp_path.iterdir())) == 1
@@ -267,7 +267,7 @@ def test_sampling_begins_without_signal_and_a_perfect_network_draws_pure_white()
 
 def test_samples_stand_below_the_drawings_of_their_captions(smoke):
     with PIL.Image.open(smoke.folder / "unet" / "samples_000004.png") as sheet:
-        assert sheet.size == (unet.SAMPLES * 128, 2 * 128)
+        assert sheet.size == (unet.SAMPLES * 64, 2 * 64)
     row = json.loads((smoke.folder / "unet" / "log.jsonl").read_text().splitlines()[-1])
     assert row["validation_v_error"] > 0 and 0 <= row["validation_paper_error"] <= 1
 
@@ -287,7 +287,7 @@ def test_the_image_tower_is_the_same_after_saving_and_its_absence_is_one_sentenc
     tower = ImageTower(dimension=16, width=8).eval()
     tower.save(tmp_path / "tower")
     again = ImageTower.load(tmp_path / "tower")
-    pictures = torch.rand(3, 3, 128, 128) * 2 - 1
+    pictures = torch.rand(3, 3, 64, 64) * 2 - 1
     assert torch.allclose(tower.embed(pictures), again.embed(pictures, batch_size=2), atol=5e-3)
     assert again.embed(pictures).norm(dim=1).tolist() == pytest.approx([1, 1, 1])
     with pytest.raises(UserError, match="No image tower can be read from"):

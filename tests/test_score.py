@@ -32,7 +32,7 @@ class KnowingScorer(Scorer):
 
     def __init__(self, scenes):
         torch.nn.Module.__init__(self)
-        self.scenes = scenes
+        self.scenes, self.config = scenes, ScorerConfig()
 
     def read(self, images, batch_size=32):
         assert len(images) == len(self.scenes)
@@ -106,6 +106,16 @@ def test_distances_do_not_depend_on_size(references):
     assert reference_distances(large, small).diagonal().max() < 0.02
 
 
+def test_only_readable_attributes_count(scenes, references):
+    wrong = replace(GIRL, fringe=next(f for f in world.factors.FRINGES if f != GIRL.fringe))
+    seen = [replace(scene, character=wrong) for scene in scenes]
+    scorer = KnowingScorer(seen)
+    assert score_run(true_renders(scenes), scenes, references, scorer)[0]["identity_unnamed"] < 1
+    scorer.readable = ("skin", "hair_wave")
+    record = score_run(true_renders(scenes), scenes, references, scorer)[0]
+    assert record["identity_unnamed"] == record["identity"] == 1 and not record["right"]["fringe"]
+
+
 def test_a_copy_is_reported_with_its_reference(scenes, references):
     pictures = [*true_renders(scenes[:7]), references[4]]
     records = score_run(pictures, scenes, references, KnowingScorer(scenes))
@@ -116,7 +126,7 @@ def test_a_copy_is_reported_with_its_reference(scenes, references):
 
 def test_similarity_is_the_cosine_to_the_nearest_reference(scenes, references):
     def embed(x: torch.Tensor) -> torch.Tensor:
-        assert x.shape[1:] == (3, 128, 128) and x.min() >= -1 and x.max() <= 1
+        assert x.shape[1:] == (3, 64, 64) and x.min() >= -1 and x.max() <= 1
         return torch.nn.functional.normalize(x.mean((2, 3)), dim=-1)
 
     pictures = [*true_renders(scenes[:7]), references[2]]
@@ -170,7 +180,7 @@ def test_prompts_are_read_back(scenes):
 
 
 def test_a_folder_of_pictures_is_scored(tmp_path, scenes):
-    Scorer(ScorerConfig(widths=(8, 8, 8, 8), blocks=(0, 0, 0, 0), pyramid=8, whole=8, head=8)).save(tmp_path / "scorer")
+    Scorer(ScorerConfig(64, (8, 8, 8, 8), (0, 0, 0, 0), 8, (8, 8, 8, 8), 8, 8)).save(tmp_path / "scorer")
     folder = tmp_path / "pictures"
     folder.mkdir()
     with pytest.raises(UserError, match="cannot be read"):

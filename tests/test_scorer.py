@@ -22,14 +22,16 @@ from comics_genai.pretrain.scorer import (
     targets_of,
     train_scorer,
 )
-from comics_genai.scorer import Readings, Scorer, ScorerConfig, as_readings, as_tensor, compare
+from comics_genai.scorer import CROP_SIZE, Readings, Scorer, ScorerConfig, as_readings, as_tensor, compare, crop
 
-TINY = ScorerConfig(widths=(8, 8, 16, 16), blocks=(0, 1, 0, 1), pyramid=16, whole=16, head=8)
+TINY = ScorerConfig(
+    widths=(8, 8, 16, 16), blocks=(0, 1, 0, 1), pyramid=16, crop_widths=(8, 8, 16, 16), vector=24, head=8
+)
 
 
 @pytest.fixture(scope="module")
 def images() -> np.ndarray:
-    return draw_scenes(range(12), 128)
+    return draw_scenes(range(12), 64)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +41,7 @@ def truth() -> Readings:
 
 @pytest.fixture(scope="module")
 def vae():
-    return vae_stage.build(4, 8).eval().requires_grad_(False)
+    return vae_stage.build(3, 4, 8).eval().requires_grad_(False)
 
 
 def outputs_for(truth: Readings) -> dict[str, torch.Tensor]:
@@ -110,7 +112,7 @@ def test_outputs_and_targets_are_inverse(truth):
 
 def test_the_network_has_the_shapes_it_says():
     scorer = Scorer()
-    outputs = scorer(torch.rand(2, 3, 128, 128))
+    outputs = scorer(torch.rand(2, 3, 64, 64))
     for a in world.ATTRIBUTES:
         assert outputs[a.name].shape == (2, {"class": len(a.classes), "color": 3, "scalar": 1}[a.kind])
     for name, values in world.POSE_FACTORS.items():
@@ -124,7 +126,7 @@ def test_a_scorer_can_learn_factors_and_joints(images, truth):
     torch.manual_seed(0)
     scorer, targets = Scorer(TINY), targets_of(truth)
     optimizer = torch.optim.AdamW(scorer.parameters(), 1e-2)
-    x = as_tensor(images)
+    x = as_tensor(images, 64)
     first = scorer_loss(scorer(x), targets)[0].item()
     for _ in range(60):
         optimizer.zero_grad()
@@ -140,7 +142,7 @@ def test_a_scorer_can_learn_factors_and_joints(images, truth):
 def test_saved_and_loaded_it_reads_the_same(tmp_path, images):
     torch.manual_seed(0)
     scorer = Scorer(TINY)
-    scorer(as_tensor(images))  # moves the running statistics away from where they start
+    scorer(as_tensor(images, 64))  # moves the running statistics away from where they start
     scorer.save(tmp_path)
     loaded = Scorer.load(tmp_path)
     before, after = scorer.read(images, batch_size=5), loaded.read(images)
@@ -156,7 +158,7 @@ def test_reading_does_not_depend_on_batch_or_form(images):
     pictures = scorer.read([Image.fromarray(image) for image in images], batch_size=1)
     np.testing.assert_allclose(array.joints, pictures.joints, atol=1e-5)
     large = Image.fromarray(images[0]).resize((512, 512), Image.Resampling.NEAREST)
-    clear = Image.fromarray(np.dstack([images[0], np.full((128, 128), 255, np.uint8)]))
+    clear = Image.fromarray(np.dstack([images[0], np.full((64, 64), 255, np.uint8)]))
     np.testing.assert_allclose(scorer.read([large, clear]).joints, array.joints[[0, 0]], atol=1e-5)
     assert scorer.training and len(scorer.read([])) == 0
 
@@ -175,13 +177,13 @@ def test_a_scorer_of_another_world_is_refused(tmp_path):
 def test_joints_follow_the_shifts_of_a_batch(images, truth):
     settings = ScorerSettings(batch_size=40, blurred=0, noisy=0, shift=4)
     x, targets = batches(settings, images, None, targets_of(truth))(torch.Generator().manual_seed(0))
-    assert x.shape == (40, 3, 128, 128)
+    assert x.shape == (40, 3, 64, 64)
     matched = 0
     for picture, joints in zip(x, targets["joints"], strict=True):
         # Which scene it is follows from the joints' shape, which a shift does not change.
         distances = np.abs(np.ptp(truth.joints, axis=1) - np.ptp(joints.numpy(), axis=0)).sum(-1)
         i = int(distances.argmin())
-        dx, dy = np.round((joints.numpy() - truth.joints[i])[0] * 128).astype(int)
+        dx, dy = np.round((joints.numpy() - truth.joints[i])[0] * 64).astype(int)
         assert max(abs(dx), abs(dy)) <= 4
         inner = np.roll(images[i], (dy, dx), (0, 1))[4:-4, 4:-4]
         matched += np.array_equal(np.round(picture.permute(1, 2, 0).numpy() * 255)[4:-4, 4:-4], inner)
@@ -251,3 +253,33 @@ def test_without_a_vae_it_trains_on_renders_or_says_so(tmp_path, images):
     assert train_scorer(replace(settings, reconstructions=False), images, tmp_path / "b").finished
     record = json.loads((tmp_path / "b/accuracy.json").read_text())
     assert "renders" in record and "reconstructions" not in record
+
+
+def test_a_crop_is_the_square_around_its_center_and_the_border_goes_on():
+    images = torch.zeros(2, 3, 64, 64)
+    images[0, :, 20, 44] = 1.0  # y, x
+    images[1, 0] = 0.5
+    center = torch.tensor([[44.5 / 64, 20.5 / 64], [0.0, 0.0]])
+    found = crop(images, center, CROP_SIZE / 64)  # a pixel is a pixel
+    assert found.shape == (2, 3, CROP_SIZE, CROP_SIZE)
+    middle = found[0, :, CROP_SIZE // 2 - 1 : CROP_SIZE // 2 + 1, CROP_SIZE // 2 - 1 : CROP_SIZE // 2 + 1]
+    assert middle.sum() == pytest.approx(3, abs=1e-4) and found[0].sum() == pytest.approx(3, abs=1e-4)
+    assert torch.allclose(found[1, 0], torch.tensor(0.5))
+
+
+def test_readers_look_where_they_are_told(images):
+    torch.manual_seed(0)
+    scorer = Scorer(TINY).eval()
+    x = as_tensor(images[:1], 64)
+    joints = scorer(x)["joints"]
+    told = scorer(x, joints)
+    assert all(torch.allclose(told[name], output, atol=1e-5) for name, output in scorer(x).items())
+    elsewhere = scorer(x, joints + 0.2)
+    assert torch.equal(elsewhere["joints"], joints) and not torch.allclose(elsewhere["skin"], told["skin"], atol=1e-4)
+
+
+def test_what_a_scorer_can_read_is_kept_with_it(tmp_path):
+    scorer = Scorer(TINY)
+    scorer.readable = ("skin", "outfit")
+    scorer.save(tmp_path)
+    assert Scorer.load(tmp_path).readable == ("skin", "outfit")

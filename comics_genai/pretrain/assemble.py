@@ -20,10 +20,13 @@ SHARD = "15MB"
 LARGEST_FILE = 16_000_000  # bytes: the repository carries these files
 LARGEST_BASE = 60_000_000
 SCORER = "export"  # where the stage `scorer` keeps what is shipped
+STORY = "pretraining"  # where the base keeps what the stages logged
+SHOWN = 3  # newest pictures of a stage that are kept
 
 
 def assemble(stages: Path, target: Path) -> Path:
     """Write the base to `target` in fp16 from the stages' weights; of unfinished stages, from their newest checkpoint.
+    The folder pretraining/ in it tells how they were trained.
 
     What is not made here (README.md, a scorer where none was trained) is taken over from the old base, which stays
     until the new one is whole. Raises UserError where a stage has no weights or the base is too large.
@@ -55,12 +58,22 @@ def assemble(stages: Path, target: Path) -> Path:
             shutil.copytree(source, fresh / name)
         elif source.is_file():
             shutil.copy2(source, fresh / name)
+    for stage in ("clip", "vae", "scorer", "unet"):
+        _keep_story(stages / stage, fresh / STORY / stage)
     _check_sizes(fresh)
     if target.exists():
         os.replace(target, old)
     os.replace(fresh, target)
     shutil.rmtree(old, ignore_errors=True)
     return target
+
+
+def _keep_story(stage: Path, target: Path) -> None:
+    """What the notebook of the pretraining reads: log, settings, accuracy, and the newest pictures."""
+    files = [stage / name for name in ("log.jsonl", "settings.json", "accuracy.json")]
+    for file in (*filter(Path.exists, files), *sorted(stage.glob("*.png"))[-SHOWN:]):
+        target.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(file, target / file.name)
 
 
 def _mend_configurations(folder: Path) -> None:

@@ -25,21 +25,22 @@ HELD_OUT = 256  # scenes, that is 128 pairs of look-alikes
 class ClipSettings:
     """How the text encoders and the image tower are built and trained."""
 
-    widths: tuple[int, int] = (128, 192)  # of the two text encoders; multiples of 32, the width of a head
+    size: int = 64  # of the pictures, 64 or 128
+    widths: tuple[int, int] = (96, 128)  # of the two text encoders; multiples of 32, the width of a head
     layers: int = 3  # of each; the UNet reads the one before the last
+    tower: int = 32  # width of the image tower's first layers
     dimension: int = 128  # of the embedding that pictures and texts share
     batch_pairs: int = 64  # pairs of look-alike scenes a batch, each other's hardest negatives: words must bind
     loop: LoopSettings = field(
         default_factory=lambda: LoopSettings(
-            steps=900,
+            steps=500,
             learning_rate=1e-3,
             schedule="cosine",
             warmup_steps=60,
             weight_decay=0.02,
-            precision="bf16",
             log_every=25,
-            checkpoint_every=300,
-            validate_every=225,
+            checkpoint_every=125,
+            validate_every=125,
         )
     )
 
@@ -47,13 +48,15 @@ class ClipSettings:
 class Clip(nn.Module):
     """Both text encoders and the image tower, and what is thrown away afterwards: a projection and the temperature."""
 
-    def __init__(self, tokenizer: CLIPTokenizer, widths: tuple[int, int], layers: int, dimension: int):
+    def __init__(
+        self, tokenizer: CLIPTokenizer, widths: tuple[int, int], layers: int, dimension: int, size: int, tower: int
+    ):
         super().__init__()
         first, second = (_text_config(tokenizer, width, layers, dimension) for width in widths)
         self.text_encoder = CLIPTextModel(first)
         self.text_encoder_2 = CLIPTextModelWithProjection(second)
         self.projection = nn.Linear(widths[0], dimension, bias=False)
-        self.image_tower = ImageTower(dimension)
+        self.image_tower = ImageTower(dimension, size, tower)
         self.log_temperature = nn.Parameter(torch.tensor(2.65))
 
     def text_features(self, ids: Tensor) -> tuple[Tensor, Tensor]:
@@ -70,6 +73,11 @@ class Clip(nn.Module):
         first = self.text_encoder(ids, output_hidden_states=True)
         second = self.text_encoder_2(ids, output_hidden_states=True)
         return torch.cat([first.hidden_states[-2], second.hidden_states[-2]], -1), second.text_embeds
+
+
+def build(tokenizer: CLIPTokenizer, settings: dict) -> Clip:
+    """The untrained towers of ClipSettings as a dictionary."""
+    return Clip(tokenizer, *(settings[name] for name in ("widths", "layers", "dimension", "size", "tower")))
 
 
 def _text_config(tokenizer: CLIPTokenizer, width: int, layers: int, dimension: int) -> CLIPTextConfig:
@@ -111,20 +119,20 @@ def train_clip(
     device: torch.device | str = "cpu",
     compiled: bool = False,
 ) -> TrainResult:
-    """Train on uint8 pictures (N, 128, 128, 3), number i being scene i, in `folder`.
+    """Train on uint8 pictures (N, size, size, 3), number i being scene i, in `folder`.
 
     Validation, for each text encoder: finding a caption's picture among 256 held-out ones, and among look-alikes.
     """
     with torch.random.fork_rng():
         torch.manual_seed(settings.loop.seed)
-        model = Clip(tokenizer, settings.widths, settings.layers, settings.dimension).to(device)
+        model = build(tokenizer, asdict(settings)).to(device)
     model.image_tower.to(memory_format=torch.channels_last)
     if compiled:
         model.image_tower.compile()
     texts = captions(range(len(images)))
     ids = encode(tokenizer, [fullest(v) for v in texts] + [barest(v) for v in texts]).to(torch.int16)
     held_out = range(HELD_OUT_SEED, HELD_OUT_SEED + HELD_OUT)
-    held_out_pictures = to_tensor(draw_scenes(held_out, images.shape[1])).to(device)
+    held_out_pictures = to_tensor(draw_scenes(held_out, settings.size)).to(device)
     held_out_ids = encode(tokenizer, [fullest(v) for v in captions(held_out)]).to(device)
 
     def step_loss(step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
@@ -158,6 +166,6 @@ def train_clip(
 def load(folder: Path, tokenizer: CLIPTokenizer) -> Clip:
     """The trained towers of a stage folder, frozen, in evaluation mode."""
     settings = recorded_settings(folder)
-    model = Clip(tokenizer, tuple(settings["widths"]), settings["layers"], settings["dimension"])
+    model = build(tokenizer, settings)
     load_stage(model, folder)
     return model

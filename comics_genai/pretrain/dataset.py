@@ -25,7 +25,7 @@ class DatasetSettings:
     """pictures: how many scenes; size: pixels; workers: drawing processes."""
 
     pictures: int = 16_000
-    size: int = 128
+    size: int = 64
     workers: int = 2
 
     def __post_init__(self) -> None:

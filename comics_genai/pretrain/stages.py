@@ -50,7 +50,8 @@ class PretrainSettings:
     stages: tyro.conf.Positional[tuple[Stage | Literal["all"], ...]] = ("all",)
     """which, whatever their order here"""
     preset: Literal["cpu2", "gpu", "smoke"] = "cpu2"
-    """all numbers below: for two CPU cores (about two hours), for a GPU, or tiny ones that only show that it runs"""
+    """all numbers below: for two CPU cores (64 px, about two hours), for a GPU (128 px), or tiny ones that only show
+    that it runs"""
     minutes: float = 0.0
     """stop a stage, and what would follow it, after so many; 0 = train to the end"""
     folder: Path | None = None
@@ -60,7 +61,7 @@ class PretrainSettings:
     device: str = ""
     """cpu, cuda; by default the best there is"""
     precision: Literal["fp32", "bf16", "fp16"] | None = None
-    """of every stage's arithmetic; by default as its loop says"""
+    """of every stage's arithmetic; by default the fastest that the device computes in hardware"""
     compile: bool = False
     """compile the networks: a minute or two before the first step, then faster steps"""
     dataset: DatasetSettings = field(default_factory=DatasetSettings)
@@ -85,11 +86,16 @@ def _presets() -> dict[str, PretrainSettings]:
         cpu2,
         preset="gpu",
         compile=True,
-        dataset=DatasetSettings(pictures=100_000, workers=8),
-        clip=longer(cpu2.clip, 4000, batch_pairs=256),
-        vae=longer(cpu2.vae, 30_000, batch_size=64),
-        scorer=longer(cpu2.scorer, 15_000, batch_size=128),
-        unet=longer(cpu2.unet, 40_000, batch_size=256),
+        dataset=DatasetSettings(pictures=100_000, size=128, workers=8),
+        clip=longer(cpu2.clip, 4000, size=128, widths=(128, 192), tower=48, batch_pairs=256),
+        vae=longer(cpu2.vae, 30_000, levels=4, channels=64, crop=64, batch_size=64),
+        scorer=longer(
+            cpu2.scorer,
+            15_000,
+            network=ScorerConfig(128, (32, 64, 128, 192), (0, 2, 2, 1), 64, (48, 96, 192, 256), 256),
+            batch_size=128,
+        ),
+        unet=longer(cpu2.unet, 40_000, widths=(128, 192, 256), batch_size=256, captions_in_memory=False),
     )
     smoke = replace(
         cpu2,
@@ -98,7 +104,12 @@ def _presets() -> dict[str, PretrainSettings]:
         tokenizer=TokenizerSettings(scenes=32, pieces=256),
         clip=tiny(cpu2.clip, widths=(32, 64), layers=2, dimension=32, batch_pairs=4),
         vae=tiny(cpu2.vae, channels=8, batch_size=4),
-        scorer=tiny(cpu2.scorer, network=ScorerConfig((8, 8, 8, 8), (1, 1, 1, 1), 8, 8, 8), batch_size=4, held_out=4),
+        scorer=tiny(
+            cpu2.scorer,
+            network=ScorerConfig(64, (8, 8, 8, 8), (1, 1, 1, 1), 8, (8, 8, 8, 8), 8, 8),
+            batch_size=4,
+            held_out=4,
+        ),
         unet=tiny(cpu2.unet, widths=(32, 32, 64), batch_size=4),
     )
     return {"cpu2": cpu2, "gpu": gpu, "smoke": smoke}
@@ -112,6 +123,12 @@ def pretrain(settings: PretrainSettings) -> bool:
 
     Raises UserError where a stage needs another that is not finished.
     """
+    sizes = settings.dataset.size, settings.clip.size, settings.scorer.network.size
+    if len(set(sizes)) > 1:
+        raise UserError(
+            f"dataset.size, clip.size and scorer.network.size are {sizes[0]}, {sizes[1]} and {sizes[2]}: give all "
+            "three the same, 64 or 128."
+        )
     chosen = [stage for stage in STAGES if stage in settings.stages or "all" in settings.stages]
     folder = settings.folder or where.root() / "runs" / "pretrain"
     for stage in chosen:
@@ -217,9 +234,8 @@ def _device(settings: PretrainSettings) -> torch.device:
 
 def _timed(settings: PretrainSettings, stage_settings: Any) -> Any:
     """The settings of a stage, with the time budget and the precision that hold for all of them."""
-    loop: LoopSettings = replace(stage_settings.loop, max_minutes=settings.minutes)
-    if settings.precision:
-        loop = replace(loop, precision=settings.precision)
+    precision = settings.precision or where.precision(_device(settings))
+    loop: LoopSettings = replace(stage_settings.loop, max_minutes=settings.minutes, precision=precision)
     return replace(stage_settings, loop=loop)
 
 
