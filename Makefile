@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help test lint clean
+.PHONY: help demo test lint clean
 
 python := .venv/bin/python
 installed := .venv/.installed
@@ -15,6 +15,9 @@ torch_for_cpu := https://download.pytorch.org/whl/cpu
 help:  ## these lines
 	@echo 'Six drawings of a comic character become new poses of it.'
 	grep -hE '^[a-z]+:.*  ## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*  ## (.*)/  make \1\t\2/' | expand -t 16
+
+demo: $(installed)  ## new poses of UnicornGirl from six drawings, with scores, into 6_generated/
+	@$(python) -m comics_genai demo
 
 test: $(installed)  ## all tests
 	@$(python) -m pytest

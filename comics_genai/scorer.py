@@ -169,6 +169,8 @@ class _Reader(nn.Sequential):
 
 def crop(images: Tensor, center: Tensor, side: float) -> Tensor:
     """Squares of `images` (B, 3, H, W) around `center` (B, 2), in fractions as is `side`; the border is continued."""
+    if len(images) == 0:
+        return images.new_zeros(0, 3, CROP_SIZE, CROP_SIZE)
     theta = torch.zeros(len(images), 2, 3, device=images.device)
     theta[:, 0, 0] = theta[:, 1, 1] = side
     theta[:, :, 2] = 2 * center.float() - 1
@@ -177,7 +179,7 @@ def crop(images: Tensor, center: Tensor, side: float) -> Tensor:
 
 
 class Scorer(nn.Module):
-    """The network; about 2 M parameters. readable: the attributes it reads well enough to count."""
+    """The network; about 3 M parameters. readable: the attributes it reads well enough to count."""
 
     readable: tuple[str, ...] = tuple(a.name for a in world.ATTRIBUTES)
 

@@ -20,7 +20,7 @@ COLAB_METADATA = {"colab", "accelerator", "gpuClass"}
 
 
 def test_there_are_notebooks():
-    assert Path("1_data/Comic_World.ipynb") in NOTEBOOKS
+    assert Path("4_finetuning/dreambooth_lora/DreamBooth-LoRA.ipynb") in NOTEBOOKS
 
 
 @pytest.fixture(params=NOTEBOOKS, ids=str)

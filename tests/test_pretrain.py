@@ -282,6 +282,27 @@ def test_assembling_again_keeps_the_card_and_refuses_what_a_repository_cannot_ca
     assert (base / "model_index.json").exists() and (base / "README.md").exists()
 
 
+def test_a_training_goes_on_from_a_base(smoke, tmp_path):
+    slow = replace(smoke.unet, loop=replace(smoke.unet.loop, learning_rate=1e-9))
+    settings = replace(
+        smoke, start=smoke.base, folder=tmp_path / "stages", stages=("dataset", "clip", "unet"), unet=slow
+    )
+    assert pretrain.pretrain(settings)
+    before, after = (tokenizer.load(folder / "tokenizer") for folder in (smoke.folder, settings.folder))
+    assert before.get_vocab() == after.get_vocab()
+    parts = []
+    for folder in (smoke.folder, settings.folder):
+        kept, encoders = vae.load(folder / "vae"), clip.load(folder / "clip", before)
+        parts.append([kept, encoders.text_encoder, encoders.text_encoder_2, unet.load(folder / "unet", kept, encoders)])
+    for one, same in zip(*parts, strict=True):
+        for name, tensor in one.state_dict().items():
+            torch.testing.assert_close(same.state_dict()[name].float(), tensor.float(), atol=1e-3, rtol=1e-3)
+    again = assemble.assemble(settings.folder, tmp_path / "base")
+    assert (again / "scorer" / "model.safetensors").exists() and (again / "pretraining" / "vae" / "log.jsonl").exists()
+    with pytest.raises(UserError, match="is no base that"):
+        pretrain.pretrain(replace(settings, start=tmp_path))
+
+
 def test_the_image_tower_is_the_same_after_saving_and_its_absence_is_one_sentence(tmp_path):
     torch.manual_seed(0)
     tower = ImageTower(dimension=16, width=8).eval()

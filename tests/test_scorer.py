@@ -119,7 +119,7 @@ def test_the_network_has_the_shapes_it_says():
         assert outputs[name].shape == (2, len(values))
     assert outputs["joints"].shape == (2, 13, 2)
     assert ((0 <= outputs["joints"]) & (outputs["joints"] <= 1)).all()
-    assert 1_500_000 < sum(p.numel() for p in scorer.parameters()) < 2_500_000
+    assert 2_500_000 < sum(p.numel() for p in scorer.parameters()) < 3_500_000
 
 
 def test_a_scorer_can_learn_factors_and_joints(images, truth):
@@ -224,7 +224,7 @@ def test_reconstructions_are_computed_once_for_each_vae(tmp_path, vae, images, m
     written = file.stat().st_mtime_ns
     np.testing.assert_array_equal(first, cached_reconstructions(vae, images, 0.4, tmp_path))
     assert file.stat().st_mtime_ns == written
-    other = vae_stage.build(4, 16).eval().requires_grad_(False)
+    other = vae_stage.build(3, 4, 16).eval().requires_grad_(False)
     cached_reconstructions(other, images, 0.4, tmp_path)
     assert len(list(tmp_path.iterdir())) == 2
 

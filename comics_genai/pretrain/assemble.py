@@ -1,4 +1,4 @@
-"""Puts the stages together: a folder that StableDiffusionXLPipeline.from_pretrained loads unchanged."""
+"""Puts the stages together: a folder that StableDiffusionXLPipeline.from_pretrained loads unchanged; and back."""
 
 import itertools
 import json
@@ -8,19 +8,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from comics_genai.checkpoint import write_atomic
+from torch import Tensor
+
+from comics_genai.checkpoint import load_tensors, save_tensors, write_atomic
 from comics_genai.errors import UserError
 
 from . import clip as clip_stage
 from . import tokenizer as tokenizer_stage
 from . import unet as unet_stage
 from . import vae as vae_stage
+from .stage import is_finished
 
 SHARD = "15MB"
 LARGEST_FILE = 16_000_000  # bytes: the repository carries these files
 LARGEST_BASE = 60_000_000
 SCORER = "export"  # where the stage `scorer` keeps what is shipped
 STORY = "pretraining"  # where the base keeps what the stages logged
+START = "unet_start.safetensors"  # where `disassemble` leaves the UNet's weights
 SHOWN = 3  # newest pictures of a stage that are kept
 
 
@@ -66,6 +70,43 @@ def assemble(stages: Path, target: Path) -> Path:
     os.replace(fresh, target)
     shutil.rmtree(old, ignore_errors=True)
     return target
+
+
+def disassemble(base: Path, stages: Path) -> Path:
+    """The inverse of `assemble`: finished stages, in `stages`, from the weights of a base, all but the UNet.
+
+    Stages that are there stay. Returns the file of the UNet's weights, from which a new training can start. Raises
+    UserError where `base` is no assembled base.
+    """
+    if not (base / STORY).is_dir() or not (base / "unet").is_dir():
+        raise UserError(f"{base} is no base that `python -m comics_genai pretrain assemble` wrote: give its folder.")
+    if not tokenizer_stage.is_trained(stages / "tokenizer"):
+        shutil.copytree(base / "tokenizer", stages / "tokenizer", dirs_exist_ok=True)
+    parts = {
+        "vae": {"vae": ""},
+        "clip": {name: f"{name}." for name in ("text_encoder", "text_encoder_2", "image_tower")},
+    }
+    for stage, folders in parts.items():
+        if not is_finished(stages / stage):
+            tensors = {}
+            for folder, prefix in folders.items():
+                tensors |= {prefix + name: tensor for name, tensor in _weights(base / folder).items()}
+            _keep_story(base / STORY / stage, stages / stage)
+            save_tensors(stages / stage / "weights.safetensors", tensors)
+    if (base / "scorer").is_dir() and not (stages / "scorer").exists():
+        _keep_story(base / STORY / "scorer", stages / "scorer")
+        shutil.copytree(base / "scorer", stages / "scorer" / SCORER)
+    start = stages / START
+    save_tensors(start, _weights(base / "unet"))
+    return start
+
+
+def _weights(folder: Path) -> dict[str, Tensor]:
+    """All tensors of a folder of safetensors files, in fp32."""
+    found: dict[str, Tensor] = {}
+    for file in sorted(folder.glob("*.safetensors")):
+        found |= {n: t.float() if t.is_floating_point() else t for n, t in load_tensors(file)[0].items()}
+    return found
 
 
 def _keep_story(stage: Path, target: Path) -> None:

@@ -58,6 +58,8 @@ class PretrainSettings:
     """of the stages; by default runs/pretrain"""
     base: Path | None = None
     """where the assembled base goes; by default 1_data/mini_sdxl"""
+    start: Path | None = None
+    """an assembled base: its tokenizer, CLIP, VAE and scorer are kept, and the UNet goes on from its weights"""
     device: str = ""
     """cpu, cuda; by default the best there is"""
     precision: Literal["fp32", "bf16", "fp16"] | None = None
@@ -123,14 +125,16 @@ def pretrain(settings: PretrainSettings) -> bool:
 
     Raises UserError where a stage needs another that is not finished.
     """
+    folder = settings.folder or where.root() / "runs" / "pretrain"
     sizes = settings.dataset.size, settings.clip.size, settings.scorer.network.size
     if len(set(sizes)) > 1:
         raise UserError(
             f"dataset.size, clip.size and scorer.network.size are {sizes[0]}, {sizes[1]} and {sizes[2]}: give all "
             "three the same, 64 or 128."
         )
+    if settings.start:
+        assemble.disassemble(settings.start, folder)
     chosen = [stage for stage in STAGES if stage in settings.stages or "all" in settings.stages]
-    folder = settings.folder or where.root() / "runs" / "pretrain"
     for stage in chosen:
         if _is_done(stage, folder, settings):
             print(f"{stage}: finished before, in {folder / stage}; delete that folder to make it anew.", flush=True)
@@ -204,6 +208,7 @@ def _unet(settings: PretrainSettings, folder: Path) -> tuple[str, bool]:
         folder / "unet",
         _device(settings),
         settings.compile,
+        folder / assemble.START if settings.start else None,
     )
     return run.message, run.finished
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from transformers import CLIPTokenizer
 
 from comics_genai import figures, where, world
-from comics_genai.checkpoint import load_tensors, save_tensors
+from comics_genai.checkpoint import load_tensors, load_weights, save_tensors
 from comics_genai.loop import LoopSettings, TrainResult, train
 from comics_genai.objective import add_noise, alpha_bar, min_snr_weight, snr, target
 
@@ -171,8 +171,10 @@ def train_unet(
     folder: Path,
     device: torch.device | str = "cpu",
     compiled: bool = False,
+    start: Path | None = None,
 ) -> TrainResult:
-    """Train on uint8 pictures (N, size, size, 3), number i being scene i, in `folder`.
+    """Train on uint8 pictures (N, size, size, 3), number i being scene i, in `folder`; from the weights in
+    the file `start`, or else from random ones.
 
     Validation: the error of v on held-out scenes with fixed noise; samples_STEP.png, eight held-out scenes above what
     the pipeline draws of their captions, always from the same noise; paper_error, how far (in 0 to 1) the paper at
@@ -182,6 +184,8 @@ def train_unet(
     with torch.random.fork_rng():
         torch.manual_seed(settings.loop.seed)
         model = build(settings.widths, settings.layers, vae, clip).to(device, memory_format=_memory_format(device))
+    if start:
+        load_weights(model, start)
     if compiled:
         model.compile()
     latents = cached_latents(vae, images, folder / "latents").to(device)
