@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import tomllib
+import warnings
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -147,6 +148,9 @@ def set_up(seed: int = 0) -> None:
     """
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
+    # Bars are drawn as text without ipywidgets, and the Hub's are off.
+    for remark in ("IProgress not found", "Cannot enable progress bars"):
+        warnings.filterwarnings("ignore", message=remark)
     if platform() != "local":
         _remove_old_torchao()
     if absent := missing_packages():

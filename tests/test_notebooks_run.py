@@ -33,7 +33,7 @@ def repository(tmp_path_factory) -> Path:
 @pytest.mark.parametrize("path", SMOKE)
 def test_it_runs_to_its_end(path, repository):
     folder = repository / "work" / Path(path).parent
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     executed = folder / Path(path).name
     papermill.execute_notebook(
         str(ROOT / path), str(executed), parameters=SMOKE[path], cwd=str(folder), progress_bar=False
