@@ -1,6 +1,6 @@
 """The diffusion objective, shared by pretraining and fine-tuning: noising, targets, SNR and min-SNR weights.
 
-    z_t = sqrt(alpha_bar_t) z + sqrt(1 - alpha_bar_t) eps          (Ho et al. 2020, eq. 4)
+z_t = sqrt(alpha_bar_t) z + sqrt(1 - alpha_bar_t) eps          (Ho et al. 2020, eq. 4)
 """
 
 import torch
@@ -59,10 +59,12 @@ def snr(alpha_bar_t: Tensor) -> Tensor:
 
 
 def min_snr_weight(snr: Tensor, gamma: float, prediction_type: str) -> Tensor:
-    """Loss weight of each step, like `snr`: min(SNR, gamma) on the latents' own error (Hang et al. 2023, eq. 7).
+    """Loss weight of each step, like `snr`: min-SNR of Hang et al. 2023, eq. 7, on the error of what is predicted.
 
-    That is min(SNR, gamma)/SNR on epsilon (1 at SNR 0) and min(SNR, gamma)/(SNR + 1) on v (0 at SNR 0).
-    gamma is 5 in the paper; 0 turns weighting off: all 1. Raises UserError for an unknown prediction type.
+    min(SNR, gamma)/SNR on epsilon, min(SNR, gamma) on the latents. On v it is min(SNR + 1, gamma)/(SNR + 1), not the
+    paper's min(SNR, gamma)/(SNR + 1): that vanishes with the SNR, and a base with zero terminal SNR places figures and
+    colours in just those steps. gamma is 5 in the paper; 0 turns weighting off: all 1. Raises UserError for an unknown
+    prediction type.
     """
     if prediction_type not in ("epsilon", "v_prediction", "sample"):
         raise UserError(f"The prediction type {prediction_type!r} is unknown: use epsilon, v_prediction or sample.")
@@ -70,5 +72,6 @@ def min_snr_weight(snr: Tensor, gamma: float, prediction_type: str) -> Tensor:
         return torch.ones_like(snr)
     if prediction_type == "epsilon":
         return (gamma / snr).clamp(max=1.0)
-    clipped = snr.clamp(max=gamma)
-    return clipped / (snr + 1) if prediction_type == "v_prediction" else clipped
+    if prediction_type == "v_prediction":
+        return (gamma / (snr + 1)).clamp(max=1.0)
+    return snr.clamp(max=gamma)

@@ -60,9 +60,9 @@ def test_snr_is_signal_over_noise():
     assert objective.snr(torch.ones(1)).isfinite()
 
 
-def test_min_snr_weights_are_the_papers():
+def test_min_snr_weights_are_the_papers_but_on_v_keep_the_steps_without_signal():
     snr = torch.tensor([9.0, 1.0, 0.0])
-    expected = {"epsilon": [5 / 9, 1, 1], "v_prediction": [0.5, 0.5, 0], "sample": [5, 1, 0]}
+    expected = {"epsilon": [5 / 9, 1, 1], "v_prediction": [0.5, 1, 1], "sample": [5, 1, 0]}
     for prediction_type, weights in expected.items():
         torch.testing.assert_close(objective.min_snr_weight(snr, 5.0, prediction_type), torch.tensor(weights).float())
 

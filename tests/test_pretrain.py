@@ -17,8 +17,9 @@ from comics_genai.errors import UserError
 from comics_genai.generate import Sampling
 from comics_genai.image_tower import ImageTower
 from comics_genai.objective import add_noise, alpha_bar, target
-from comics_genai.pretrain import assemble, clip, dataset, evaluate, tokenizer, unet, vae
+from comics_genai.pretrain import assemble, clip, dataset, evaluate, reading, tokenizer, unet, vae
 from comics_genai.pretrain.dataset import DatasetSettings
+from comics_genai.scorer import Readings
 
 
 @pytest.fixture(scope="module")
@@ -214,8 +215,35 @@ def test_padding_does_not_change_what_a_text_means(smoke, words):
     model = clip.load(smoke.folder / "clip", words)
     ids = tokenizer.encode(words, ["a drawing of a girl"])
     length = int((ids != words.eos_token_id).sum()) + 1
-    for whole, cut in zip(model.text_features(ids), model.text_features(ids[:, :length]), strict=True):
-        assert torch.allclose(whole, cut, atol=1e-5) and whole.norm() == pytest.approx(1)
+    whole_tokens, *whole = model.encode(ids)
+    cut_tokens, *cut = model.encode(ids[:, :length])
+    for a, b in ((whole_tokens[:, :length], cut_tokens), *zip(whole, cut, strict=True)):
+        assert torch.allclose(a, b, atol=1e-5)
+
+
+def test_the_words_of_a_caption_are_labels_and_what_it_leaves_out_is_not():
+    scene = world.sample_scene(11)
+    factors = list(world.WORDS)
+    full, place = reading.labels([scene] * 2, [world.caption(scene), "a drawing of a girl, in the forest"])
+    for i, factor in enumerate(factors):
+        word = world.said(scene, world.caption(scene)).get(factor)
+        assert full[i] == (world.WORDS[factor].index(word) if word else reading.UNSAID)
+    assert (full != reading.UNSAID).sum() >= 10 and (place == reading.UNSAID).all()  # scene 11 is not in a forest
+
+
+def test_the_reading_loss_asks_for_the_words_said_alone():
+    reader = reading.Reader(width=24, dimension=16)
+    said = torch.full((2, len(world.WORDS)), reading.UNSAID)
+    said[0, 1] = 3
+    knows = [torch.zeros(2, count) for count in reader.counts]
+    knows[1][0, 3] = 50.0
+    assert reading.reading_loss(knows, said) < 1e-6 and reading.accuracy(knows, said) == 1
+    guesses = [torch.zeros(2, count) for count in reader.counts]
+    assert reading.reading_loss(guesses, said) == pytest.approx(math.log(reader.counts[1]))
+    assert reading.reading_loss(guesses, torch.full_like(said, reading.UNSAID)) == 0
+    shapes = [tuple(part.shape) for part in reader.attend(torch.randn(2, 9, 24))]
+    assert shapes == [tuple(part.shape) for part in reader.recall(torch.randn(2, 16))]
+    assert shapes == [(2, len(words)) for words in world.WORDS.values()]
 
 
 def test_the_unet_is_trained_on_exactly_what_the_pipeline_tells_it(smoke, words):
@@ -246,6 +274,8 @@ def test_cached_latents_belong_to_their_vae(smoke, tmp_path):
 def test_timesteps_are_one_of_each_part():
     t = unet.stratified_timesteps(10, 1000, torch.Generator().manual_seed(0))
     assert sorted((t // 100).tolist()) == list(range(10)) and t.tolist() != sorted(t.tolist())
+    noisy = unet.stratified_timesteps(1000, 1000, torch.Generator().manual_seed(0), bias=2.0)
+    assert (noisy >= 750).sum() == 500 and noisy.min() >= 0 and noisy.max() == 999  # u^2 <= 1/4 for half of the u
 
 
 def test_sampling_begins_without_signal_and_a_perfect_network_draws_pure_white():
@@ -325,8 +355,21 @@ def test_the_evaluation_measures_what_a_base_keeps_and_follows(smoke, tmp_path):
     assert 0 < figures["vae_psnr"] < 20  # a VAE of four steps keeps next to nothing,
     assert figures["unicorn_girl_ciede2000"] > 5  # and no colour
     assert figures["prompts"] == 8 and figures["seconds_a_picture"] > 0
-    said = [share for share in figures["attributes_followed"].values() if share is not None]
-    assert figures["mean_attribute_accuracy"] == pytest.approx(sum(said) / len(said))
+    for shares in (figures["drawn"], figures["ceiling"]):
+        assert shares["pose"] == pytest.approx(sum(shares[name] for name in world.POSE_FACTORS) / 5)
+        assert not {a.name for a in world.ATTRIBUTES if not a.named} & shares.keys()
+
+
+def test_a_picture_follows_its_caption_where_it_shows_what_is_said():
+    scenes = [world.sample_scene(seed) for seed in range(20)]
+    truth = Readings.of(scenes)
+    right = evaluate.followed(truth, scenes)
+    for name in ("hair_style", "outfit", "accessory", *world.POSE_FACTORS):
+        assert right[name].all() and len(right[name]) == 20
+    # A true colour is in its word's range; it may lie on the border to the next word, but seldom.
+    assert 0 < len(right["hair_color"]) < 20 and right["hair_color"].mean() > 0.9
+    other = Readings(truth.attributes | {"outfit": (truth.attributes["outfit"] + 1) % 5}, truth.pose, truth.joints)
+    assert not evaluate.followed(other, scenes)["outfit"].any()
 
 
 def test_the_figure_mask_holds_the_figure_and_not_the_sky():

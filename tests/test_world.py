@@ -8,7 +8,7 @@ import pytest
 
 from comics_genai import world
 from comics_genai.pretrain.dataset import HELD_OUT_SEED, DatasetSettings
-from comics_genai.world.color import NAMES, color_name, lab, sample_color, skin_name, skin_tone
+from comics_genai.world.color import NAMES, SKIN_NAMES, color_name, lab, sample_color, skin_name, skin_tone
 
 
 def pixels(scene, size=128):
@@ -114,6 +114,28 @@ def test_colors_are_named_exactly_inside_their_ranges():
     assert color_name((182, 0.62, 0.74)) is None
     assert skin_name(skin_tone(0.1)) == "pale" and skin_name(skin_tone(0.9)) == "brown"
     assert skin_name((200.0, 0.3, 0.9)) is None
+
+
+def test_every_word_is_the_nearest_to_its_own_colors():
+    rng = np.random.default_rng(0)
+    for name, ranges in NAMES.items():
+        inside = [lab((rng.uniform(*ranges[0]) % 360, *(rng.uniform(*ends) for ends in ranges[1:]))) for _ in "ab"]
+        assert world.nearest_name(np.array(inside)) == [name, name]
+    for name, ends in SKIN_NAMES.items():
+        assert world.nearest_name(np.array([lab(skin_tone(sum(ends) / 2))]), skin=True) == [name]
+
+
+def test_what_a_caption_says_is_found_in_it_word_by_word():
+    scene = world.sample_scene(5)
+    everything = world.said(scene, world.caption(scene))
+    assert everything.keys() <= world.WORDS.keys()
+    assert all(everything[name] == getattr(scene.pose, name) for name in world.POSE_FACTORS)
+    assert everything["outfit"] == scene.character.outfit and everything["background"] == scene.setting.background
+    assert world.said(scene, world.CLASS_PROMPT) == {}
+    for text in (world.caption(scene, "partial", np.random.default_rng(i)) for i in range(20)):
+        part = world.said(scene, text)
+        assert part.items() <= everything.items()
+        assert len(part) >= text.removeprefix("a drawing of a girl").count(",")
 
 
 def test_lab_agrees_with_scikit_image():

@@ -1,4 +1,5 @@
-"""The text encoders: two CLIP text models trained contrastively against one image tower (Radford et al. 2021)."""
+"""The text encoders: two CLIP text models trained contrastively against one image tower (Radford et al. 2021), and to
+say plainly what a caption says (`reading`)."""
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from comics_genai import world
 from comics_genai.image_tower import ImageTower
 from comics_genai.loop import LoopSettings, TrainResult, train
 
+from . import reading
 from .dataset import HELD_OUT_SEED, captions, draw_scenes
 from .stage import load_stage, recorded_settings
 from .tokenizer import encode
@@ -33,7 +35,7 @@ class ClipSettings:
     batch_pairs: int = 64  # pairs of look-alike scenes a batch, each other's hardest negatives: words must bind
     loop: LoopSettings = field(
         default_factory=lambda: LoopSettings(
-            steps=500,
+            steps=600,
             learning_rate=1e-3,
             schedule="cosine",
             warmup_steps=60,
@@ -46,7 +48,8 @@ class ClipSettings:
 
 
 class Clip(nn.Module):
-    """Both text encoders and the image tower, and what is thrown away afterwards: a projection and the temperature."""
+    """Both text encoders and the image tower, and what is thrown away afterwards: a projection, the temperature and the
+    heads that read."""
 
     def __init__(
         self, tokenizer: CLIPTokenizer, widths: tuple[int, int], layers: int, dimension: int, size: int, tower: int
@@ -58,11 +61,14 @@ class Clip(nn.Module):
         self.projection = nn.Linear(widths[0], dimension, bias=False)
         self.image_tower = ImageTower(dimension, size, tower)
         self.log_temperature = nn.Parameter(torch.tensor(2.65))
+        self.reader = reading.Reader(sum(widths), dimension)
 
-    def text_features(self, ids: Tensor) -> tuple[Tensor, Tensor]:
-        """Unit embeddings of token ids (B, length), one of each encoder."""
-        first = self.projection(self.text_encoder(ids).pooler_output)
-        return F.normalize(first, dim=-1), F.normalize(self.text_encoder_2(ids).text_embeds, dim=-1)
+    def encode(self, ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Of token ids (B, length): what the UNet is told (see `conditions`), and the first encoder's embedding."""
+        first = self.text_encoder(ids, output_hidden_states=True)
+        second = self.text_encoder_2(ids, output_hidden_states=True)
+        tokens = torch.cat([first.hidden_states[-2], second.hidden_states[-2]], -1)
+        return tokens, second.text_embeds, self.projection(first.pooler_output)
 
     @torch.no_grad()
     def conditions(self, ids: Tensor) -> tuple[Tensor, Tensor]:
@@ -70,9 +76,7 @@ class Clip(nn.Module):
 
         (B, 77, both widths): the layers before the last, side by side; (B, dimension): the second's projection.
         """
-        first = self.text_encoder(ids, output_hidden_states=True)
-        second = self.text_encoder_2(ids, output_hidden_states=True)
-        return torch.cat([first.hidden_states[-2], second.hidden_states[-2]], -1), second.text_embeds
+        return self.encode(ids)[:2]
 
 
 def build(tokenizer: CLIPTokenizer, settings: dict) -> Clip:
@@ -121,7 +125,8 @@ def train_clip(
 ) -> TrainResult:
     """Train on uint8 pictures (N, size, size, 3), number i being scene i, in `folder`.
 
-    Validation, for each text encoder: finding a caption's picture among 256 held-out ones, and among look-alikes.
+    Validation: for each text encoder, finding a caption's picture among 256 held-out ones, and among look-alikes; the
+    share of words that are read from the tokens, and recalled from the second's embedding.
     """
     with torch.random.fork_rng():
         torch.manual_seed(settings.loop.seed)
@@ -129,30 +134,44 @@ def train_clip(
     model.image_tower.to(memory_format=torch.channels_last)
     if compiled:
         model.image_tower.compile()
-    texts = captions(range(len(images)))
-    ids = encode(tokenizer, [fullest(v) for v in texts] + [barest(v) for v in texts]).to(torch.int16)
+    variants = captions(range(len(images)))
+    texts = [fullest(v) for v in variants] + [barest(v) for v in variants]
+    ids = encode(tokenizer, texts).to(torch.int16)
+    scenes = [world.sample_scene(seed) for seed in range(len(images))]
+    said = reading.labels(scenes * 2, texts)
     held_out = range(HELD_OUT_SEED, HELD_OUT_SEED + HELD_OUT)
     held_out_pictures = to_tensor(draw_scenes(held_out, settings.size)).to(device)
-    held_out_ids = encode(tokenizer, [fullest(v) for v in captions(held_out)]).to(device)
+    held_out_texts = [fullest(v) for v in captions(held_out)]
+    held_out_ids = encode(tokenizer, held_out_texts).to(device)
+    held_out_said = reading.labels([world.sample_scene(seed) for seed in held_out], held_out_texts).to(device)
 
     def step_loss(step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         pairs = torch.randperm(len(images) // 2, generator=generator)[: settings.batch_pairs]
         chosen = torch.stack([2 * pairs, 2 * pairs + 1], 1).flatten()
         bare = torch.rand(len(chosen), generator=generator) < 0.2
-        text = ids[chosen + bare * len(images)].long()
+        number = chosen + bare * len(images)
+        text, asked = ids[number].long(), said[number].long().to(device)
         length = int((text != tokenizer.eos_token_id).sum(1).max()) + 1  # attention is causal: the rest changes nothing
         text = text[:, :length].to(device)
         image = model.image_tower(to_tensor(images[chosen.numpy()]).to(device, memory_format=torch.channels_last))
         temperature = model.log_temperature.clamp(max=4.6).exp()
-        first, second = (contrastive_loss(image, features, temperature) for features in model.text_features(text))
-        return first + second, {"temperature": temperature.detach()}
+        tokens, second, first = model.encode(text)
+        contrastive = sum(contrastive_loss(image, F.normalize(x, dim=-1), temperature) for x in (first, second))
+        read = reading.reading_loss(model.reader.attend(tokens), asked)
+        recalled = reading.reading_loss(model.reader.recall(second), asked)
+        logs = {"temperature": temperature, "contrastive": contrastive, "read": read, "recalled": recalled}
+        return contrastive + read + recalled, {name: figure.detach() for name, figure in logs.items()}
 
     def validate(step: int, model: Clip) -> dict[str, float]:
         image = model.image_tower.embed(held_out_pictures).float()
         row = torch.arange(HELD_OUT, device=image.device)
-        measured = {}
-        for name, text in zip(("first", "second"), model.text_features(held_out_ids), strict=True):
-            similarity = text.float() @ image.T
+        tokens, second, first = model.encode(held_out_ids)
+        measured = {
+            "read": reading.accuracy(model.reader.attend(tokens), held_out_said),
+            "recalled": reading.accuracy(model.reader.recall(second), held_out_said),
+        }
+        for name, text in (("first", first), ("second", second)):
+            similarity = F.normalize(text.float(), dim=-1) @ image.T
             measured[f"{name}_retrieval"] = (similarity.argmax(1) == row).float().mean().item()
             right, look_alike = similarity[row, row], similarity[row, row ^ 1]
             measured[f"{name}_look_alike"] = (right > look_alike).float().mean().item()

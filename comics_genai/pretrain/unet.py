@@ -36,6 +36,7 @@ class UnetSettings:
     batch_size: int = 16  # what fits into the caches of two cores
     caption_dropout: float = 0.1  # share of pictures trained with the empty prompt, for guidance
     min_snr_gamma: float = 5.0  # 0 = off
+    noise_bias: float = 1.5  # 1 = all timesteps alike; above, more of the noisy ones, which alone have to read captions
     captions_in_memory: bool = True  # encoded once (35 kB each); False encodes them anew every step
     loop: LoopSettings = field(
         default_factory=lambda: LoopSettings(
@@ -150,11 +151,11 @@ class Captions:
         return hidden, pooled
 
 
-def stratified_timesteps(count: int, steps: int, generator: torch.Generator) -> Tensor:
-    """(count,) timesteps, one in each of `count` equal parts of [0, steps), in random order: less varies than with
-    independent ones."""
+def stratified_timesteps(count: int, steps: int, generator: torch.Generator, bias: float = 1.0) -> Tensor:
+    """(count,) timesteps steps * (1 - u^bias), u being one in each of `count` equal parts of [0, 1), in random order:
+    less varies than with independent ones."""
     part = torch.randperm(count, generator=generator) + torch.rand(count, generator=generator)
-    return (part / count * steps).long().clamp(max=steps - 1)
+    return ((1 - (1 - part / count) ** bias) * steps).long().clamp(max=steps - 1)
 
 
 def _memory_format(device: torch.device | str) -> torch.memory_format:
@@ -211,10 +212,9 @@ def train_unet(
         text = torch.where(dropped, conditions.empty, chosen * CAPTIONS_A_PICTURE + variant)
         z = latents[chosen.to(device)].float()
         noise = torch.randn(z.shape, generator=generator).to(device)
-        t = stratified_timesteps(n, len(alphas), generator)
+        t = stratified_timesteps(n, len(alphas), generator, settings.noise_bias)
         error = errors(z, noise, t, *conditions[text])
-        # Min-SNR gives no weight on v to the last, signal-free steps; these place the figure, so they keep a share.
-        weight = min_snr_weight(snr(alphas[t]), settings.min_snr_gamma, "v_prediction").clamp(min=0.25).to(device)
+        weight = min_snr_weight(snr(alphas[t]), settings.min_snr_gamma, "v_prediction").to(device)
         return (weight * error).mean(), {"v_error": error.mean().detach()}
 
     pipeline = as_pipeline(model, vae, clip, tokenizer)

@@ -3,11 +3,12 @@
 from .album import reference_caption, write_album
 from .captions import (
     CLASS_PROMPT,
+    WORDS,
     caption,
     careful_subject,
     identity_clauses,
-    is_said,
     pose_clauses,
+    said,
     sample_caption,
     scene_prompt,
 )
@@ -21,6 +22,7 @@ from .cast import (
     reference_scenes,
     sample_scene,
 )
+from .color import nearest_name
 from .drawing import draw, figure_mask
 from .factors import (
     ATTRIBUTES,
@@ -50,6 +52,7 @@ __all__ = [
     "REFERENCE_POSES",
     "TOKEN",
     "UNICORN_GIRL",
+    "WORDS",
     "Attribute",
     "Character",
     "Pose",
@@ -62,12 +65,13 @@ __all__ = [
     "figure_mask",
     "identity_clauses",
     "is_held_out",
-    "is_said",
     "joints",
     "look_alike",
+    "nearest_name",
     "pose_clauses",
     "reference_caption",
     "reference_scenes",
+    "said",
     "sample_caption",
     "sample_character",
     "sample_pose",

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from .color import HSV, color_name, skin_name
-from .factors import Character, Pose, Scene
+from .color import HSV, NAMES, SKIN_NAMES, color_name, skin_name
+from .factors import POSE_FACTORS, Character, Pose, Scene
 
 CLASS_PROMPT = "a drawing of a girl"
 LEGS = {"standing": "standing", "walking": "walking", "running": "running", "jumping": "jumping", "sitting": "sitting"}
@@ -44,6 +44,17 @@ OUTFITS = {
     "coat": "a {} coat",
 }
 ACCESSORIES = {"scarf": "a {} scarf", "cape": "a {} cape", "wings": "{} wings", "tail": "a {} tail"}
+_COLORED = ("hair_color", "headgear_color", "outfit_color", "accent_color", "shoes_color")
+WORDS: dict[str, tuple[str, ...]] = {  # all that `said` can find
+    "skin": tuple(SKIN_NAMES),
+    "hair_style": tuple(HAIR),
+    "headgear": tuple(HEADGEAR),
+    "outfit": tuple(OUTFITS),
+    "accessory": tuple(ACCESSORIES),
+    **dict.fromkeys(_COLORED, tuple(NAMES)),
+    **POSE_FACTORS,
+    "background": tuple(PLACES),
+}
 
 
 def _colored(phrase: str, *colors: HSV) -> str:
@@ -52,33 +63,48 @@ def _colored(phrase: str, *colors: HSV) -> str:
     return words.replace("a orange", "an orange")
 
 
-def identity_clauses(character: Character) -> list[str]:
-    """Everything words can say of an identity, one clause each."""
+def identity_words(character: Character) -> dict[str, dict[str, str]]:
+    """Everything words can say of an identity: each clause, with the factors it says and the word for each."""
     skin = skin_name(character.skin)
-    clauses = [f"{skin} skin"] if skin else []
-    clauses += [
-        _colored(HAIR[character.hair_style], character.hair_color),
-        _colored(HEADGEAR[character.headgear], character.headgear_color),
-        # Trousers come with a jumper: the outfit colour is the jumper's, the accent the trousers'.
-        _colored("a {} jumper and {} trousers", character.outfit_color, character.accent_color)
-        if character.outfit == "trousers"
-        else _colored(OUTFITS[character.outfit], character.outfit_color),
-        _colored("{} shoes", character.shoes_color),
+    # Trousers come with a jumper: the outfit colour is the jumper's, the accent the trousers'.
+    outfit_colors = {"outfit_color": character.outfit_color}
+    outfit = OUTFITS[character.outfit]
+    if character.outfit == "trousers":
+        outfit_colors["accent_color"] = character.accent_color
+        outfit = "a {} jumper and {} trousers"
+    parts: list[tuple[str, dict[str, str], dict[str, HSV]]] = [
+        (HAIR[character.hair_style], {"hair_style": character.hair_style}, {"hair_color": character.hair_color}),
+        (HEADGEAR[character.headgear], {"headgear": character.headgear}, {"headgear_color": character.headgear_color}),
+        (outfit, {"outfit": character.outfit}, outfit_colors),
+        ("{} shoes", {}, {"shoes_color": character.shoes_color}),
     ]
     if character.accessory != "none":
-        clauses.append(_colored(ACCESSORIES[character.accessory], character.accent_color))
-    return clauses
+        accessory = {"accessory": character.accessory}
+        parts.append((ACCESSORIES[character.accessory], accessory, {"accent_color": character.accent_color}))
+    said = {f"{skin} skin": {"skin": skin}} if skin else {}
+    for phrase, classes, colors in parts:
+        names = {factor: name for factor, hsv in colors.items() if (name := color_name(hsv))}
+        said[_colored(phrase, *colors.values())] = classes | names
+    return said
 
 
-def is_said(character: Character, name: str) -> bool:
-    """Whether a full caption says this attribute of the character: classes with a word, colours that have a name."""
-    if name == "skin":
-        return skin_name(character.skin) is not None
-    if name == "accent_color" and character.accessory == "none" and character.outfit != "trousers":
-        return False
-    if name in ("hair_color", "headgear_color", "outfit_color", "accent_color", "shoes_color"):
-        return color_name(getattr(character, name)) is not None
-    return name in ("hair_style", "headgear", "outfit", "accessory")
+def identity_clauses(character: Character) -> list[str]:
+    """Everything words can say of an identity, one clause each."""
+    return list(identity_words(character))
+
+
+def said(scene: Scene, text: str) -> dict[str, str]:
+    """The word for each factor that a caption of the scene says, the place being "background"."""
+    pose = scene.pose
+    words = identity_words(scene.character) | {
+        clause: {factor: getattr(pose, factor)} for clause, factor in zip(pose_clauses(pose), POSE_FACTORS, strict=True)
+    }
+    words |= {PLACES[scene.setting.background]: {"background": scene.setting.background}}
+    clauses = text.removeprefix("a drawing of ").removeprefix("a girl with ").split(", ")
+    found: dict[str, str] = {}
+    for clause in clauses:
+        found |= words.get(clause, {})
+    return found
 
 
 def pose_clauses(pose: Pose) -> list[str]:

@@ -1,10 +1,12 @@
 """Colours of the comic world: continuous HSV values, and the coarse names captions have for some of them."""
 
 import colorsys
+import itertools
+from functools import cache
 
 import numpy as np
 
-from comics_genai.color_difference import lab_of_srgb
+from comics_genai.color_difference import ciede2000, lab_of_srgb
 
 HSV = tuple[float, float, float]
 
@@ -81,6 +83,28 @@ def rgb(hsv: HSV) -> tuple[int, int, int]:
 def lab(hsv: HSV) -> tuple[float, float, float]:
     """CIELAB (D65) of an HSV colour: L in [0, 100]."""
     return tuple(float(value) for value in lab_of_srgb(np.array(rgb(hsv), np.uint8)))
+
+
+def nearest_name(colors: np.ndarray, skin: bool = False) -> list[str]:
+    """The word for each CIELAB colour (N, 3): that of NAMES (of SKIN_NAMES) some colour of which is least away from it
+    (CIEDE2000). Unlike `color_name` it always has one."""
+    words, samples = _named_samples(skin)
+    return [words[int(ciede2000(color, samples).argmin())] for color in np.asarray(colors)]
+
+
+@cache
+def _named_samples(skin: bool) -> tuple[list[str], np.ndarray]:
+    """Words, and CIELAB colours (N, 3) all over the range of each: row i is a colour of word i."""
+    found: list[tuple[str, tuple[float, float, float]]] = []
+    if skin:
+        for name, ends in SKIN_NAMES.items():
+            found += [(name, lab(skin_tone(t))) for t in np.linspace(*ends, 7)]
+    else:
+        for name, ranges in NAMES.items():
+            every = itertools.product(*(np.linspace(*ends, 7 if i == 0 else 4) for i, ends in enumerate(ranges)))
+            found += [(name, lab((hue % 360, saturation, value))) for hue, saturation, value in every]
+    words, samples = zip(*found, strict=True)
+    return list(words), np.array(samples)
 
 
 def darker(hsv: HSV, amount: float = 0.22) -> HSV:

@@ -1,0 +1,61 @@
+"""What captions say, read from what the UNet is told of them: the heads that make the text encoders tell it plainly.
+
+Retrieval alone lets an encoder keep a caption apart from 127 others without saying which colour is whose; these heads,
+used in training only, ask for every word.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from comics_genai import world
+
+UNSAID = -100
+
+
+def labels(scenes: Sequence[world.Scene], texts: Sequence[str]) -> Tensor:
+    """int16 (N, factors of world.WORDS): the number of the word each text says of its scene, or UNSAID."""
+    rows = []
+    for scene, text in zip(scenes, texts, strict=True):
+        found = world.said(scene, text)
+        rows.append([words.index(found[f]) if f in found else UNSAID for f, words in world.WORDS.items()])
+    return torch.tensor(rows, dtype=torch.int16)
+
+
+class Reader(nn.Module):
+    """Words of all factors, side by side, from token features (B, L, width) and from an embedding (B, dimension)."""
+
+    def __init__(self, width: int, dimension: int, key: int = 32):
+        super().__init__()
+        self.counts = [len(words) for words in world.WORDS.values()]
+        self.queries = nn.Parameter(torch.randn(len(self.counts), key))
+        self.keys = nn.Linear(width, key, bias=False)
+        self.answers = nn.ModuleList(nn.Linear(width, count) for count in self.counts)
+        self.from_embedding = nn.Linear(dimension, sum(self.counts))
+
+    def attend(self, tokens: Tensor) -> list[Tensor]:
+        """Logits (B, words) of each factor from the tokens that its query finds, as cross-attention would."""
+        keys = self.keys(tokens)
+        weights = (keys @ self.queries.T / keys.shape[-1] ** 0.5).softmax(1)  # (B, L, factors)
+        found = torch.einsum("blf,blw->fbw", weights, tokens)
+        return [answer(part) for answer, part in zip(self.answers, found, strict=True)]
+
+    def recall(self, embedding: Tensor) -> list[Tensor]:
+        """Logits (B, words) of each factor from the embedding of the whole caption."""
+        return list(self.from_embedding(embedding).split(self.counts, -1))
+
+
+def reading_loss(logits: Sequence[Tensor], said: Tensor) -> Tensor:
+    """Cross-entropy over all words that are said; `said` int64 (B, factors) as `labels` gives them."""
+    losses = [
+        F.cross_entropy(part.float(), said[:, i], ignore_index=UNSAID, reduction="sum") for i, part in enumerate(logits)
+    ]
+    return torch.stack(losses).sum() / (said != UNSAID).sum().clamp(min=1)
+
+
+def accuracy(logits: Sequence[Tensor], said: Tensor) -> float:
+    """Share of the words said that are read."""
+    right = torch.stack([part.argmax(-1) for part in logits], 1) == said
+    return (right.sum() / (said != UNSAID).sum()).item()
