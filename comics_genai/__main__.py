@@ -3,7 +3,7 @@
 import sys
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -34,8 +34,9 @@ def finetune(arguments: list[str]) -> None:
     """teach a base a character from its drawings"""
     import tyro
 
-    from comics_genai import where
-    from comics_genai.finetune import FinetuneSettings, finetune
+    from comics_genai import drawings, where
+    from comics_genai.finetune import FinetuneSettings, chosen, finetune
+    from comics_genai.judge import judge_of
 
     @dataclass(frozen=True)
     class Finetune:
@@ -51,8 +52,14 @@ def finetune(arguments: list[str]) -> None:
     renamed = ["--class-name" + a.removeprefix("--class") if a.split("=")[0] == "--class" else a for a in arguments]
     given = tyro.cli(Finetune, args=renamed, prog="comics_genai finetune")
     folder = given.run or Path("runs") / f"{given.settings.identifier}-{given.settings.method}".lower()
-    result = finetune(given.settings, folder, given.device or where.device())
+    settings, judge = given.settings, None
+    if settings.validate_every and not settings.validation_prompts:
+        judge = judge_of(drawings.load(settings.drawings), settings.identifier, settings.class_name)
+        settings = replace(settings, validation_prompts=judge.prompts)
+    result = finetune(settings, folder, given.device or where.device(), judge)
     print(result.message)
+    if best := chosen(folder):
+        print(f"Validation chose step {best['step']}; `generate` and `export` use its weights, {folder / 'best'}.")
 
 
 def generate(arguments: list[str]) -> None:
@@ -67,8 +74,8 @@ def generate(arguments: list[str]) -> None:
     class Generate:
         """Draw every prompt with every seed; pictures already there are kept."""
 
-        run: Annotated[Path | None, tyro.conf.Positional] = None
-        """folder of a finished fine-tuning; without one, the base alone draws"""
+        run: Annotated[str, tyro.conf.Positional] = ""
+        """folder of a finished fine-tuning, or OWNER/NAME of one on the Hub; without one, the base alone draws"""
         prompt: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
         """give it once for each prompt"""
         seeds: str = "0-3"
@@ -86,7 +93,7 @@ def generate(arguments: list[str]) -> None:
     given = tyro.cli(Generate, args=arguments, prog="comics_genai generate")
     settings = run_settings(given.run) if given.run else {}
     base_name = given.base or settings.get("base", "mini")
-    folder = given.folder or where.generated() / (given.run.resolve().name if given.run else Path(base_name).name)
+    folder = given.folder or where.generated() / Path(given.run or base_name).resolve().name
     seeds = parse_seeds(given.seeds)
     base = Base.load(base_name, given.device or where.device(), given.precision or settings.get("precision", "fp32"))
     adapter = load_adapter(base, given.run) if given.run else None

@@ -64,7 +64,7 @@ class Base:
     def __init__(self, name: str, pipeline: DiffusionPipeline, device: str | torch.device, precision: Precision):
         self.name, self.pipeline, self.device, self.precision = name, pipeline, torch.device(device), precision
         self.unet, self.vae = pipeline.unet, pipeline.vae
-        for module in (self.unet, self.vae, *self._text_encoders()):
+        for module in (self.unet, self.vae, *self.text_encoders().values()):
             module.to(self.device).requires_grad_(False).eval()
         self.latent_channels: int = self.unet.config.in_channels
         self.downscale: int = pipeline.vae_scale_factor  # pixels a latent, each way
@@ -84,7 +84,7 @@ class Base:
             raise UserError(f"precision is {precision!r}, but must be fp32, bf16 or fp16.")
         name = str(name_or_path)
         source = where.root() / "1_data" / "mini_sdxl" if name == "mini" else Path(name)
-        with _quiet_loading():
+        with quiet_loading():
             if source.is_dir():
                 pipeline = _load_folder(name, source, precision)
             elif source.is_file():
@@ -103,9 +103,10 @@ class Base:
                 )
         return cls(name, pipeline, device, precision)
 
-    def _text_encoders(self) -> list[torch.nn.Module]:
-        encoders = [getattr(self.pipeline, name, None) for name in ("text_encoder", "text_encoder_2")]
-        return [encoder for encoder in encoders if encoder is not None]
+    def text_encoders(self) -> dict[str, torch.nn.Module]:
+        """The one or two text encoders by their names in the pipeline; none once dropped."""
+        encoders = {name: getattr(self.pipeline, name, None) for name in ("text_encoder", "text_encoder_2")}
+        return {name: encoder for name, encoder in encoders.items() if encoder is not None}
 
     def drop_text_encoders(self) -> None:
         """Let the text encoders' memory go, once all prompts are encoded."""
@@ -174,10 +175,19 @@ class Base:
         """Embeddings of prompts, float32. Warns of a prompt that is longer than the text encoders read (77 tokens)."""
         for prompt in dict.fromkeys(prompts):
             self._warn_if_too_long(prompt)
+        return self.embed(prompts)
+
+    def embed(self, prompts: Sequence[str]) -> Embeddings:
+        """Embeddings of prompts, float32, with gradients where the text encoders are trained. Those of the empty prompt
+        are zeros where the base was trained so."""
         encoded = self.pipeline.encode_prompt(
             list(prompts), device=self.device, num_images_per_prompt=1, do_classifier_free_guidance=False
         )
-        return Embeddings(encoded[0].float(), encoded[2].float() if len(encoded) == 4 else None)
+        hidden, pooled = encoded[0].float(), encoded[2].float() if len(encoded) == 4 else None
+        if self.pipeline.config.get("force_zeros_for_empty_prompt", False):
+            said = torch.tensor([[prompt != ""] for prompt in prompts], device=self.device)
+            hidden, pooled = hidden * said[..., None], pooled * said
+        return Embeddings(hidden, pooled)
 
     def _warn_if_too_long(self, prompt: str) -> None:
         tokenizer = self.pipeline.tokenizer
@@ -192,11 +202,8 @@ class Base:
             )
 
     def unconditional(self) -> Embeddings:
-        """Embeddings (B = 1) of no prompt: zeros where the base was trained so, else those of the empty prompt."""
-        empty = self.encode_prompts([""])
-        if not self.pipeline.config.get("force_zeros_for_empty_prompt", False):
-            return empty
-        return Embeddings(torch.zeros_like(empty.hidden), torch.zeros_like(empty.pooled))
+        """Embeddings (B = 1) of the empty prompt."""
+        return self.encode_prompts([""])
 
     def time_ids(
         self,
@@ -231,7 +238,7 @@ class Base:
 
 
 @contextmanager
-def _quiet_loading() -> Iterator[None]:
+def quiet_loading() -> Iterator[None]:
     """No bars for parts read from disk (downloads keep theirs), no remarks on a VAE that is an AutoencoderTiny."""
     verbosity = diffusers.utils.logging.get_verbosity()
     diffusers.utils.logging.set_verbosity_error()

@@ -17,7 +17,7 @@ from torch import Tensor
 from comics_genai.base import Base
 from comics_genai.checkpoint import load_tensors, write_atomic
 from comics_genai.errors import UserError
-from comics_genai.generate import LORA_FILE, load_adapter, run_settings
+from comics_genai.generate import load_adapter, run_settings, weights_of
 from comics_genai.prompts import instance_prompt
 
 HALVES = {"lora_A.weight": "lora_down.weight", "lora_B.weight": "lora_up.weight"}
@@ -40,15 +40,15 @@ def export(run: Path, target: Path | None = None, device: str | torch.device = "
     """
     run = Path(run)
     settings = run_settings(run)
-    if not (run / LORA_FILE).exists():
-        reason = "is of full weights, not of an adapter" if settings["method"] == "dreambooth" else "is not finished"
-        raise UserError(f"The run {run} {reason}: export needs a finished LoRA run.")
+    if settings["method"] == "dreambooth":
+        raise UserError(f"The run {run} is of full weights, not of an adapter: export needs a finished LoRA run.")
+    weights = weights_of(run)
     target = Path(target) if target else run / f"{run.resolve().name}.safetensors"
     base = Base.load(settings["base"], device)
     layers = base.unet.config.layers_per_block
     if base.micro_conditioned and not isinstance(layers, int):
         raise UserError(f"The base {base.name} has unequal blocks, which kohya's names cannot tell: it is no SDXL.")
-    trained = load_tensors(run / LORA_FILE)[0]
+    trained = load_tensors(weights)[0]
     tensors = kohya_tensors(trained, settings["alpha"], layers if base.micro_conditioned else 0)
     metadata = {
         "ss_base_model_version": "sdxl_base_v1-0" if base.micro_conditioned else "sd_v1",

@@ -120,6 +120,24 @@ def _fitted(picture: PIL.Image.Image, side: int) -> PIL.Image.Image:
     return square
 
 
+def labelled_grid(
+    rows: Mapping[str, Sequence[PIL.Image.Image]], columns: Sequence[str], side: int = 128
+) -> PIL.Image.Image:
+    """A row of pictures for each label, under the columns' labels; a picture is `side` px."""
+    font, head = ImageFont.load_default(side / 10), side // 4
+    letters = int(side / font.getlength("average letter") * len("average letter"))
+    sheet = PIL.Image.new("RGB", ((len(columns) + 1) * side, head + len(rows) * side), PAPER)
+    draw = ImageDraw.Draw(sheet)
+    for column, label in enumerate(columns):
+        draw.text(((column + 1) * side + GAP // 2, head / 4), label, INK, font)
+    for row, (label, pictures) in enumerate(rows.items()):
+        top = head + row * side
+        draw.multiline_text((GAP // 2, top + GAP), textwrap.fill(label, letters), INK, font)
+        for column, picture in enumerate(pictures):
+            sheet.paste(_fitted(picture, side), ((column + 1) * side, top))
+    return sheet
+
+
 def save_grid(pictures: Sequence[PIL.Image.Image], path: Path, columns: int = 0) -> Path:
     """Write `grid` as a PNG, atomically."""
     return save_picture(grid(pictures, columns), path)
@@ -162,6 +180,38 @@ def loss_curve(rows: Sequence[Mapping[str, Any]], names: Sequence[str] = ("loss"
     return figure
 
 
+def validation_curve(rows: Sequence[Mapping[str, Any]], chosen: int | None = None) -> Figure:
+    """Validation's identity, pose, copy rate and score in log.jsonl over steps; the chosen step is marked."""
+    names = {"identity": "identity", "pose": "pose", "copied": "copy rate", "score": "score"}
+    measured = [row for row in rows if "validation_score" in row]
+    with style():
+        figure, axes = plt.subplots(figsize=(6, 3))
+        for name, label in names.items():
+            values = [100 * row[f"validation_{name}"] for row in measured]
+            axes.plot([row["step"] for row in measured], values, marker="o", markersize=3, label=label)
+        if chosen is not None:
+            axes.axvline(chosen, color=GRAPHITE, linewidth=0.8, linestyle=":")
+            axes.annotate("chosen", (chosen, 100), (3, 0), textcoords="offset points", color=GRAPHITE, va="top")
+        axes.set(xlabel="step", ylabel="%", ylim=(0, 105), title="Validation poses, over the steps")
+        axes.legend(ncols=2)
+    plt.close(figure)
+    return figure
+
+
+def validation_strip(run: Path, rows: int = 6, side: int = 96) -> PIL.Image.Image:
+    """The validation pictures of a run folder, from the same noise each time: a row for each step, evenly chosen."""
+    paths = sorted((Path(run) / "validation").glob("step_*.png"))
+    shown = [paths[i] for i in sorted({round(i) for i in np.linspace(0, len(paths) - 1, min(rows, len(paths)))})]
+    lines: list[PIL.Image.Image] = []
+    for path in shown:
+        label = PIL.Image.new("RGB", (side, side), PAPER)
+        step = int(path.stem.removeprefix("step_"))
+        ImageDraw.Draw(label).text((GAP, side * 0.4), f"step {step}", INK, ImageFont.load_default(side / 6))
+        with PIL.Image.open(path) as row:
+            lines += [label, *(row.crop((x, 0, x + row.height, row.height)) for x in range(0, row.width, row.height))]
+    return grid(lines, columns=len(lines) // len(shown), side=side)
+
+
 def comparison_bars(
     rows: Mapping[str, Mapping[str, tuple[float, float, float] | None]], columns: Mapping[str, str], title: str = ""
 ) -> Figure:
@@ -182,3 +232,12 @@ def comparison_bars(
         figure.legend(loc="outside lower center", ncols=len(rows))
     plt.close(figure)
     return figure
+
+
+def score_bars(scores: Mapping[str, Any], title: str = "") -> Figure:
+    """`comparison_bars` of a table of scores (`score.table`)."""
+    columns = scores["columns"]
+    rows = {
+        row["name"]: {key: tuple(row[key].values()) if row[key] else None for key in columns} for row in scores["rows"]
+    }
+    return comparison_bars(rows, columns, title)

@@ -31,11 +31,11 @@ from torch import Tensor, nn
 
 from comics_genai import drawings, figures, objective
 from comics_genai.base import Base, Embeddings
-from comics_genai.checkpoint import load_weights
-from comics_genai.generate import FULL_FILE, LORA_FILE, sample
+from comics_genai.checkpoint import load_weights, save_tensors, write_atomic
+from comics_genai.generate import BEST, FULL_FILE, LORA_FILE, sample
 from comics_genai.loop import TrainResult, train
 from comics_genai.prompts import instance_prompt
-from comics_genai.recipe import LORA_TARGETS, FinetuneSettings
+from comics_genai.recipe import LORA_TARGETS, TEXT_TARGETS, FinetuneSettings
 from comics_genai.training_data import TrainingData, prepare
 
 Validate = Callable[[int, list[PIL.Image.Image]], dict[str, float]]
@@ -48,7 +48,8 @@ def finetune(
 
     The folder gets what `loop.train` writes (settings.json, log.jsonl, checkpoints/, weights.safetensors), for LoRA
     pytorch_lora_weights.safetensors in diffusers' format with rank and alpha, and every `validate_every` steps
-    validation/step_000100.png from fixed noise; validate(step, pictures) returns figures to log beside it.
+    validation/step_000100.png from fixed noise; validate(step, pictures) returns figures to log beside it. Where they
+    have a "score", best/ keeps the weights with the highest so far, and best/chosen.json says at which step.
     Raises UserError for drawings, a base or settings that do not fit, and for a folder begun with other ones.
     """
     folder = Path(folder)
@@ -62,14 +63,18 @@ def finetune(
     record["base_digest"] = base.digest()
     data = prepare(base, character, settings, folder.parent / "class_images")
     validation = _Validation(base, settings, folder, validate) if settings.validate_every else None
-    base.drop_text_encoders()
+    if not settings.train_text_encoders:
+        base.drop_text_encoders()
     if validation is None:
         base.drop_vae()
     frozen = copy.deepcopy(base.unet) if full and settings.preserves_prior and settings.prior == "prediction" else None
-    trainable = _make_trainable(base.unet, settings)
+    trainable: nn.Module = _make_trainable(base.unet, settings)
+    if settings.train_text_encoders:
+        adapted = {name: _adapted(module, settings, TEXT_TARGETS) for name, module in base.text_encoders().items()}
+        trainable = nn.ModuleDict({"unet": trainable, **adapted})
     if settings.gradient_checkpointing:
         base.unet.enable_gradient_checkpointing()
-    base.unet.train()
+    trainable.train()
     result = train(
         trainable,
         Objective(base, data, settings, frozen),
@@ -81,7 +86,7 @@ def finetune(
     )
     if result.finished and not full:
         if settings.ema_decay:
-            load_weights(base.unet, folder / "ema.safetensors")
+            load_weights(trainable, folder / "ema.safetensors")
         save_lora(base, folder)
     return result
 
@@ -107,19 +112,26 @@ def _make_trainable(unet: nn.Module, settings: FinetuneSettings) -> nn.Module:
     """The UNet with only the weights of the method requiring gradients, those in float32."""
     if settings.method == "dreambooth":
         return unet.requires_grad_(True)
+    return _adapted(unet, settings, LORA_TARGETS[settings.lora_targets])
+
+
+def _adapted(module: nn.Module, settings: FinetuneSettings, targets: list[str]) -> nn.Module:
+    """The module with a fresh adapter at `targets`, the only part of it that requires gradients, in float32."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
-        unet.add_adapter(
+        module.add_adapter(
             LoraConfig(
                 r=settings.rank,
                 lora_alpha=settings.alpha,
+                lora_dropout=settings.lora_dropout,
+                use_dora=settings.dora,
                 init_lora_weights="gaussian",
-                target_modules=LORA_TARGETS[settings.lora_targets],
+                target_modules=targets,
             )
         )
     # In half precision many small updates would round away.
-    cast_training_params(unet, dtype=torch.float32)
-    return unet
+    cast_training_params(module, dtype=torch.float32)
+    return module
 
 
 class Objective:
@@ -137,26 +149,27 @@ class Objective:
         chosen = (torch.arange(count) + step * count) % drawings_
         variant = torch.randint(variants, (count,), generator=generator)
         latents = data.latents[chosen, variant]
+        shares = None if data.shares is None else data.shares[chosen, variant]
         time_ids = None if data.time_ids is None else data.time_ids[chosen]
         noise, t = self._noise(latents, generator), self._timesteps(count, generator)
         noised, targets, weights = self._diffused(latents, noise, t)
         dropped = torch.rand(count, generator=generator) < settings.caption_dropout
-        prompts = Embeddings.cat([data.prompts, data.unconditional])[torch.where(dropped, drawings_, chosen)]
+        prompts = self._prompts(chosen, dropped)
         if not settings.preserves_prior:
             prediction = self.base.predict(noised, t, prompts, time_ids)
-            loss = self._weighted(prediction, targets, weights)
+            loss = self._weighted(prediction, targets, weights, shares)
             return loss, {}
         if settings.prior == "prediction":
             prior_noised, prior_t, prior_weights = noised, t, weights
-            prior_prompts, prior_time_ids = data.class_prompts[chosen], time_ids
-            prior_targets = self._frozen_prediction(noised, t, prior_prompts, time_ids)
+            prior_time_ids = time_ids
+            prior_targets = self._frozen_prediction(noised, t, data.class_prompts[chosen], time_ids)
         else:
             picture = torch.randint(data.class_latents.shape[1], (count,), generator=generator)
             prior_latents = data.class_latents[chosen, picture]
             prior_noise, prior_t = self._noise(prior_latents, generator), self._timesteps(count, generator)
             prior_noised, prior_targets, prior_weights = self._diffused(prior_latents, prior_noise, prior_t)
-            prior_prompts = data.class_prompts[chosen]
             prior_time_ids = None if time_ids is None else data.class_time_ids.expand(count, -1)
+        prior_prompts = self._class_prompts(chosen)
         # Both terms in one pass: small batches cost nearly as much as large ones.
         prediction, prior_prediction = self.base.predict(
             torch.cat([noised, prior_noised]),
@@ -164,13 +177,29 @@ class Objective:
             Embeddings.cat([prompts, prior_prompts]),
             None if time_ids is None else torch.cat([time_ids, prior_time_ids]),
         ).chunk(2)
-        instance = self._weighted(prediction, targets, weights)
+        instance = self._weighted(prediction, targets, weights, shares)
         prior = self._weighted(prior_prediction, prior_targets, prior_weights)
         logs = {"loss_drawings": instance.detach(), "loss_prior": prior.detach()}
         return instance + settings.prior_weight * prior, logs
 
+    def _prompts(self, chosen: Tensor, dropped: Tensor) -> Embeddings:
+        """The prompts of the drawings `chosen`, and no prompt where `dropped`; encoded anew if the encoders change."""
+        if self.settings.train_text_encoders:
+            rows = zip(chosen.tolist(), dropped.tolist(), strict=True)
+            return self.base.embed(["" if left_out else self.data.texts[i] for i, left_out in rows])
+        rows = Embeddings.cat([self.data.prompts, self.data.unconditional])
+        return rows[torch.where(dropped, len(self.data.prompts), chosen)]
+
+    def _class_prompts(self, chosen: Tensor) -> Embeddings:
+        if self.settings.train_text_encoders:
+            return self.base.embed([self.data.class_texts[i] for i in chosen.tolist()])
+        return self.data.class_prompts[chosen]
+
     def _noise(self, latents: Tensor, generator: torch.Generator) -> Tensor:
-        return torch.randn(latents.shape, generator=generator).to(latents.device, non_blocking=True)
+        noise = torch.randn(latents.shape, generator=generator)
+        if offset := self.settings.noise_offset:
+            noise += offset * torch.randn(*latents.shape[:2], 1, 1, generator=generator)
+        return noise.to(latents.device, non_blocking=True)
 
     def _timesteps(self, count: int, generator: torch.Generator) -> Tensor:
         """(count,) uniform in the training steps, spread evenly over the batch: less variance, the same mean (Kingma
@@ -186,8 +215,12 @@ class Objective:
         return noised, objective.target(noise, latents, alpha_bar_t, kind), weights
 
     @staticmethod
-    def _weighted(prediction: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
-        return (weights * (prediction.float() - targets).square().mean((1, 2, 3))).mean()
+    def _weighted(prediction: Tensor, targets: Tensor, weights: Tensor, shares: Tensor | None = None) -> Tensor:
+        """Squared error, each picture's weighted; `shares` (B, 1, h, w), of mean 1, weights places within them."""
+        errors = (prediction.float() - targets).square()
+        if shares is not None:
+            errors = shares * errors
+        return (weights * errors.mean((1, 2, 3))).mean()
 
     @torch.no_grad()
     def _frozen_prediction(self, noised: Tensor, t: Tensor, prompts: Embeddings, time_ids: Tensor | None) -> Tensor:
@@ -212,35 +245,69 @@ class _Validation:
 
     def __init__(self, base: Base, settings: FinetuneSettings, folder: Path, validate: Validate | None):
         self.base, self.folder, self.validate, self.sampling = base, folder, validate, settings.sampling
+        self.full = settings.method == "dreambooth"
         named = (settings.identifier, settings.class_name)
         prompts = settings.validation_prompts or (instance_prompt(None, *named),)
         self.seeds = [settings.validation_seed + i for i in range(len(prompts))]
-        self.prompts = base.encode_prompts(prompts)
-        negative = settings.sampling.negative
-        self.negative = base.encode_prompts([negative]) if negative else base.unconditional()
+        self.texts, self.changing = prompts, settings.train_text_encoders
+        self.prompts, self.negative = self._encoded()
 
-    def __call__(self, step: int, unet: nn.Module) -> dict[str, float]:
+    def _encoded(self) -> tuple[Embeddings, Embeddings]:
+        negative = self.sampling.negative
+        unwanted = self.base.encode_prompts([negative]) if negative else self.base.unconditional()
+        return self.base.encode_prompts(self.texts), unwanted
+
+    def __call__(self, step: int, trained: nn.Module) -> dict[str, float]:
+        if self.changing:
+            self.prompts, self.negative = self._encoded()
         pictures = []
         for i in range(0, len(self.seeds), self.sampling.batch_size):
             batch = slice(i, i + self.sampling.batch_size)
             pixels = sample(self.base, self.prompts[batch], self.negative, self.seeds[batch], self.sampling)
             pictures += [PIL.Image.fromarray(picture) for picture in pixels]
-        figures.save_grid(pictures, self.folder / "validation" / f"step_{step:06d}.png")
-        return self.validate(step, pictures) if self.validate else {}
+        figures.save_grid(pictures, self.folder / "validation" / f"step_{step:06d}.png", columns=len(pictures))
+        measured = self.validate(step, pictures) if self.validate else {}
+        if "score" in measured:
+            self._keep_if_best(step, measured["score"])
+        return measured
+
+    def _keep_if_best(self, step: int, score: float) -> None:
+        best = chosen(self.folder)
+        if best is not None and best["score"] >= score:
+            return
+        folder = self.folder / BEST
+        folder.mkdir(parents=True, exist_ok=True)
+        if self.full:
+            save_tensors(folder / FULL_FILE, dict(self.base.unet.named_parameters()))
+        else:
+            save_lora(self.base, folder)
+        write_atomic(folder / "chosen.json", json.dumps({"step": step, "score": score}).encode())
+
+
+def chosen(folder: Path) -> dict[str, float] | None:
+    """The step and the score of the checkpoint that a run's validation chose; None where it chose none."""
+    path = folder / BEST / "chosen.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
 def save_lora(base: Base, folder: Path) -> Path:
-    """Write the UNet's adapter as diffusers reads it, with rank and alpha; returns the file."""
+    """Write the adapter, of the UNet and of what else has one, as diffusers reads it, with rank and alpha; returns the
+    file."""
     # peft's names throughout: diffusers' own conversion renames attention alone, and its loader, which judges all names
     # by the first, would then leave attention out without an error.
-    layers = get_peft_model_state_dict(base.unet)
+    modules = {"unet": base.unet, **base.text_encoders()}
+    adapted = {name: module for name, module in modules.items() if hasattr(module, "peft_config")}
+    layers = {
+        f"{name}_lora_layers": {k: t.detach().cpu().contiguous() for k, t in get_peft_model_state_dict(module).items()}
+        for name, module in adapted.items()
+    }
     with tempfile.TemporaryDirectory(dir=folder, prefix=".lora.") as temporary:
         base.pipeline.save_lora_weights(
             temporary,
-            unet_lora_layers={name: tensor.detach().cpu().contiguous() for name, tensor in layers.items()},
             weight_name=LORA_FILE,
             safe_serialization=True,
-            **_collate_lora_metadata({"unet": base.unet}),
+            **layers,
+            **_collate_lora_metadata(adapted),
         )
         os.replace(Path(temporary) / LORA_FILE, folder / LORA_FILE)
     return folder / LORA_FILE

@@ -23,9 +23,10 @@ import torch
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
-from comics_genai.base import Base, Embeddings
+from comics_genai.base import Base, Embeddings, quiet_loading
 from comics_genai.checkpoint import load_weights, write_atomic
 from comics_genai.errors import UserError
+from comics_genai.hub import run_folder
 from comics_genai.progress import Progress
 
 SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -39,6 +40,7 @@ SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 LORA_FILE = "pytorch_lora_weights.safetensors"
 FULL_FILE = "weights.safetensors"
+BEST = "best"  # folder, in a run's, of the checkpoint that its validation chose
 TEXT_CHUNK = "comics_genai"  # keyword of the PNG text chunk with the record as JSON
 
 
@@ -87,34 +89,45 @@ class Adapter:
     scalable: bool  # LoRA weights can be weakened or strengthened; full weights cannot
 
 
-def load_adapter(base: Base, run: Path) -> Adapter:
-    """Load the result of the fine-tuning run in folder `run` into `base`, in place of any loaded before.
+def load_adapter(base: Base, run: str | Path, best: bool = True) -> Adapter:
+    """Load the result of a fine-tuning into `base`, in place of any loaded before; which weights, see `weights_of`.
+
+    run: its folder, or OWNER/NAME of a repository on the Hub.
 
     Raises UserError when the run is not finished or was trained on another kind of base.
     """
-    run = Path(run)
-    lora, full = run / LORA_FILE, run / FULL_FILE
-    path = lora if lora.exists() else full
-    if not path.exists():
-        raise UserError(f"{run} holds neither {LORA_FILE} nor {FULL_FILE}: give the folder of a finished fine-tuning.")
-    if lora.exists():
+    path = weights_of(run, best)
+    scalable = path.name == LORA_FILE
+    if scalable:
         try:
             base.pipeline.unload_lora_weights()
-            base.pipeline.load_lora_weights(run, weight_name=LORA_FILE, adapter_name="adapter")
+            with quiet_loading():  # it remarks on text encoders without adapters
+                base.pipeline.load_lora_weights(path.parent, weight_name=LORA_FILE, adapter_name="adapter")
         except (RuntimeError, ValueError, KeyError) as error:
             raise UserError(
-                f"The adapter {lora} does not fit the base {base.name}: use the base it was made on."
+                f"The adapter {path} does not fit the base {base.name}: use the base it was made on."
             ) from error
-        base.unet.to(base.device).requires_grad_(False)
+        for module in (base.unet, *base.text_encoders().values()):
+            module.to(base.device).requires_grad_(False)
     else:
-        load_weights(base.unet, full)
-    return Adapter(run.resolve().name, hashlib.sha256(path.read_bytes()).hexdigest()[:8], scalable=lora.exists())
+        load_weights(base.unet, path)
+    return Adapter(Path(run).resolve().name, hashlib.sha256(path.read_bytes()).hexdigest()[:8], scalable)
 
 
-def run_settings(run: Path) -> dict[str, Any]:
-    """The fine-tuning settings that a run folder keeps. Raises UserError if it is not the folder of a fine-tuning."""
+def weights_of(run: str | Path, best: bool = True) -> Path:
+    """The file with the weights of a finished fine-tuning: the checkpoint its validation chose, if it chose one and
+    `best`, else the last. Raises UserError where there is none."""
+    folder = run_folder(run)
+    for name in (LORA_FILE, FULL_FILE):
+        if (folder / name).exists():
+            return folder / BEST / name if best and (folder / BEST / name).exists() else folder / name
+    raise UserError(f"{run} holds neither {LORA_FILE} nor {FULL_FILE}: give the folder of a finished fine-tuning.")
+
+
+def run_settings(run: str | Path) -> dict[str, Any]:
+    """The settings of a fine-tuning, of its folder or its repository on the Hub. Raises UserError if it is neither."""
     try:
-        return json.loads((Path(run) / "settings.json").read_text(encoding="utf-8"))["finetune"]
+        return json.loads((run_folder(run) / "settings.json").read_text(encoding="utf-8"))["finetune"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{run} is not the folder of a fine-tuning: give the folder that `finetune` named.") from error
 

@@ -13,12 +13,14 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
+from comics_genai import optimizers
 from comics_genai.checkpoint import Checkpoints, Log, claim, copy_into, load_weights, save_tensors
 from comics_genai.ema import ExponentialMovingAverage
 from comics_genai.errors import UserError
@@ -38,7 +40,10 @@ class LoopSettings:
     schedule: Literal["constant", "linear", "cosine"] = "constant"
     warmup_steps: int = 0  # the rate rises linearly over these
     decay_from: float = 0.0  # fraction of steps, in [0, 1), after which linear or cosine begin to fall to 0
-    weight_decay: float = 0.0  # decoupled (AdamW)
+    optimizer: optimizers.Name = "adamw"  # prodigy wants a learning rate of 1
+    accumulate: int = 1  # batches an optimizer step: their gradients are averaged
+    fused_backward: bool = False  # each weight is updated as soon as its gradient is there, which is freed at once
+    weight_decay: float = 0.0  # decoupled
     beta1: float = 0.9
     beta2: float = 0.999
     clip_norm: float = 1.0  # largest global gradient norm; 0 = off
@@ -57,6 +62,12 @@ class LoopSettings:
             "schedule": (self.schedule in ("constant", "linear", "cosine"), "constant, linear or cosine"),
             "warmup_steps": (self.warmup_steps >= 0, "0 or more"),
             "decay_from": (0 <= self.decay_from < 1, "in [0, 1)"),
+            "optimizer": (self.optimizer in optimizers.NAMES, "one of " + ", ".join(optimizers.NAMES)),
+            "accumulate": (self.accumulate >= 1, "at least 1"),
+            "fused_backward": (
+                not self.fused_backward or (self.accumulate == 1 and self.clip_norm == 0 and self.precision != "fp16"),
+                "False with accumulate, clip_norm or precision 'fp16', which need all gradients at once",
+            ),
             "weight_decay": (0 <= self.weight_decay < math.inf, "0 or more"),
             "beta1": (0 <= self.beta1 < 1, "in [0, 1)"),
             "beta2": (0 <= self.beta2 < 1, "in [0, 1)"),
@@ -117,13 +128,17 @@ class _Trainer:
         self.device = next(iter(self.parameters.values())).device
         if settings.precision == "fp16" and self.device.type != "cuda":
             raise UserError(f"precision 'fp16' needs a CUDA GPU, and the model is on {self.device.type}: use 'bf16'.")
-        self.optimizer = torch.optim.AdamW(
-            self.parameters.values(),
-            lr=settings.learning_rate,
-            betas=(settings.beta1, settings.beta2),
-            weight_decay=settings.weight_decay,
-            fused=self.device.type in ("cpu", "cuda"),
-        )
+        self.names = {parameter: name for name, parameter in self.parameters.items()}
+        each = [[p] for p in self.names] if settings.fused_backward else [list(self.names)]
+        betas = settings.beta1, settings.beta2
+        self.optimizers = [
+            optimizers.build(settings.optimizer, part, settings.learning_rate, betas, settings.weight_decay)
+            for part in each
+        ]
+        self.squared_norms: list[Tensor] = []  # of gradients that are already gone
+        if settings.fused_backward:
+            for (parameter,), optimizer in zip(each, self.optimizers, strict=True):
+                parameter.register_post_accumulate_grad_hook(partial(self._update, optimizer))
         # Only fp16 gradients underflow; the scaler is the identity otherwise.
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=settings.precision == "fp16")
         self.ema = ExponentialMovingAverage(self.parameters, settings.ema_decay) if settings.ema_decay else None
@@ -140,21 +155,43 @@ class _Trainer:
         """One optimizer step."""
         settings, step = self.settings, self.step
         generator = seed_step(settings.seed, step)
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate_at(settings, step)
-        self.optimizer.zero_grad(set_to_none=True)
-        with self.autocast():
-            loss, logs = step_loss(step, generator)
-        self.scaler.scale(loss.float()).backward()
-        self.scaler.unscale_(self.optimizer)
-        norm = nn.utils.clip_grad_norm_(self.parameters.values(), settings.clip_norm or math.inf)
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate_at(settings, step)
+            optimizer.zero_grad(set_to_none=True)
+        figures: dict[str, list[Tensor]] = {}
+        for i in range(settings.accumulate):
+            with self.autocast():
+                loss, logs = step_loss(step * settings.accumulate + i, generator)
+            self.scaler.scale(loss.float() / settings.accumulate).backward()
+            for name, figure in {**logs, "loss": loss}.items():
+                figures.setdefault(name, []).append(torch.as_tensor(figure).detach().float())
+        figures["grad_norm"] = [self._step_fused() if settings.fused_backward else self._step()]
         if self.ema is not None:
             self.ema.update(step)
-        for name, figure in {**logs, "loss": loss, "grad_norm": norm}.items():
-            self.window.setdefault(name, []).append(torch.as_tensor(figure).detach().float())
+        for name, parts in figures.items():
+            self.window.setdefault(name, []).append(torch.stack(parts).mean())
         self.step += 1
+
+    def _step(self) -> Tensor:
+        """Update all weights by their gradients; the norm of these."""
+        (optimizer,) = self.optimizers
+        self.scaler.unscale_(optimizer)
+        norm = nn.utils.clip_grad_norm_(self.parameters.values(), self.settings.clip_norm or math.inf)
+        self.scaler.step(optimizer)
+        self.scaler.update()
+        return norm.detach().float()
+
+    def _update(self, optimizer: torch.optim.Optimizer, parameter: nn.Parameter) -> None:
+        """Within the backward pass: update one weight and let its gradient go."""
+        self.squared_norms.append(parameter.grad.detach().float().square().sum())
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    def _step_fused(self) -> Tensor:
+        """All weights are updated; the norm of what were their gradients."""
+        norm, self.squared_norms = torch.stack(self.squared_norms).sum().sqrt(), []
+        return norm
 
     def check_finite(self, last_good: Path | None) -> None:
         """UserError if a loss or a gradient since the last log row is not finite; the weights are spoilt then."""
@@ -197,13 +234,15 @@ class _Trainer:
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Tensors and JSON-able record of a checkpoint."""
         tensors = {f"weights.{name}": tensor for name, tensor in (self.parameters | self.buffers).items()}
-        for name, parameter in self.parameters.items():
-            for key, tensor in self.optimizer.state.get(parameter, {}).items():
-                tensors[f"optimizer.{key}.{name}"] = tensor
+        records = []
+        for optimizer in self.optimizers:
+            moments, record = optimizers.state_of(optimizer, self.names)
+            tensors |= {f"optimizer.{name}": tensor for name, tensor in moments.items()}
+            records.append(record)
         if self.ema is not None:
             tensors |= {f"ema.{name}": tensor for name, tensor in self.ema.average.items()}
         tensors |= {f"window.{name}": torch.stack(figures) for name, figures in self.window.items()}
-        return tensors, {"seconds": self.seconds, "scaler": self.scaler.state_dict()}
+        return tensors, {"seconds": self.seconds, "scaler": self.scaler.state_dict(), "optimizers": records}
 
     def restore(self, path: Path, tensors: dict[str, Tensor], record: dict[str, Any]) -> None:
         """Take over the state of the checkpoint read from `path`."""
@@ -217,15 +256,8 @@ class _Trainer:
         copy_into(wanted, parts["weights"], path)
         if self.ema is not None:
             copy_into(self.ema.average, parts["ema"], path)
-        index = {name: i for i, name in enumerate(self.parameters)}
-        moments: dict[int, dict[str, Tensor]] = {}
-        for key_and_name, tensor in parts["optimizer"].items():
-            key, _, name = key_and_name.partition(".")
-            # A moment has its parameter's memory layout; the file holds it contiguous.
-            like = tensor if key == "step" else torch.empty_like(self.parameters[name]).copy_(tensor)
-            moments.setdefault(index[name], {})[key] = like
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+        for optimizer, kept in zip(self.optimizers, record["optimizers"], strict=True):
+            optimizers.restore(optimizer, self.names, parts["optimizer"], kept)
         self.scaler.load_state_dict(record["scaler"])
         self.window = {name: list(figures.to(self.device).unbind()) for name, figures in parts["window"].items()}
         self.step, self.seconds = record["step"], record["seconds"]

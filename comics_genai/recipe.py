@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from comics_genai import optimizers
 from comics_genai.errors import UserError
 from comics_genai.generate import Sampling
 from comics_genai.loop import LoopSettings
@@ -12,6 +13,8 @@ LORA_TARGETS = {
     "all": ["to_q", "to_k", "to_v", "to_out.0", "ff.net.0.proj", "ff.net.2", "proj_in", "proj_out"]
     + ["conv1", "conv2", "conv_shortcut", "time_emb_proj"],
 }
+
+TEXT_TARGETS = ["q_proj", "k_proj", "v_proj", "out_proj"]
 
 
 @dataclass(frozen=True)
@@ -29,15 +32,23 @@ class FinetuneSettings:
     schedule: Literal["constant", "linear", "cosine"] = "cosine"
     warmup_steps: int = 10
     decay_from: float = 0.5  # fraction of steps after which the schedule falls to 0
+    optimizer: optimizers.Name = "adamw"  # prodigy wants a learning rate of 1
+    accumulate: int = 1  # batches an optimizer step, for a larger batch than memory holds
+    fused_backward: bool = False  # each weight is updated in the backward pass, and its gradient freed at once
     weight_decay: float = 1e-2
     ema_decay: float = 0.0  # 0 = off
     rank: int = 16
     alpha: float = 16.0  # the adapter's output is scaled by alpha / rank
     lora_targets: Literal["attention", "all"] = "attention"
+    train_text_encoders: bool = False  # adapters in their attention too; prompts are then encoded anew in every step
+    lora_dropout: float = 0.0  # share of the adapter's inputs that a step leaves out
+    dora: bool = False  # weight-decomposed adapters: direction and magnitude apart (Liu et al. 2024)
     prior: Literal["prediction", "images", "none"] = "prediction"
     prior_weight: float = 1.0  # lambda
     class_images: int = 24  # drawn by the base for prior "images"
     min_snr_gamma: float = 5.0  # 0 = off
+    noise_offset: float = 0.0  # standard deviation of noise alike in all of a channel, which lets brightness change
+    background_weight: float = 1.0  # of the loss where a drawing is transparent; 0 = the figure alone counts
     caption_dropout: float = 0.05  # share of drawings shown without a prompt, so that guidance keeps its meaning
     variants: int = 8  # of each drawing: itself, and others slightly shrunk and shifted
     mirror: bool = False  # also mirrored: only for a character that is the same from both sides
@@ -66,6 +77,13 @@ class FinetuneSettings:
             "class_images": (self.class_images >= 1, "at least 1"),
             "min_snr_gamma": (self.min_snr_gamma >= 0, "0 (off) or more"),
             "caption_dropout": (0 <= self.caption_dropout < 1, "in [0, 1)"),
+            "train_text_encoders": (
+                not (self.train_text_encoders and self.method == "dreambooth"),
+                "False with method dreambooth, which trains the UNet's weights alone",
+            ),
+            "lora_dropout": (0 <= self.lora_dropout < 1, "in [0, 1)"),
+            "noise_offset": (self.noise_offset >= 0, "0 (off) or more"),
+            "background_weight": (0 <= self.background_weight <= 1, "in [0, 1]"),
             "variants": (self.variants >= 1, "at least 1 (the drawing itself)"),
         }
         for name, (holds, range_) in ranges.items():
@@ -80,4 +98,7 @@ class FinetuneSettings:
         """The part that the training loop is told."""
         names = ("steps", "learning_rate", "schedule", "warmup_steps", "decay_from", "weight_decay", "ema_decay")
         names += ("seed", "precision", "max_minutes", "checkpoint_every", "validate_every")
-        return LoopSettings(**{name: getattr(self, name) for name in names})
+        names += ("optimizer", "accumulate", "fused_backward")
+        # Without all gradients at once there is no norm of all of them to clip.
+        clip = {"clip_norm": 0.0} if self.fused_backward else {}
+        return LoopSettings(**{name: getattr(self, name) for name in names}, **clip)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import PIL.Image
@@ -32,6 +32,7 @@ IDENTITY_RIGHT = 0.85  # share of the attributes from which a picture counts as 
 POSE_PARTS = ("legs", "left_arm", "right_arm", "facing")  # an expression may differ and the pose still be right
 FALSE_POSITIVES = 0.01
 OTHER_POSES = 300  # true drawings that the copy threshold rests on
+SAME_DRAWING = 0.02  # distance that resizing a drawing stays below
 THUMBNAIL = 32  # pixels each way at which pictures are compared
 LEVELS = ("character", "training_seed", "prompt")  # of the bootstrap, outermost first; pictures are the last
 COLUMNS = {
@@ -160,20 +161,43 @@ def copy_threshold(
     return float(np.quantile(distances.min(-1), FALSE_POSITIVES))
 
 
+def known_character(drawings: Sequence[PIL.Image.Image]) -> world.Character | None:
+    """The held-out character of the comic world that all these drawings show, or None: only such can be scored."""
+    if not drawings:
+        return None
+    for character in world.HELD_OUT:
+        references = [world.draw(scene, 2 * THUMBNAIL) for scene in world.reference_scenes(character)]
+        if reference_distances(drawings, references).min(-1).max() < SAME_DRAWING:
+            return character
+    return None
+
+
 @cache
 def _other_poses(character: world.Character, count: int) -> np.ndarray:
     return _thumbnails([world.draw(scene) for scene in other_pose_scenes(character, count)])
 
 
-def other_pose_scenes(character: world.Character, count: int, seed: int = 0) -> list[world.Scene]:
-    """Random scenes of a character whose legs, arms and facing together are in none of the reference drawings."""
+def other_pose_scenes(
+    character: world.Character, count: int, seed: int = 0, half: Literal["all", "validation", "test"] = "all"
+) -> list[world.Scene]:
+    """Random scenes of a character whose legs, arms and facing together are in none of the reference drawings.
+
+    half: a checkpoint is chosen by poses of one half and measured by those of the other, so that no choice is made on
+    what is measured.
+    """
     rng, scenes = np.random.default_rng([11, seed]), []
     drawn = {_pose_parts(pose) for pose in world.REFERENCE_POSES}
     while len(scenes) < count:
         pose, setting = world.sample_pose(rng), world.sample_setting(rng)
-        if _pose_parts(pose) not in drawn:
+        if _pose_parts(pose) not in drawn and half in ("all", _half(pose)):
             scenes.append(world.Scene(character, pose, setting))
     return scenes
+
+
+def _half(pose: world.Pose) -> str:
+    """A checkerboard over legs, arms and facing: every value of each occurs in both halves."""
+    places = [world.POSE_FACTORS[name].index(getattr(pose, name)) for name in POSE_PARTS]
+    return ("test", "validation")[sum(places) % 2]
 
 
 def _pose_parts(pose: world.Pose) -> tuple[str, ...]:

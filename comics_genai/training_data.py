@@ -8,9 +8,11 @@ import numpy as np
 import PIL.Image
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from comics_genai import drawings
 from comics_genai.base import Base, Embeddings
+from comics_genai.errors import UserError
 from comics_genai.generate import generate
 from comics_genai.prompts import class_prompt, instance_prompt, mirrored_prompt
 from comics_genai.recipe import FinetuneSettings
@@ -44,15 +46,25 @@ def variants_of(image: PIL.Image.Image, size: int, count: int, seed: int) -> np.
     return np.stack([np.asarray(_placed(image, size, *place)) for place in places])
 
 
+def as_seen(base: Base, character: Sequence[drawings.Drawing], size: int = 0) -> list[PIL.Image.Image]:
+    """The drawings as the base sees them: squared, in its size, through its VAE; what is lost here cannot be learnt."""
+    side = size or base.size
+    pixels = np.stack([np.asarray(squared(drawing.image, side)) for drawing in character])
+    return [PIL.Image.fromarray(picture) for picture in base.decode(base.encode_images(pixels))]
+
+
 @dataclass(frozen=True)
 class TrainingData:
     """All that the steps read, on the device: N drawings in V variants, and what prior preservation needs."""
 
     latents: Tensor  # (N, V, channels, h, w)
+    texts: list[str]  # N prompts
+    class_texts: list[str]  # the same without the identifier
     prompts: Embeddings  # N
     class_prompts: Embeddings  # N
     unconditional: Embeddings  # 1
     time_ids: Tensor | None  # (N, 6)
+    shares: Tensor | None = None  # (N, V, 1, h, w): what each place counts in the loss; None = all alike
     class_latents: Tensor | None = None  # (N, M, channels, h, w), M class pictures of each class prompt
     class_time_ids: Tensor | None = None  # (1, 6)
 
@@ -76,17 +88,40 @@ def prepare(base: Base, character: Sequence[drawings.Drawing], settings: Finetun
     time_ids = [base.time_ids(original, size) for original in sizes]
     data = {
         "latents": torch.stack(latents),
+        "texts": prompts,
+        "class_texts": class_prompts,
         "prompts": base.encode_prompts(prompts),
         "class_prompts": base.encode_prompts(class_prompts),
         "unconditional": base.unconditional(),
         "time_ids": torch.cat(time_ids) if base.micro_conditioned else None,
     }
+    if settings.background_weight < 1:
+        data["shares"] = _shares(character, settings, data["latents"], size).to(base.device)
     if settings.preserves_prior and settings.prior == "images":
         pictures = _class_pictures(base, class_prompts, settings, cache)
         class_latents = base.encode_images(np.stack([np.asarray(picture) for picture in pictures]))
         data["class_latents"] = class_latents.unflatten(0, (len(class_prompts), -1))
         data["class_time_ids"] = base.time_ids(size, size)
     return TrainingData(**data)
+
+
+def _shares(character: Sequence[drawings.Drawing], settings: FinetuneSettings, latents: Tensor, size: int) -> Tensor:
+    """What each place of `latents` counts: 1 on the figure and `background_weight` beside it, over the mean of both."""
+    masks = [drawing.mask for drawing in character]
+    if missing := [drawing.name for drawing in character if drawing.mask is None]:
+        raise UserError(
+            f"background_weight is {settings.background_weight:g}, but {missing[0]} has no transparency that tells the "
+            "figure from its background: give drawings with an alpha channel, or leave it at 1."
+        )
+    if settings.mirror:
+        masks += [mask.transpose(PIL.Image.Transpose.FLIP_LEFT_RIGHT) for mask in masks]
+    drawn = np.stack([
+        variants_of(mask.convert("RGB"), size, settings.variants, step_seed(settings.seed, i))[..., 0]
+        for i, mask in enumerate(masks)
+    ])  # fmt: skip
+    covered = F.adaptive_avg_pool2d(torch.from_numpy(drawn).float() / 255, latents.shape[-2:]).unsqueeze(2)
+    shares = covered + settings.background_weight * (1 - covered)
+    return shares / shares.mean((-2, -1), keepdim=True)
 
 
 def _class_pictures(

@@ -1,4 +1,4 @@
-"""A Hub on the loopback that serves one dataset repository from a folder, for tests without a network."""
+"""A Hub on the loopback that serves one repository from a folder, for tests without a network."""
 
 import hashlib
 import json
@@ -12,8 +12,10 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 @contextmanager
-def serving(folder: Path, dataset_id: str, token: str | None = None) -> Iterator[str]:
-    """Serve the files of `folder` as the dataset; yields the address. With `token`, 401 for who does not give it."""
+def serving(folder: Path, repo_id: str, token: str | None = None, kind: str = "datasets") -> Iterator[str]:
+    """Serve the files of `folder` as a repository of the `kind` datasets or models; yields the address. With `token`,
+    401 for who does not give it."""
+    api, files_at = f"/api/{kind}/{repo_id}", f"/{repo_id}" if kind == "models" else f"/{kind}/{repo_id}"
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -22,13 +24,13 @@ def serving(folder: Path, dataset_id: str, token: str | None = None) -> Iterator
             path = self.path.split("?")[0]
             if token and self.headers.get("Authorization") != f"Bearer {token}":
                 return self._answer(401, {}, **{"X-Error-Code": "RepoNotFound"})
-            if path == f"/api/datasets/{dataset_id}" or path.startswith(f"/api/datasets/{dataset_id}/revision/"):
+            if path == api or path.startswith(f"{api}/revision/"):
                 siblings = [{"rfilename": name} for name in files()]
-                return self._answer(200, {"id": dataset_id, "sha": COMMIT, "siblings": siblings})
-            if path.startswith(f"/api/datasets/{dataset_id}/tree/{COMMIT}"):
-                inside = path.removeprefix(f"/api/datasets/{dataset_id}/tree/{COMMIT}").strip("/")
+                return self._answer(200, {"id": repo_id, "sha": COMMIT, "siblings": siblings})
+            if path.startswith(f"{api}/tree/{COMMIT}"):
+                inside = path.removeprefix(f"{api}/tree/{COMMIT}").strip("/")
                 return self._answer(200, tree(inside, recursive="recursive=true" in self.path.lower()))
-            prefix = f"/datasets/{dataset_id}/resolve/"
+            prefix = f"{files_at}/resolve/"
             if path.startswith(prefix):
                 name = path.removeprefix(prefix).partition("/")[2]
                 if name in files():

@@ -28,6 +28,24 @@ def test_the_contact_sheet_shows_the_drawings_above_the_new_poses():
     assert red.max() < blue.min()
 
 
+def test_a_labelled_grid_has_its_pictures_right_of_and_below_the_labels():
+    sheet = np.asarray(
+        figures.labelled_grid({"weak": [RED, RED], "strong": [BLUE, BLUE]}, ["seed 0", "seed 1"], side=64)
+    )
+    assert sheet.shape == (16 + 128, 3 * 64, 3)
+    assert (sheet[16:80, 64:] == (255, 0, 0)).all() and (sheet[80:, 64:] == (0, 0, 255)).all()
+    assert (sheet[16:, :64] < 128).any() and (sheet[:16, 64:] < 128).any()  # the words
+
+
+def test_the_validation_strip_has_a_row_for_each_step(tmp_path):
+    for step, picture in ((50, RED), (100, BLUE)):
+        figures.save_grid([picture] * 3, tmp_path / "validation" / f"step_{step:06d}.png", columns=3)
+    strip = np.asarray(figures.validation_strip(tmp_path, side=32))
+    assert strip.shape == (64, 4 * 32, 3)
+    assert (strip[:32, 32:] == (255, 0, 0)).all() and (strip[32:, 32:] == (0, 0, 255)).all()
+    assert np.asarray(figures.validation_strip(tmp_path, rows=1, side=32)).shape == (32, 4 * 32, 3)
+
+
 def test_a_long_caption_makes_room_for_all_its_lines():
     short = figures.contact_sheet([RED], [BLUE], ["jumping"], columns=2)
     caption = "jumping, left arm raised, right arm stretched out, looking left, laughing, at night under the moon"

@@ -14,9 +14,10 @@ from comics_genai import drawings
 from comics_genai.base import Base
 from comics_genai.checkpoint import load_tensors
 from comics_genai.errors import UserError
-from comics_genai.finetune import FinetuneSettings, Objective, _make_trainable, finetune
-from comics_genai.generate import LORA_FILE, Sampling, generate, load_adapter, run_settings
+from comics_genai.finetune import FinetuneSettings, Objective, _adapted, _make_trainable, chosen, finetune
+from comics_genai.generate import LORA_FILE, Sampling, generate, load_adapter, run_settings, weights_of
 from comics_genai.prompts import class_prompt, instance_prompt, mirrored_prompt, subject
+from comics_genai.recipe import TEXT_TARGETS
 from comics_genai.seeding import seed_step
 from comics_genai.training_data import prepare, variants_of
 
@@ -288,6 +289,25 @@ def test_validation_draws_from_fixed_noise_and_logs_what_it_is_told(settings, tm
     assert [row["step"] for row in rows if "validation_brightness" in row] == [3, 6]
 
 
+@pytest.mark.parametrize("method", ["lora", "dreambooth"])
+def test_the_checkpoint_with_the_best_score_is_kept_and_used(settings, method, tmp_path):
+    scores = {2: 0.2, 4: 0.9, 6: 0.5}
+    settings = replace(settings, method=method, learning_rate=1e-2, validate_every=2)
+    run = tmp_path / "run"
+    finetune(settings, run, validate=lambda step, pictures: {"score": scores[step]})
+    assert chosen(run) == {"step": 4, "score": 0.9}
+    best, last = weights_of(run), weights_of(run, best=False)
+    assert best == run / "best" / last.name and last.parent == run
+    base = Base.load(settings.base)
+    digests = {load_adapter(base, run).digest, load_adapter(base, run, best=False).digest}
+    assert len(digests) == 2 and load_adapter(base, run).name == "run"
+
+
+def test_a_run_without_scores_has_no_best(settings, tmp_path):
+    finetune(replace(settings, validate_every=3), tmp_path / "run", validate=lambda step, pictures: {"identity": 1.0})
+    assert chosen(tmp_path / "run") is None and weights_of(tmp_path / "run").parent == tmp_path / "run"
+
+
 @pytest.mark.parametrize("prior", ["prediction", "images"])
 def test_a_base_with_one_text_encoder_and_epsilon_is_trained_by_the_same_code(settings, tiny_sd, prior, tmp_path):
     assert finetune(replace(settings, base=str(tiny_sd), prior=prior, steps=2), tmp_path / "run").finished
@@ -304,6 +324,104 @@ def test_half_precision_with_gradient_checkpointing_trains(settings, tmp_path):
     assert sorted(t.double().norm().item() for t in ema.values()) == sorted(
         t.double().norm().item() for t in saved.values()
     )
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"dora": True, "lora_dropout": 0.3, "noise_offset": 0.1},
+        {"optimizer": "prodigy", "learning_rate": 1.0, "accumulate": 2},
+        {"method": "dreambooth", "optimizer": "adafactor", "fused_backward": True},
+    ],
+    ids=lambda options: "-".join(options),
+)
+def test_every_setting_trains_reloads_and_ends_with_the_same_bytes_after_a_stop(settings, options, tmp_path):
+    settings = replace(settings, checkpoint_every=2, validate_every=3, **options)
+
+    def stop_at_3(step, pictures):
+        if step == 3:
+            raise InterruptedError
+        return {}
+
+    assert finetune(settings, tmp_path / "whole").finished
+    with pytest.raises(InterruptedError):
+        finetune(settings, tmp_path / "stopped", validate=stop_at_3)
+    assert finetune(settings, tmp_path / "stopped").finished
+    whole, resumed = (tmp_path / name / "weights.safetensors" for name in ("whole", "stopped"))
+    assert whole.read_bytes() == resumed.read_bytes()
+    assert load_adapter(Base.load(settings.base), tmp_path / "whole").name == "whole"
+
+
+@pytest.mark.parametrize("fixture", ["tiny_sdxl", "tiny_sd"])
+def test_adapters_in_the_text_encoders_are_trained_saved_and_reloaded(settings, fixture, request, tmp_path):
+    settings = replace(settings, base=str(request.getfixturevalue(fixture)), train_text_encoders=True)
+    finetune(replace(settings, learning_rate=1e-2, validate_every=3), tmp_path / "run")
+    base = Base.load(settings.base)
+    before = base.encode_prompts([CAPTION])
+    trained, _ = load_tensors(tmp_path / "run" / "weights.safetensors")
+    count = len(base.text_encoders())
+    assert (
+        {name.split(".")[0] for name in trained} == {"unet", "text_encoder", "text_encoder_2"} if count == 2 else True
+    )
+    load_adapter(base, tmp_path / "run")
+    after = base.encode_prompts([CAPTION])
+    assert (after.hidden - before.hidden).abs().max() > 1e-4
+    expected = Base.load(settings.base)
+    for name, module in expected.text_encoders().items():
+        _adapted(module, settings, TEXT_TARGETS)
+        own = {k.removeprefix(f"{name}."): t for k, t in trained.items() if k.startswith(f"{name}.")}
+        assert own and not module.load_state_dict(own, strict=False).unexpected_keys
+    torch.testing.assert_close(after.hidden, expected.encode_prompts([CAPTION]).hidden)
+
+
+def test_prior_targets_are_the_bases_own_even_if_the_text_encoders_are_trained(settings, tmp_path):
+    settings = replace(settings, train_text_encoders=True)
+    base, objective = objective_of(settings, tmp_path)
+    for module in base.text_encoders().values():
+        _adapted(module, settings, TEXT_TARGETS)
+    assert objective(0, seed_step(0, 0))[1]["loss_prior"] < 1e-10
+    with torch.no_grad():
+        for name, parameter in base.pipeline.text_encoder.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_(generator=torch.Generator().manual_seed(1))
+    loss, logs = objective(0, seed_step(0, 0))
+    assert logs["loss_prior"] > 1e-8
+    loss.backward()
+    # The UNet reads the layer before the last, so this is all that can learn.
+    adapters = {n: p for n, p in base.pipeline.text_encoder.named_parameters() if p.requires_grad and ".layers.0." in n}
+    assert adapters and all(p.grad is not None for p in adapters.values())
+
+
+def test_offset_noise_moves_whole_channels(settings, tmp_path):
+    _, objective = objective_of(replace(settings, noise_offset=2.0), tmp_path)
+    noise = objective._noise(torch.zeros(400, 6, 8, 8), torch.Generator().manual_seed(0))
+    means = noise.mean((2, 3))
+    assert means.std() == pytest.approx((4 + 1 / 64) ** 0.5, rel=0.05)
+    assert (noise - means[..., None, None]).std() == pytest.approx(1, rel=0.02)
+
+
+def test_a_transparent_background_counts_as_little_as_is_said(settings, tmp_path):
+    (tmp_path / "cut").mkdir()
+    for red in (200, 100):
+        figure = PIL.Image.new("RGBA", (96, 96), (0, 0, 0, 0))
+        figure.paste((red, 30, 90, 255), (0, 0, 48, 96))
+        figure.save(tmp_path / "cut" / f"left_half_{red}.png")
+    settings = replace(settings, drawings=str(tmp_path / "cut"), background_weight=0.25)
+    base = Base.load(settings.base)
+    data = prepare(base, drawings.load(settings.drawings), settings, tmp_path)
+    assert data.shares.shape == (2, 2, 1, 8, 8)
+    expected = torch.tensor([1.0] * 4 + [0.25] * 4) / 0.625  # but for the blur of the edge
+    torch.testing.assert_close(data.shares[0, 0, 0, 0], expected, atol=0.05, rtol=0)
+    assert data.shares[0, 0].mean() == pytest.approx(1)
+    prediction, target = torch.zeros(1, 6, 8, 8), torch.zeros(1, 6, 8, 8)
+    prediction[..., 4:] = 1  # wrong beside the figure alone
+    loss = Objective._weighted(prediction, target, torch.ones(1), data.shares[0, :1])
+    assert loss == pytest.approx(0.5 * 0.25 / 0.625, rel=0.1)
+
+
+def test_a_weight_for_the_background_needs_drawings_that_tell_it(settings, tmp_path):
+    with pytest.raises(UserError, match="background_weight is 0.5, but 00.png has no transparency"):
+        finetune(replace(settings, background_weight=0.5), tmp_path / "run")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,9 @@
 """A picture is a function of its record: batches, restarts and file names change nothing."""
 
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import PIL.Image
@@ -18,8 +21,10 @@ from comics_genai.generate import (
     load_adapter,
     read_metadata,
     read_record,
+    run_settings,
     sample,
 )
+from tests.hub_server import serving
 
 FAST = Sampling(steps=3, guidance=3.0)
 PROMPTS = ["a drawing of a girl, jumping", "a drawing of a girl, smiling"]
@@ -155,3 +160,44 @@ def test_images_come_back_as_they_are_on_disk(base, tmp_path):
     picture = generate(base, PROMPTS[:1], [0], tmp_path, FAST)[0]
     with PIL.Image.open(picture.path) as stored:
         np.testing.assert_array_equal(np.asarray(stored), np.asarray(picture.image))
+
+
+LOADING = """
+import sys
+from comics_genai.errors import UserError
+from comics_genai.generate import run_settings, weights_of
+try:
+    path = weights_of(sys.argv[1])
+    print(run_settings(sys.argv[1])["identifier"], path.parent.name, path.read_bytes())
+except UserError as error:
+    print(error)
+"""
+
+
+def load_from_hub(run: str, endpoint: str, home, **secrets) -> str:
+    """What a fresh process says of a run on the Hub at `endpoint`."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "HUGGING"))}
+    environment |= {"HF_ENDPOINT": endpoint, "HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1", **secrets}
+    done = subprocess.run([sys.executable, "-c", LOADING, run], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_a_run_in_a_private_repository_is_read_with_a_token_and_only_what_is_needed(tmp_path):
+    folder = tmp_path / "run"
+    for name in ("checkpoints/step_000001.safetensors", "best/pytorch_lora_weights.safetensors"):
+        (folder / name).parent.mkdir(parents=True)
+        (folder / name).write_bytes(b"best")
+    (folder / "pytorch_lora_weights.safetensors").write_bytes(b"last")
+    (folder / "settings.json").write_text(json.dumps({"finetune": {"identifier": "Hoo"}}))
+    with serving(folder, "someone/hoo", token="hf_secret", kind="models") as endpoint:
+        found = load_from_hub("someone/hoo", endpoint, tmp_path / "home", HF_TOKEN="hf_secret")
+        refused = load_from_hub("someone/hoo", endpoint, tmp_path / "home2")
+    assert found == "Hoo best b'best'"
+    assert not list((tmp_path / "home").rglob("step_000001.safetensors"))
+    assert refused.startswith("someone/hoo is neither a folder here nor a model on the Hub that you may read")
+    assert "hf_secret" not in refused
+    with pytest.raises(
+        UserError, match="There is no run nothing-here: give the folder of a fine-tuning, or OWNER/NAME"
+    ):
+        run_settings("nothing-here")

@@ -9,8 +9,10 @@ from PIL import Image, ImageFilter
 from comics_genai import world
 from comics_genai.errors import UserError
 from comics_genai.score import (
+    POSE_PARTS,
     ScoreSettings,
     copy_threshold,
+    known_character,
     other_character_renders,
     other_pose_scenes,
     reference_distances,
@@ -208,3 +210,25 @@ def test_mismatched_input_is_refused(scenes, references):
         score_run(references[:2], mixed, references, KnowingScorer(mixed))
     with pytest.raises(UserError, match="no scored picture"):
         summarise([])
+
+
+def test_the_halves_share_no_pose_and_know_every_part():
+    chosen, measured = (other_pose_scenes(GIRL, 60, seed=3, half=half) for half in ("validation", "test"))
+
+    def parts(scenes):
+        return {tuple(getattr(scene.pose, name) for name in POSE_PARTS) for scene in scenes}
+
+    assert not parts(chosen) & parts(measured)
+    for i, name in enumerate(POSE_PARTS):
+        assert (
+            {pose[i] for pose in parts(chosen)}
+            == {pose[i] for pose in parts(measured)}
+            == set(world.POSE_FACTORS[name])
+        )
+
+
+def test_a_known_character_is_recognized_by_all_its_drawings():
+    drawings = [world.draw(scene, 256) for scene in world.reference_scenes(world.COMPANIONS[1])]
+    assert known_character(drawings) == world.COMPANIONS[1]
+    stranger = world.draw(world.sample_scene(4), 256)
+    assert known_character([*drawings[:5], stranger]) is None and known_character([]) is None

@@ -92,6 +92,9 @@ def disassemble(base: Path, stages: Path) -> Path:
             for folder, prefix in folders.items():
                 tensors |= {prefix + name: tensor for name, tensor in _weights(base / folder).items()}
             _keep_story(base / STORY / stage, stages / stage)
+            if stage == "vae":
+                config = json.loads((base / "vae" / "config.json").read_text(encoding="utf-8"))
+                vae_stage.save_scale(config["scaling_factor"], stages / stage)
             save_tensors(stages / stage / "weights.safetensors", tensors)
     if (base / "scorer").is_dir() and not (stages / "scorer").exists():
         _keep_story(base / STORY / "scorer", stages / "scorer")

@@ -36,7 +36,7 @@ class UnetSettings:
     batch_size: int = 16  # what fits into the caches of two cores
     caption_dropout: float = 0.1  # share of pictures trained with the empty prompt, for guidance
     min_snr_gamma: float = 5.0  # 0 = off
-    noise_bias: float = 1.5  # 1 = all timesteps alike; above, more of the noisy ones, which alone have to read captions
+    noise_bias: float = 1.2  # 1 = all timesteps alike; above, more of the noisy ones, which alone have to read captions
     captions_in_memory: bool = True  # encoded once (35 kB each); False encodes them anew every step
     loop: LoopSettings = field(
         default_factory=lambda: LoopSettings(
@@ -118,7 +118,7 @@ def encode_latents(vae: AutoencoderTiny, images: np.ndarray, batch_size: int = 6
 
 def cached_latents(vae: AutoencoderTiny, images: np.ndarray, folder: Path) -> Tensor:
     """`encode_latents` of all pictures, computed once for each VAE and kept in `folder`."""
-    digest = hashlib.sha256(str(images.shape).encode())
+    digest = hashlib.sha256(f"{images.shape} {vae.config.scaling_factor}".encode())
     for tensor in vae.state_dict().values():
         digest.update(tensor.cpu().contiguous().numpy().tobytes())
     path = folder / f"{digest.hexdigest()[:8]}.safetensors"

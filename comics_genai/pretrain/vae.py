@@ -1,5 +1,6 @@
 """The miniature's autoencoder: an AutoencoderTiny, trained on crops in any colours."""
 
+import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -11,10 +12,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from comics_genai import figures, world
+from comics_genai.checkpoint import write_atomic
 from comics_genai.loop import LoopSettings, TrainResult, train
 
 from .dataset import HELD_OUT_SEED, draw_scenes
 from .stage import load_stage, recorded_settings
+
+SCALE_FILE = "scaling_factor.json"
 
 
 @dataclass(frozen=True)
@@ -49,8 +53,8 @@ def build(levels: int, latent_channels: int, channels: int) -> AutoencoderTiny:
     """The untrained autoencoder. ReLU and no norms: they cost as convolutions do. No block at full size, where
     one costs as much as all the others and at an equal time reaches 3 dB less.
 
-    Its decoder clamps latents softly, 3 tanh(z / 3). So their scale is learned (`latent_moments`), not corrected
-    afterwards by scaling_factor or by folding it into the weights: either would move them along the clamp.
+    Its decoder clamps latents softly, 3 tanh(z / 3). So their scale is learned (`latent_moments`); what diffusion needs
+    on top of that is the scaling factor's work (`scaling_factor`), which decoding takes back before the clamp.
     """
     blocks = (0, 2, 3, 3)[:levels]
     widths = (channels,) * levels
@@ -94,6 +98,18 @@ def reconstruction_loss(output: Tensor, target: Tensor) -> Tensor:
 def latent_moments(latents: Tensor) -> Tensor:
     """How far each channel of (N, C, h, w) is from zero mean and unit standard deviation: squared, meaned."""
     return latents.mean(dim=(0, 2, 3)).square().mean() + (latents.std(dim=(0, 2, 3)) - 1).square().mean()
+
+
+def scaling_factor(model: AutoencoderTiny, pictures: Tensor) -> float:
+    """The factor that gives latents of `pictures` (N, 3, H, W) unit variance, apart from what they have in common.
+
+    At the border of a picture latents are large and nearly the same in all. That part holds nothing to be learned, and
+    counted in, it leaves so little to the rest that half of the noise schedule drowns it (Rombach et al. 2022, app. G,
+    scale for the same reason).
+    """
+    with torch.no_grad():
+        latents = torch.cat([model.encode(part).latents.float() for part in pictures.split(16)])
+    return 1 / (latents - latents.mean(0)).square().mean().sqrt().item()
 
 
 def psnr(output: Tensor, target: Tensor) -> Tensor:
@@ -154,14 +170,26 @@ def train_vae(
             "latent_largest_std": channels.std(1).max().item(),
         }
 
-    return train(
+    result = train(
         model, step_loss, settings.loop, folder, validate=validate, describe="VAE", all_settings=asdict(settings)
     )
+    if result.finished:
+        load_stage(model, folder)
+        save_scale(scaling_factor(model, held_out), folder)
+    return result
+
+
+def save_scale(scale: float, folder: Path) -> None:
+    """Keep the scaling factor beside the weights of a stage folder."""
+    write_atomic(folder / SCALE_FILE, json.dumps({"scaling_factor": scale}).encode())
 
 
 def load(folder: Path) -> AutoencoderTiny:
-    """The autoencoder of a stage folder (averaged weights), frozen, in evaluation mode."""
+    """The autoencoder of a stage folder (averaged weights, its scaling factor), frozen, in evaluation mode."""
     settings = recorded_settings(folder)
     model = build(settings["levels"], settings["latent_channels"], settings["channels"])
     load_stage(model, folder)
+    scale = folder / SCALE_FILE
+    if scale.exists():  # not before the end of training
+        model.register_to_config(**json.loads(scale.read_text(encoding="utf-8")))
     return model

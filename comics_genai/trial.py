@@ -1,0 +1,123 @@
+"""A fine-tuning put to the test: new poses drawn by it and by its untrained base, and scored between floor and ceiling.
+
+    test = draw(base, run, character, pictures_folder)
+    scores = scored(test, base)
+
+Of a character of the comic world the truth is known, so everything is scored. Of anyone else's drawings only the
+pictures are made, for the eye.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import PIL.Image
+
+from comics_genai import figures, score, where, world
+from comics_genai.base import Base
+from comics_genai.checkpoint import write_atomic
+from comics_genai.drawings import Drawing
+from comics_genai.generate import Sampling, generate, load_adapter, run_settings
+from comics_genai.prompts import subject
+from comics_genai.scorer import Scorer
+
+TUNED, SAME, CAREFUL = "fine-tuned", "base, same prompt", "base, careful prompt"
+CEILING, FLOOR = "ceiling: true drawings", "floor: other characters"
+SMALLEST = 64  # pixels each way that the comic world is drawn in
+SCORES, SHEET = "scores.json", "contact_sheet.png"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What was drawn: for each row of the comparison its pictures, prompt by prompt, each with all seeds."""
+
+    folder: Path
+    drawings: list[PIL.Image.Image]
+    prompts: list[str]  # one a picture
+    scenes: list[world.Scene]  # what each picture should show; [] where it is not known
+    pictures: dict[str, list[PIL.Image.Image]]
+
+    def contact_sheet(self) -> PIL.Image.Image:
+        """The drawings above the new poses, each under its pose's words; also written as contact_sheet.png."""
+        poses = [", ".join(prompt.split(", ")[2:]) for prompt in self.prompts]
+        sheet = figures.contact_sheet(self.drawings, self.pictures[TUNED], poses, columns=6, side=192)
+        figures.save_picture(sheet, self.folder / SHEET)
+        return sheet
+
+
+def posed_scenes(character: world.Character, count: int) -> list[world.Scene]:
+    """Scenes in poses that none of the six drawings shows and no checkpoint was chosen by; in the middle."""
+    scenes = score.other_pose_scenes(character, count, seed=1, half="test")
+    return [replace(scene, setting=replace(scene.setting, scale=1.0, shift=(0.0, 0.0))) for scene in scenes]
+
+
+def draw(
+    base: Base,
+    run: Path,
+    drawings: Sequence[Drawing],
+    folder: Path,
+    scenes: int = 12,
+    seeds: int = 2,
+    sampling: Sampling | None = None,
+) -> Trial:
+    """Draw test poses with the finished fine-tuning in folder `run`, and, without it, what its base makes of them.
+
+    The base is asked in the same words, which do not help it since it does not know the name, and with a careful prompt
+    that names everything about the character that has a name. The base keeps the adapter loaded.
+    """
+    sampling, settings = sampling or Sampling(), run_settings(run)
+    images = [drawing.image for drawing in drawings]
+    character = score.known_character(images)
+    # Poses are asked of anyone in the same words.
+    posed = posed_scenes(character or world.UNICORN_GIRL, scenes)
+    name = subject(settings["identifier"], settings["class_name"])
+    prompts = [world.scene_prompt(scene, name) for scene in posed]
+    rows = {SAME: (prompts, "base_same_prompt")}
+    if character is not None:
+        careful = [world.scene_prompt(scene, world.careful_subject(character)) for scene in posed]
+        rows[CAREFUL] = (careful, "base_careful_prompt")
+    pictures = {
+        row: [p.image for p in generate(base, asked, range(seeds), folder / place, sampling)]
+        for row, (asked, place) in rows.items()
+    }
+    adapter = load_adapter(base, run)
+    tuned = generate(base, prompts, range(seeds), folder / "finetuned", sampling, adapter)
+    pictures = {TUNED: [p.image for p in tuned], **pictures}
+    shown = [scene for scene in posed for _ in range(seeds)] if character is not None else []
+    return Trial(folder, images, [prompt for prompt in prompts for _ in range(seeds)], shown, pictures)
+
+
+def scored(trial: Trial, base: Base, scorer: Scorer | None = None) -> dict[str, Any] | None:
+    """The comparison as `score.table` gives it, also written as scores.json; None where the truth is not known.
+
+    Beside what was drawn stand the ceiling, true drawings through the base's own VAE, and the floor, other characters.
+    """
+    if not trial.scenes:
+        return None
+    scorer = scorer or Scorer.load(where.data() / "mini_sdxl" / "scorer")
+    size = max(base.size, SMALLEST)
+    rows = trial.pictures | {
+        CEILING: score.true_renders(trial.scenes, size, lambda x: base.decode(base.encode_images(x))),
+        FLOOR: score.other_character_renders(trial.scenes, size),
+    }
+    records = {name: score.score_run(made, trial.scenes, trial.drawings, scorer) for name, made in rows.items()}
+    scores = score.table(records) | {"contact_sheet": SHEET}
+    write_atomic(trial.folder / SCORES, (json.dumps(scores, indent=2) + "\n").encode())
+    return scores
+
+
+def conclusion(scores: dict[str, Any] | None, steps: int) -> str:
+    """What the scores say, in Markdown."""
+    if scores is None:
+        return "These drawings show nobody of the comic world, so nothing is measured: judge the new poses by eye."
+    mean = {row["name"]: {key: row[key]["mean"] for key in scores["columns"]} for row in scores["rows"]}
+    ours, plain, best = mean[TUNED], mean[CAREFUL], mean[CEILING]
+    return (
+        f"With six drawings and {steps} steps the tuned base draws **{ours['identity']:.0%}** of her readable "
+        f"attributes right ({ours['identity_named']:.0%} of those with a name, {ours['identity_unnamed']:.0%} of those "
+        f"without), against {plain['identity']:.0%} for the careful prompt and {best['identity']:.0%} for true ones "
+        f"through the VAE. Joint success in unseen poses is **{ours['joint_success']:.0%}** against "
+        f"{plain['joint_success']:.0%} (ceiling {best['joint_success']:.0%}); the copy rate is {ours['copied']:.0%}."
+    )
