@@ -34,6 +34,7 @@ HUB_IDS = {
     "sd15": "stable-diffusion-v1-5/stable-diffusion-v1-5",
     "sdxl": "stabilityai/stable-diffusion-xl-base-1.0",
 }
+RARE = 40_000  # CLIP's tokens are numbered by frequency; from here on they mean little, such as "sks" (48,136)
 PIXELS_AT_ONCE = 1024 * 1024  # through the VAE: in fp32 its activations, not its weights, are what fills a GPU
 
 
@@ -200,6 +201,11 @@ class Base:
                 "effect; shorten the prompt.",
                 stacklevel=3,
             )
+
+    def knows_word(self, word: str) -> bool:
+        """Whether the tokenizer has the word whole and not among its rarest, so that it has a meaning already."""
+        ids = self.pipeline.tokenizer(word).input_ids
+        return len(ids) == 3 and ids[1] < RARE
 
     def unconditional(self) -> Embeddings:
         """Embeddings (B = 1) of the empty prompt."""

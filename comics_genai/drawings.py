@@ -51,14 +51,29 @@ def load(source: str | Path, *, paper: Color = WHITE, size: int | None = None) -
     or from NAME.txt beside NAME.png; either every picture has one or none. A relative folder is sought in the current
     folder, then in the repository. Transparency is laid on `paper`, and what is not square is padded with it to one,
     never cropped; `size` px a side, or each as large as it is.
-    Raises UserError for anything that is not at least two whole still pictures of 64 px or more.
+    Warns of a picture that is there twice. Raises UserError for anything that is not at least two whole still pictures
+    of 64 px or more.
     """
     folder = folder_of(source)
     if folder is not None:
-        return _load_folder(folder, paper, size)
-    if isinstance(source, Path) or not HUB_ID.fullmatch(source):
+        found = _load_folder(folder, paper, size)
+    elif isinstance(source, Path) or not HUB_ID.fullmatch(source):
         raise UserError(f"There is no folder {source}: give a folder of drawings or a Hub dataset as owner/name.")
-    return _load_hub(source, paper, size)
+    else:
+        found = _load_hub(source, paper, size)
+    _warn_of_twins(found)
+    return found
+
+
+def _warn_of_twins(drawings: list[Drawing]) -> None:
+    first: dict[bytes, str] = {}
+    for drawing in drawings:
+        twin = first.setdefault(drawing.image.tobytes(), drawing.name)
+        if twin != drawing.name:
+            warnings.warn(
+                f"{twin} and {drawing.name} are the same picture, which so counts twice in training: remove one.",
+                stacklevel=3,
+            )
 
 
 def to_square(image: PIL.Image.Image, size: int | None = None, paper: Color | int = WHITE) -> PIL.Image.Image:

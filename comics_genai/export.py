@@ -3,8 +3,9 @@
     export(Path("runs/unicorn_girl"))  ->  runs/unicorn_girl/unicorn_girl.safetensors
 
 These tools read kohya's names: lora_unet_<module>.lora_down.weight, .lora_up.weight and .alpha, the module written with
-underscores. For SD 1.5 the module is named as diffusers does; for SDXL as Stability's own code does, whose UNet counts
-its layers through: input_blocks, middle_block, output_blocks.
+underscores; for a text encoder lora_te_, or of SDXL's two lora_te1_ and lora_te2_. For SD 1.5 the module of the UNet is
+named as diffusers does; for SDXL as Stability's own code does, whose UNet counts its layers through: input_blocks,
+middle_block, output_blocks.
 """
 
 import re
@@ -79,12 +80,19 @@ def kohya_tensors(layers: dict[str, Tensor], alpha: float, layers_per_block: int
     """
     found: dict[str, Tensor] = {}
     for key, tensor in layers.items():
-        half = next((half for half in HALVES if key.endswith("." + half)), None)
-        if half is None or not key.startswith("unet."):
-            raise UserError(f"The adapter holds {key}, which is no low-rank layer of a UNet.")
-        module = key.removeprefix("unet.").removesuffix("." + half)
-        place = stability_name(module, layers_per_block) if layers_per_block else module
-        name = "lora_unet_" + place.replace(".", "_")
+        part, _, rest = key.partition(".")
+        half = next((half for half in HALVES if rest.endswith("." + half)), None)
+        if half is None or part not in ("unet", "text_encoder", "text_encoder_2"):
+            raise UserError(f"The adapter holds {key}, which is no low-rank layer that kohya's files have.")
+        module = rest.removesuffix("." + half)
+        if part == "unet":
+            place = "lora_unet." + (stability_name(module, layers_per_block) if layers_per_block else module)
+        else:
+            encoder = (
+                {"text_encoder": "lora_te1", "text_encoder_2": "lora_te2"}[part] if layers_per_block else "lora_te"
+            )
+            place = f"{encoder}.text_model." + module.removeprefix("text_model.")
+        name = place.replace(".", "_")
         found[f"{name}.{HALVES[half]}"] = tensor.half().contiguous()
         found[f"{name}.alpha"] = torch.tensor(float(alpha), dtype=torch.float16)
     return dict(sorted(found.items()))

@@ -16,6 +16,7 @@ import hashlib
 import json
 import os
 import tempfile
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -29,7 +30,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils import get_peft_model_state_dict
 from torch import Tensor, nn
 
-from comics_genai import drawings, figures, objective
+from comics_genai import drawings, figures, objective, processes
 from comics_genai.base import Base, Embeddings
 from comics_genai.checkpoint import load_weights, save_tensors, write_atomic
 from comics_genai.generate import BEST, FULL_FILE, LORA_FILE, sample
@@ -52,6 +53,7 @@ def finetune(
     have a "score", best/ keeps the weights with the highest so far, and best/chosen.json says at which step.
     Raises UserError for drawings, a base or settings that do not fit, and for a folder begun with other ones.
     """
+    processes.join()
     folder = Path(folder)
     character = drawings.load(settings.drawings)
     record = {"finetune": asdict(settings), "drawings_digest": _digest(character)}
@@ -61,8 +63,15 @@ def finetune(
     # Frozen weights may be in half precision; weights that are trained may not.
     base = Base.load(settings.base, device, "fp32" if full else settings.precision)
     record["base_digest"] = base.digest()
+    if base.knows_word(settings.identifier):
+        warnings.warn(
+            f"The identifier {settings.identifier!r} is a word that this base knows, and its meaning will mix with the "
+            "character: take one that nobody uses, such as UnicornGirl.",
+            stacklevel=2,
+        )
     data = prepare(base, character, settings, folder.parent / "class_images")
-    validation = _Validation(base, settings, folder, validate) if settings.validate_every else None
+    validates = settings.validate_every and processes.is_first()
+    validation = _Validation(base, settings, folder, validate) if validates else None
     if not settings.train_text_encoders:
         base.drop_text_encoders()
     if validation is None:
@@ -84,7 +93,7 @@ def finetune(
         describe=f"{settings.method} of {settings.identifier}",
         all_settings=record,
     )
-    if result.finished and not full:
+    if result.finished and not full and processes.is_first():
         if settings.ema_decay:
             load_weights(trainable, folder / "ema.safetensors")
         save_lora(base, folder)

@@ -20,7 +20,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from comics_genai import optimizers
+from comics_genai import optimizers, processes
 from comics_genai.checkpoint import Checkpoints, Log, claim, copy_into, load_weights, save_tensors
 from comics_genai.ema import ExponentialMovingAverage
 from comics_genai.errors import UserError
@@ -154,15 +154,16 @@ class _Trainer:
     def advance(self, step_loss: StepLoss) -> None:
         """One optimizer step."""
         settings, step = self.settings, self.step
-        generator = seed_step(settings.seed, step)
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate_at(settings, step)
             optimizer.zero_grad(set_to_none=True)
         figures: dict[str, list[Tensor]] = {}
-        for i in range(settings.accumulate):
+        first = step * settings.accumulate * processes.count() + processes.rank()
+        for batch in range(first, first + settings.accumulate * processes.count(), processes.count()):
+            generator = seed_step(settings.seed, batch)
             with self.autocast():
-                loss, logs = step_loss(step * settings.accumulate + i, generator)
+                loss, logs = step_loss(batch, generator)
             self.scaler.scale(loss.float() / settings.accumulate).backward()
             for name, figure in {**logs, "loss": loss}.items():
                 figures.setdefault(name, []).append(torch.as_tensor(figure).detach().float())
@@ -176,6 +177,7 @@ class _Trainer:
     def _step(self) -> Tensor:
         """Update all weights by their gradients; the norm of these."""
         (optimizer,) = self.optimizers
+        processes.average(p.grad for p in self.parameters.values() if p.grad is not None)
         self.scaler.unscale_(optimizer)
         norm = nn.utils.clip_grad_norm_(self.parameters.values(), self.settings.clip_norm or math.inf)
         self.scaler.step(optimizer)
@@ -184,6 +186,7 @@ class _Trainer:
 
     def _update(self, optimizer: torch.optim.Optimizer, parameter: nn.Parameter) -> None:
         """Within the backward pass: update one weight and let its gradient go."""
+        processes.average([parameter.grad])
         self.squared_norms.append(parameter.grad.detach().float().square().sum())
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
@@ -298,9 +301,10 @@ def train(
 ) -> TrainResult:
     """Train the parameters of `model` that require gradients, in place, until done, stopped, or out of time.
 
-    step_loss(i, generator) returns the scalar loss of step i (0-based) and figures to log; it draws from `generator`
-    (on the CPU) and runs under autocast. validate(steps_done, model) returns figures, logged as
-    validation_<name>; it sees the EMA weights, eval mode and no gradients. The mode during the steps is the caller's.
+    step_loss(i, generator) returns the scalar loss of batch i (0-based; step i, unless a step takes several, see
+    `accumulate` and `processes`) and figures to log; it draws from `generator` (on the CPU) and runs under autocast.
+    validate(steps_done, model) returns figures, logged as validation_<name>; it sees the EMA weights, eval mode and no
+    gradients. The mode during the steps is the caller's.
 
     The folder gets settings.json, log.jsonl, checkpoints/ and, at the end, weights.safetensors (trained parameters and
     the model's persistent buffers) and with EMA ema.safetensors. `all_settings` (JSON-able) is kept in settings.json
@@ -311,7 +315,10 @@ def train(
     """
     folder = Path(folder)
     trainer = _Trainer(model, settings)
-    claim(folder, {**(all_settings or {}), "loop": asdict(settings)})
+    writes = processes.is_first()
+    if writes:
+        claim(folder, {**(all_settings or {}), "loop": asdict(settings)})
+    processes.wait()
     checkpoints, log, weights = Checkpoints(folder), Log(folder), folder / "weights.safetensors"
     if weights.exists():
         load_weights(model, weights)
@@ -323,7 +330,8 @@ def train(
     if (latest := checkpoints.latest()) is not None:
         last_good = latest[0]
         trainer.restore(*latest)
-    log.truncate(trainer.step)
+    if writes:
+        log.truncate(trainer.step)
 
     start, seconds_before = time.monotonic(), trainer.seconds
     logged_step, logged_at = trainer.step, start
@@ -343,17 +351,20 @@ def train(
                 now = time.monotonic()
                 row["steps_per_second"] = (step - logged_step) / max(now - logged_at, 1e-9)
                 logged_step, logged_at = step, now
-            if validate and settings.validate_every and (step % settings.validate_every == 0 or last):
+            if writes and validate and settings.validate_every and (step % settings.validate_every == 0 or last):
                 row |= trainer.validate(validate)
             now = time.monotonic()
             trainer.seconds = seconds_before + now - start
-            if row:
+            if row and writes:
                 log.append({"step": step, "seconds": round(trainer.seconds, 3), **row})
             progress.update(step, f"loss {row['loss']:.4g}" if "loss" in row else None)
             reason = signals.received or ("the time budget" if budget and now - start >= budget else "")
+            if processes.any_of(bool(reason), trainer.device):
+                reason = reason or "another process"
             if reason or last or (settings.checkpoint_every and step % settings.checkpoint_every == 0):
                 trainer.check_finite(last_good)
-                last_good = checkpoints.save(step, *trainer.state())
+                if writes:
+                    last_good = checkpoints.save(step, *trainer.state())
             if reason and not last:
                 message = (
                     f"{describe} was stopped by {reason} after step {step} of {settings.steps}; "
@@ -361,9 +372,11 @@ def train(
                 )
                 return TrainResult(step, False, trainer.seconds / 60, message)
 
-    if trainer.ema is not None:
+    if writes and trainer.ema is not None:
         save_tensors(folder / "ema.safetensors", trainer.ema.average | trainer.buffers)
     # Written last: its presence says that the run is finished.
-    save_tensors(weights, trainer.parameters | trainer.buffers)
+    if writes:
+        save_tensors(weights, trainer.parameters | trainer.buffers)
+    processes.wait()
     message = f"{describe} finished after {settings.steps} steps: its weights are {weights}."
     return TrainResult(settings.steps, True, trainer.seconds / 60, message)

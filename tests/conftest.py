@@ -1,7 +1,10 @@
-"""Tiny random bases, complete diffusers pipelines of a few ten thousand weights, built once a test session."""
+"""Tiny random bases, complete diffusers pipelines of a few ten thousand weights, and drawings; made once a session."""
 
+import json
 from pathlib import Path
 
+import numpy as np
+import PIL.Image
 import pytest
 import torch
 from diffusers import (
@@ -16,6 +19,21 @@ from tokenizers import pre_tokenizers
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 WORDS = "a drawing of girl standing jumping left right arm raised down looking ahead smiling in meadow on beach".split()
+
+
+@pytest.fixture(scope="session")
+def character_folder(tmp_path_factory) -> Path:
+    """Three drawings, 96 px, in imagefolder layout."""
+    folder = tmp_path_factory.mktemp("character")
+    (folder / "train").mkdir()
+    rng, rows = np.random.default_rng(0), []
+    for i, pose in enumerate(("standing", "jumping", "smiling")):
+        image = np.full((96, 96, 3), 255, np.uint8)
+        image[20:80, 24 + 8 * i : 60 + 8 * i] = rng.integers(0, 255, 3)
+        PIL.Image.fromarray(image).save(folder / "train" / f"0{i}.png")
+        rows.append({"file_name": f"0{i}.png", "text": f"a drawing of UnicornGirl, a girl, {pose}"})
+    (folder / "train" / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
 
 
 @pytest.fixture(scope="session")

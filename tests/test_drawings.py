@@ -6,6 +6,7 @@ import socket
 import struct
 import subprocess
 import sys
+import warnings
 import zlib
 from pathlib import Path
 
@@ -83,6 +84,18 @@ def test_metadata_may_name_pictures_in_folders_below(tmp_path):
     fill(tmp_path / "below")
     caption(tmp_path, [{"file_name": f"below/0{i}.png", "text": "a"} for i in range(2)])
     assert [drawing.name for drawing in drawings.load(tmp_path)] == ["below/00.png", "below/01.png"]
+
+
+def test_a_picture_that_is_there_twice_is_warned_of_and_two_hundred_are_not_too_many(tmp_path):
+    folder = fill(tmp_path / "many", 25)
+    for i in range(25, 200):
+        picture((i, 10, 0)).save(folder / f"{i:03}.png")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(drawings.load(folder)) == 200
+    picture((199, 10, 0)).save(folder / "again.png")
+    with pytest.warns(UserWarning, match="199.png and again.png are the same picture"):
+        assert len(drawings.load(folder)) == 201
 
 
 def test_relative_folder_is_found_in_the_repository_from_anywhere(tmp_path, monkeypatch):

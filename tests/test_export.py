@@ -54,12 +54,17 @@ def test_modules_are_named_as_in_stabilitys_code(module, name):
 def test_a_module_without_a_name_is_refused():
     with pytest.raises(UserError, match="changes time_embedding.linear_1, for which"):
         stability_name("time_embedding.linear_1", 2)
-    with pytest.raises(UserError, match="holds text_encoder"):
-        kohya_tensors({"text_encoder.q_proj.lora_A.weight": torch.zeros(1)}, 1.0, 2)
+    for key in ("vae.q_proj.lora_A.weight", "unet.to_q.lora_magnitude_vector"):
+        with pytest.raises(UserError, match=f"holds {key}, which is no low-rank layer"):
+            kohya_tensors({key: torch.zeros(1)}, 1.0, 2)
 
 
-@pytest.mark.parametrize("kind", ["sdxl", "sd"])
-def test_the_file_does_what_the_runs_adapter_does(settings, tiny_sd, kind, tmp_path):
+@pytest.mark.parametrize(
+    ("kind", "prefixes"), [("sdxl", ["lora_te1", "lora_te2", "lora_unet"]), ("sd", ["lora_te", "lora_unet"])]
+)
+@pytest.mark.parametrize("texts", [False, True])
+def test_the_file_does_what_the_runs_adapter_does(settings, tiny_sd, kind, prefixes, texts, tmp_path):
+    settings = replace(settings, train_text_encoders=texts)
     if kind == "sd":
         settings = replace(settings, base=str(tiny_sd))
     run = tmp_path / "my_girl"
@@ -70,14 +75,15 @@ def test_the_file_does_what_the_runs_adapter_does(settings, tiny_sd, kind, tmp_p
         names, metadata = list(opened.keys()), opened.metadata()
         alphas = {float(opened.get_tensor(name)) for name in names if name.endswith(".alpha")}
     assert alphas == {8.0} and metadata["ss_network_dim"] == "4"
-    assert all(name.startswith("lora_unet_") for name in names)
+    assert sorted({"_".join(name.split("_")[:2]) for name in names}) == (prefixes if texts else ["lora_unet"])
+    assert all("_text_model_encoder_layers_" in name for name in names if name.startswith("lora_te"))
     assert any("_input_blocks_" in name for name in names) == (kind == "sdxl")
     base = Base.load(settings.base)
-    prompt, ids = base.encode_prompts(["a girl, jumping"]), base.time_ids(32, 32)
+    ids = base.time_ids(32, 32)
     noise = torch.randn(3, base.latent_channels, 8, 8, generator=torch.Generator().manual_seed(1))
 
     def predicted() -> torch.Tensor:
-        times = torch.tensor([50, 400, 900])
+        times, prompt = torch.tensor([50, 400, 900]), base.encode_prompts(["a girl, jumping"])
         with torch.no_grad():
             return base.predict(noise, times, prompt[[0, 0, 0]], ids if ids is None else ids.expand(3, -1))
 

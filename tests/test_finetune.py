@@ -2,6 +2,7 @@
 
 import json
 import re
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,21 +23,6 @@ from comics_genai.seeding import seed_step
 from comics_genai.training_data import prepare, variants_of
 
 CAPTION = "a drawing of UnicornGirl, a girl, left arm down, looking right, smiling"
-
-
-@pytest.fixture(scope="module")
-def character_folder(tmp_path_factory) -> Path:
-    """Three drawings, 96 px, in imagefolder layout."""
-    folder = tmp_path_factory.mktemp("character")
-    (folder / "train").mkdir()
-    rng, rows = np.random.default_rng(0), []
-    for i, pose in enumerate(("standing", "jumping", "smiling")):
-        image = np.full((96, 96, 3), 255, np.uint8)
-        image[20:80, 24 + 8 * i : 60 + 8 * i] = rng.integers(0, 255, 3)
-        PIL.Image.fromarray(image).save(folder / "train" / f"0{i}.png")
-        rows.append({"file_name": f"0{i}.png", "text": f"a drawing of UnicornGirl, a girl, {pose}"})
-    (folder / "train" / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return folder
 
 
 @pytest.fixture
@@ -262,6 +248,16 @@ def test_a_finished_run_returns_at_once_and_other_settings_are_refused(settings,
     with pytest.raises(UserError, match="rank = 4, and now finetune.rank = 8"):
         finetune(replace(settings, rank=8), tmp_path / "run")
     assert run_settings(tmp_path / "run")["rank"] == 4
+
+
+def test_an_identifier_that_is_an_ordinary_word_is_warned_of(settings, tmp_path):
+    base = Base.load(settings.base)
+    assert base.knows_word("meadow") and not base.knows_word("UnicornGirl") and not base.knows_word("standing girl")
+    with pytest.warns(UserWarning, match="The identifier 'meadow' is a word that this base knows"):
+        finetune(replace(settings, identifier="meadow", steps=1), tmp_path / "run")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", "The identifier")
+        finetune(replace(settings, steps=1), tmp_path / "other")
 
 
 def test_class_pictures_are_drawn_once_and_reused(settings, tmp_path):

@@ -379,3 +379,12 @@ def test_the_figure_mask_holds_the_figure_and_not_the_sky():
     head, chest = (128 * world.joints(scene)[world.JOINTS.index(name)] for name in ("head", "neck"))
     assert mask[int(head[1]), int(head[0])] and mask[int(chest[1]), int(chest[0])]
     assert not mask[:6].any() and not mask[:, :6].any()
+
+
+def test_latents_have_unit_variance_apart_from_what_all_have_in_common(smoke):
+    model = vae.load(smoke.folder / "vae")
+    images = dataset.draw_scenes(range(dataset.HELD_OUT_SEED, dataset.HELD_OUT_SEED + 64), 64)
+    latents = unet.encode_latents(model, images).float()
+    assert (latents - latents.mean(0)).square().mean() == pytest.approx(1, rel=0.02)
+    assert model.config.scaling_factor != 1
+    assert Base.load(smoke.base).vae.config.scaling_factor == pytest.approx(model.config.scaling_factor)
