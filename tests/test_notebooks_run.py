@@ -9,13 +9,25 @@ import papermill
 import pytest
 
 ROOT = Path(__file__).parent.parent
-SMOKE = {
+TRAINING = {
+    "dreambooth/DreamBooth": "smoke_dreambooth",
+    "lora/LoRA": "smoke_lora",
+    "dreambooth_lora/DreamBooth-LoRA": "smoke",
+}
+FEW = {"prompts": ["a drawing of UnicornGirl, a girl, running, in the forest"], "seeds": [0], "inference_steps": [2]}
+SMOKE: dict[str, dict] = {
     "1_data/Comic_World.ipynb": {"characters": 6, "side": 64},
     "1_data/Pretrain_Mini_SDXL.ipynb": {},
     "2_descriptive_stats/Image_ColorBreakdown.ipynb": {},
     "2_descriptive_stats/Image_DataOverview.ipynb": {},
     "2_descriptive_stats/Image_HSV.ipynb": {},
-    "4_finetuning/dreambooth_lora/DreamBooth-LoRA.ipynb": {"run": "smoke", "steps": 2, "test_scenes": 2},
+    # In this order: those that draw with a run need the one that trains it.
+    **{
+        f"4_finetuning/{name}.ipynb": {"run": run, "steps": 2, "validate_every": 2, "test_scenes": 2}
+        for name, run in TRAINING.items()
+    },
+    "4_finetuning/dreambooth/DreamBooth_Inference.ipynb": {"run": "smoke_dreambooth", **FEW},
+    "4_finetuning/dreambooth_lora/DreamBooth-LoRA-Inference.ipynb": {"run": "smoke", **FEW},
 }
 
 
@@ -40,10 +52,12 @@ def test_it_runs_to_its_end(path, repository):
     )
     cells = [cell for cell in nbformat.read(executed, 4).cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
-    if "run" in SMOKE[path]:
-        scores = json.loads((repository / "6_generated" / "smoke" / "scores.json").read_text())
+    if "test_scenes" in SMOKE[path]:
+        run = SMOKE[path]["run"]
+        scores = json.loads((repository / "6_generated" / run / "scores.json").read_text())
         assert {row["pictures"] for row in scores["rows"]} == {4}
-        assert (repository / "runs" / "smoke" / "pytorch_lora_weights.safetensors").exists()
+        assert (repository / "runs" / run / "weights.safetensors").exists()
+        assert json.loads((repository / "runs" / run / "best" / "chosen.json").read_text())["step"] == 2
 
 
 def test_no_notebook_is_left_out():

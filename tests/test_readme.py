@@ -7,22 +7,56 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-SCORES = json.loads((ROOT / "6_generated/dreambooth_lora/scores.json").read_text(encoding="utf-8"))
+METHODS = {"DreamBooth": "dreambooth", "LoRA": "lora", "DreamBooth+LoRA": "dreambooth_lora"}
+
+
+def scores_of(run: str) -> dict:
+    return json.loads((ROOT / "6_generated" / run / "scores.json").read_text(encoding="utf-8"))
+
+
+SCORES = scores_of("dreambooth_lora")
 
 
 def markdown(scores: dict) -> list[str]:
     """The table of scores.json as lines of Markdown: percent, with 95 % intervals."""
     columns = scores["columns"]
     lines = ["| | " + " | ".join(columns.values()) + " |", "|---|" + "---|" * len(columns)]
-    for row in scores["rows"]:
-        cells = [f"{100 * row[k]['mean']:.0f} [{100 * row[k]['low']:.0f}, {100 * row[k]['high']:.0f}]" for k in columns]
-        lines.append(f"| {row['name']} | " + " | ".join(cells) + " |")
+    return lines + [line(row["name"], row, columns) for row in scores["rows"]]
+
+
+def line(name: str, row: dict, columns: dict) -> str:
+    cells = [f"{100 * row[k]['mean']:.0f} [{100 * row[k]['low']:.0f}, {100 * row[k]['high']:.0f}]" for k in columns]
+    return f"| {name} | " + " | ".join(cells) + " |"
+
+
+def methods() -> list[str]:
+    """The three methods on the same prompts and seeds, as lines of Markdown."""
+    lines = markdown({**SCORES, "rows": []})
+    for name, run in METHODS.items():
+        scores = scores_of(run)
+        (tuned,) = (row for row in scores["rows"] if row["name"] == "fine-tuned")
+        lines.append(line(name, tuned, scores["columns"]))
     return lines
 
 
-@pytest.mark.parametrize("line", markdown(SCORES))
-def test_every_line_of_the_scores_stands_in_the_readme(line):
-    assert line in README.splitlines()
+@pytest.mark.parametrize("row", markdown(SCORES))
+def test_every_line_of_the_scores_stands_in_the_readme(row):
+    assert row in README.splitlines()
+
+
+@pytest.mark.parametrize("row", methods())
+def test_every_line_of_the_methods_stands_in_their_readme(row):
+    assert row in (ROOT / "4_finetuning" / "README.md").read_text(encoding="utf-8").splitlines()
+
+
+def test_the_three_methods_were_asked_the_same():
+    asked = []
+    for run in METHODS.values():
+        lines = (ROOT / "6_generated" / run / "finetuned" / "metadata.jsonl").read_text(encoding="utf-8").splitlines()
+        asked.append(
+            sorted((row["prompt"], row["seed"], row["steps"], row["guidance"]) for row in map(json.loads, lines))
+        )
+    assert asked[0] == asked[1] == asked[2] and len(asked[0]) == SCORES["rows"][0]["pictures"]
 
 
 def test_the_files_the_readme_names_exist():

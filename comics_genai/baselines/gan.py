@@ -1,0 +1,288 @@
+"""Training of both GANs by the one loop, from a few drawings.
+
+    train_gan(VERSION_2, prepare(images, 64), Path("runs/gan_v2"))
+    pictures = generate(load(Path("runs/gan_v2")), latents(36, VERSION_2.latent, seed=0))
+
+Non-saturating loss (Goodfellow et al. 2014, sec. 3; it is what the DCGAN paper trains with too):
+
+    L_D = E softplus(-D(x)) + E softplus(D(G(z))) + gamma/2 E |grad_x D(x)|^2        L_G = E softplus(-D(G(z)))
+
+The last term of L_D is R1 (Mescheder et al. 2018, eq. 9), taken every 16 steps with 16 times the weight (Karras et al.
+2020b, sec. 3.1). Both players take their steps at once, by one backward pass: L_D sees the pictures cut off from the
+generator, L_G sees the discriminator with its weights held constant, so neither moves the other's gradient.
+"""
+
+import math
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import PIL.Image
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional as F
+
+from comics_genai.errors import UserError
+from comics_genai.loop import LoopSettings, TrainResult, train
+from comics_genai.pretrain.vae import to_pictures
+
+from . import dcgan, lite_gan
+from .augment import AdaController, diff_augment
+from .data import check_fits, digest, in_turn
+from .runs import load_weights_of, settings_of
+from .samples import NOISE_SEED, Measure, Samples
+
+JUDGED = 256  # pictures of a kind, at most, that D's mean output is taken over
+
+
+@dataclass(frozen=True)
+class GanSettings:
+    """Which networks, how they are kept in balance, how they are trained. Raises UserError for a value out of range."""
+
+    model: Literal["dcgan", "lite"] = "lite"
+    size: int = 64  # pixels each way: 32, 64 or 128
+    latent: int = 128  # dimensions of z
+    generator_width: int = 40  # channels at 32 px; of a DCGAN at half its size, as in the paper
+    discriminator_width: int = 24  # channels of the first layer
+    batch_size: int = 8
+    r1_gamma: float = 1.0  # 0 = off
+    r1_every: int = 16  # steps
+    augment: bool = True  # DiffAugment, its probability set by ADA's controller
+    ada_target: float = 0.6  # of E[sign D(real)]
+    ada_pictures: int = 8_000  # real pictures in which p can go from 0 to 1 (500,000 in the paper, of 25 million)
+    samples: int = 36  # pictures of a validation
+    loop: LoopSettings = field(default_factory=lambda: LoopSettings(steps=1))
+
+    def __post_init__(self) -> None:
+        ranges = {
+            "model": (self.model in ("dcgan", "lite"), "dcgan or lite"),
+            "size": (self.size in (32, 64, 128), "32, 64 or 128"),
+            "latent": (self.latent >= 1, "at least 1"),
+            "generator_width": (self.generator_width >= 1, "at least 1"),
+            "discriminator_width": (self.discriminator_width >= 1, "at least 1"),
+            "batch_size": (self.batch_size >= 2, "at least 2 (batch statistics need two pictures)"),
+            "r1_gamma": (0 <= self.r1_gamma < math.inf, "0 (off) or more"),
+            "r1_every": (self.r1_every >= 1, "at least 1"),
+            "ada_target": (-1 <= self.ada_target <= 1, "in [-1, 1]"),
+            "ada_pictures": (self.ada_pictures >= 1, "at least 1"),
+            "samples": (self.samples >= 2, "at least 2 (diversity needs two pictures)"),
+        }
+        for name, (holds, range_) in ranges.items():
+            if not holds:
+                raise UserError(f"{name} is {getattr(self, name)!r}, but must be {range_}.")
+        if self.loop.precision == "fp16":
+            raise UserError(
+                "loop.precision is 'fp16', in which R1's second derivatives overflow: use 'bf16' or 'fp32'."
+            )
+
+
+# The paper's rate, beta1 and latent size; half its width, which six drawings do not fill.
+VERSION_1 = GanSettings(
+    model="dcgan",
+    latent=100,
+    generator_width=64,
+    discriminator_width=64,
+    r1_gamma=0.0,
+    augment=False,
+    loop=LoopSettings(
+        steps=1500,
+        learning_rate=2e-4,
+        beta1=0.5,
+        beta2=0.999,
+        clip_norm=0.0,
+        log_every=10,
+        checkpoint_every=250,
+        validate_every=100,
+    ),
+)
+VERSION_2 = GanSettings(
+    loop=LoopSettings(
+        steps=3000,
+        learning_rate=5e-4,
+        beta1=0.0,
+        beta2=0.99,
+        clip_norm=0.0,
+        ema_decay=0.998,
+        log_every=10,
+        checkpoint_every=250,
+        validate_every=200,
+    ),
+)
+
+
+class Gan(nn.Module):
+    """Generator, discriminator and the controller of augmentation: all that training changes."""
+
+    def __init__(self, settings: GanSettings):
+        super().__init__()
+        networks = dcgan if settings.model == "dcgan" else lite_gan
+        self.generator = networks.Generator(settings.size, settings.latent, settings.generator_width)
+        self.discriminator = networks.Discriminator(settings.size, settings.discriminator_width)
+        self.controller = AdaController(settings.ada_target, settings.ada_pictures)
+
+
+def build(settings: GanSettings) -> Gan:
+    """The untrained networks, initialised by the run's seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.loop.seed)
+        return Gan(settings)
+
+
+def load(folder: Path) -> Gan:
+    """The networks of a run folder (averaged weights where it keeps them), frozen, in evaluation mode."""
+    gan = build(settings_of(folder, GanSettings))
+    load_weights_of(folder, gan)
+    return gan
+
+
+def latents(count: int, latent: int, seed: int) -> Tensor:
+    """z (count, latent), standard normal, on the CPU."""
+    return torch.randn(count, latent, generator=torch.Generator().manual_seed(seed))
+
+
+def interpolate(start: Tensor, end: Tensor, count: int) -> Tensor:
+    """z (count, latent) from `start` to `end`, both (latent,), along the great circle (slerp, White 2016)."""
+    cosine = F.cosine_similarity(start, end, dim=0).clamp(-1, 1)
+    angle, t = cosine.acos(), torch.linspace(0, 1, count)[:, None]
+    if angle < 1e-4:  # no arc: the two are one direction
+        return torch.lerp(start.expand(count, -1), end.expand(count, -1), t)
+    return (((1 - t) * angle).sin() * start + (t * angle).sin() * end) / angle.sin()
+
+
+@torch.no_grad()
+def generate(gan: Gan, z: Tensor, batch_size: int = 64) -> list[PIL.Image.Image]:
+    """The pictures of z (N, latent)."""
+    device = next(gan.parameters()).device
+    return to_pictures(torch.cat([gan.generator(part.to(device)) for part in z.split(batch_size)]))
+
+
+def r1_penalty(logits: Tensor, real: Tensor) -> Tensor:
+    """E |grad_x D(x)|^2 of logits (N,) computed from real (N, 3, H, W), which requires gradients (Mescheder 2018)."""
+    (gradient,) = torch.autograd.grad(logits.sum(), real, create_graph=True)
+    return gradient.square().sum((1, 2, 3)).mean()
+
+
+class Objective:
+    """Both players' loss of a step, callable as `loop.train` wants it.
+
+    outputs: D's mean output on the drawings, on held-out ones and on generated ones, without augmentation and in
+    evaluation mode, as of the step before the newest validation.
+    """
+
+    def __init__(self, gan: Gan, settings: GanSettings, drawings: Tensor, held_out: Tensor | None = None):
+        self.gan, self.settings, self.drawings, self.held_out = gan, settings, drawings, held_out
+        self.noise = latents(settings.samples, settings.latent, NOISE_SEED).to(drawings.device)
+        self.outputs: dict[str, float] = {}
+
+    def __call__(self, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        gan, settings, drawings = self.gan, self.settings, self.drawings
+        if self._validated_after(step):
+            # Here, because validation sees averaged weights, and an averaged discriminator never judged anything.
+            self.outputs = self._mean_outputs()
+        real = drawings[in_turn(len(drawings), step, settings.batch_size).to(drawings.device)]
+        z = torch.randn(settings.batch_size, settings.latent, generator=generator).to(drawings.device)
+        fake = gan.generator(z)
+        regularised = settings.r1_gamma > 0 and step % settings.r1_every == 0
+        real_logits = gan.discriminator(self._augmented(real.requires_grad_(regularised), generator))
+        augmented_fake = self._augmented(fake, generator)
+        fake_logits = gan.discriminator(augmented_fake.detach())
+        loss_d = F.softplus(-real_logits).mean() + F.softplus(fake_logits).mean()
+        loss_g = F.softplus(-self._constant_discriminator(augmented_fake)).mean()
+        signal = torch.zeros((), device=fake.device)
+
+        def note(gradient: Tensor) -> None:
+            signal.copy_(gradient.detach().flatten(1).norm(dim=1).sum())
+
+        fake.register_hook(note)
+        logs = {
+            "loss_discriminator": loss_d.detach(),
+            "loss_generator": loss_g.detach(),
+            "accuracy_real": (real_logits > 0).float().mean(),
+            "accuracy_fake": (fake_logits < 0).float().mean(),
+            "p": gan.controller.p.clone(),
+            # Norm of dL_G/dx for each generated x, meaned (L_G is a mean, so its gradients are N times smaller): what
+            # the generator is told. The backward pass fills it in.
+            "gradient_at_fakes": signal,
+        }
+        if regularised:
+            logs["r1"] = penalty = r1_penalty(real_logits, real)
+            loss_d = loss_d + settings.r1_gamma / 2 * settings.r1_every * penalty
+        if settings.augment:
+            gan.controller.update(step, real_logits.detach())
+        return loss_d + loss_g, logs
+
+    def _augmented(self, pictures: Tensor, generator: torch.Generator) -> Tensor:
+        return diff_augment(pictures, self.gan.controller.p, generator) if self.settings.augment else pictures
+
+    def _constant_discriminator(self, pictures: Tensor) -> Tensor:
+        """D(pictures), through which gradients reach the pictures only; nor do its running statistics move."""
+        discriminator = self.gan.discriminator
+        weights = {name: parameter.detach() for name, parameter in discriminator.named_parameters()}
+        statistics = {name: buffer.clone() for name, buffer in discriminator.named_buffers()}
+        return functional_call(discriminator, weights | statistics, (pictures,))
+
+    def _validated_after(self, step: int) -> bool:
+        loop = self.settings.loop
+        done = step // loop.accumulate + 1
+        return loop.validate_every > 0 and (done % loop.validate_every == 0 or done == loop.steps)
+
+    @torch.no_grad()
+    def _mean_outputs(self) -> dict[str, float]:
+        """E D on each kind of picture, and their overfitting measure r_v (Karras et al. 2020, eq. 1): 0 where held-out
+        pictures look as real as the drawings, 1 where they look as false as generated ones."""
+        self.gan.eval()
+        sets = {"drawings": self.drawings, "generated": self.gan.generator(self.noise)}
+        sets |= {} if self.held_out is None else {"held_out": self.held_out}
+        # Equal batches, since the minibatch standard deviation sees those.
+        n = min(self.settings.batch_size, *map(len, sets.values()))
+        means = {}
+        for name, pictures in sets.items():
+            batches = pictures[: min(len(pictures), JUDGED) // n * n].split(n)
+            means[f"d_{name}"] = torch.cat([self.gan.discriminator(batch) for batch in batches]).mean().item()
+        self.gan.train()
+        if self.held_out is not None:
+            means["gap"] = means["d_drawings"] - means["d_held_out"]
+            means["r_v"] = means["gap"] / (means["d_drawings"] - means["d_generated"] or math.nan)
+        return means
+
+
+def train_gan(
+    settings: GanSettings,
+    drawings: Tensor,
+    folder: Path,
+    *,
+    held_out: Tensor | None = None,
+    threshold: float | None = None,
+    measure: Measure | None = None,
+    device: torch.device | str = "cpu",
+) -> TrainResult:
+    """Train on drawings (N, 3, size, size) in [-1, 1] (see `data.prepare`) until done, stopped or out of time.
+
+    Logged: losses, the discriminator's accuracy on real and generated pictures, p, the gradient that reaches generated
+    pictures. Validation: what `samples.Samples` says, D's mean outputs, and with held_out (M, 3, size, size), the same
+    character in other poses, its overfitting `gap` and `r_v`. threshold: see `score.copy_threshold`.
+    Raises UserError for drawings of another size, and for a folder begun with other settings or drawings.
+    """
+    check_fits(drawings, settings.size)
+    if held_out is not None:
+        check_fits(held_out, settings.size)
+        held_out = held_out.to(device)
+    gan = build(settings).to(device, memory_format=torch.channels_last).train()  # a sixth faster on a CPU
+    objective = Objective(gan, settings, drawings.to(device), held_out)
+
+    def outputs_and_measure(step: int, pictures: list[PIL.Image.Image]) -> dict[str, float]:
+        return objective.outputs | (measure(step, pictures) if measure else {})
+
+    samples = Samples(
+        lambda gan: generate(gan, objective.noise), drawings, Path(folder), threshold, outputs_and_measure
+    )
+    return train(
+        gan,
+        objective,
+        settings.loop,
+        Path(folder),
+        validate=samples,
+        describe=settings.model,
+        all_settings={**asdict(settings), "drawings_digest": digest(drawings)},
+    )

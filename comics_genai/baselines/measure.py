@@ -1,0 +1,108 @@
+"""What can be said of pictures that were drawn without being asked for a pose: are they copies, how much do they
+differ, which poses appear, and are they the character?
+
+    records = score_samples(pictures, world.UNICORN_GIRL, references, scorer)
+    conclusion = summarise_samples(records, pictures)
+    scores = score.table({"GAN v2": records})          # pose columns are null: not applicable
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+import PIL.Image
+
+from comics_genai import figures, world
+from comics_genai.score import POSE_PARTS, Record, reference_distances, score_run
+from comics_genai.scorer import Scorer
+
+POSES = prod(len(world.POSE_FACTORS[part]) for part in POSE_PARTS)  # combinations of legs, arms and facing
+NOT_APPLICABLE = ("prompt", "pose", "pose_right", "joint_success", "joint_error")  # no pose was asked for
+
+
+def copy_rate(pictures: Sequence[PIL.Image.Image], references: Sequence[PIL.Image.Image], threshold: float) -> float:
+    """Share of pictures closer than `threshold` to a reference drawing; see `score.reference_distances`."""
+    return float((reference_distances(pictures, references).min(1) < threshold).mean())
+
+
+def pairwise_distance(pictures: Sequence[PIL.Image.Image]) -> float:
+    """Mean `score.reference_distances` over all pairs of two or more pictures; 0 when all are the same."""
+    distances = reference_distances(pictures, pictures)
+    return float(distances[np.triu_indices(len(pictures), 1)].mean())
+
+
+def beside_nearest(
+    pictures: Sequence[PIL.Image.Image], references: Sequence[PIL.Image.Image], columns: int = 6, side: int = 0
+) -> PIL.Image.Image:
+    """Rows of pictures, under each row the training drawings nearest to them; `side` px each, 0 = as they are."""
+    nearest = [references[i] for i in reference_distances(pictures, references).argmin(1)]
+    blank = PIL.Image.new("RGB", pictures[0].size, figures.PAPER)
+    cells = []
+    for i in range(0, len(pictures), columns):
+        for row in (pictures[i : i + columns], nearest[i : i + columns]):
+            cells += [*row, *[blank] * (columns - len(row))]
+    return figures.grid(cells, columns, side)
+
+
+def score_samples(
+    pictures: Sequence[PIL.Image.Image],
+    character: world.Character,
+    references: Sequence[PIL.Image.Image],
+    scorer: Scorer,
+    threshold: float | None = None,
+    drawn: Sequence[world.Pose] = world.REFERENCE_POSES,
+    labels: Sequence[dict[str, Any]] | None = None,
+) -> list[Record]:
+    """Records as of `score.score_run`, less what is asked of a pose, and with the pose that the scorer reads.
+
+    pose_read: {part: value}, of anything, recognisable or not; new_pose: not a pose of the training drawings, `drawn`;
+    novel: the character (identity_right), in a new pose, and no copy. threshold: of the copy test, by default
+    `score.copy_threshold`. labels: what else a record keeps, among it the groups of the bootstrap.
+    """
+    records = score_run(pictures, [world.Scene(character)] * len(pictures), references, scorer, threshold=threshold)
+    known = {_parts(pose) for pose in drawn}
+    readings = scorer.read(pictures)
+    found = []
+    for i, record in enumerate(records):
+        read = {part: world.POSE_FACTORS[part][int(readings.pose[part][i])] for part in POSE_PARTS}
+        new_pose = tuple(read.values()) not in known
+        attributes = {name: right for name, right in record["right"].items() if name not in world.POSE_FACTORS}
+        kept = {name: value for name, value in record.items() if name not in (*NOT_APPLICABLE, "right")}
+        seen = {"pose_read": read, "new_pose": new_pose}
+        seen["novel"] = bool(record["identity_right"] and new_pose and not record["copied"])
+        found.append({**(labels[i] if labels else {}), **kept, **seen, "right": attributes})
+    return found
+
+
+def _parts(pose: world.Pose) -> tuple[str, ...]:
+    return tuple(getattr(pose, part) for part in POSE_PARTS)
+
+
+def summarise_samples(
+    records: Sequence[Record],
+    pictures: Sequence[PIL.Image.Image],
+    drawn: Sequence[world.Pose] = world.REFERENCE_POSES,
+) -> dict[str, Any]:
+    """The conclusion in numbers, JSON-able; shares of all pictures unless said otherwise.
+
+    identity, identity_right, copy_rate, novel; diversity: see `pairwise_distance`; pose_coverage: share of the POSES
+    combinations of legs, arms and facing that appear among the pictures recognisable as the character (the scorer reads
+    a pose even in noise), and to compare with it pose_coverage_drawings, which pure copying reaches at most,
+    and pose_coverage_uniform, which as many pictures in poses drawn uniformly reach on average; pose_chance: how often
+    such a pose would be the one asked for; poses: how often each combination appears among the recognisable.
+    """
+    recognisable = [tuple(record["pose_read"].values()) for record in records if record["identity_right"]]
+    return {
+        "pictures": len(records),
+        **{name: float(np.mean([record[name] for record in records])) for name in ("identity", "identity_right")},
+        "copy_rate": float(np.mean([record["copied"] for record in records])),
+        "novel": float(np.mean([record["novel"] for record in records])),
+        "diversity": pairwise_distance(pictures),
+        "pose_coverage": len(set(recognisable)) / POSES,
+        "pose_coverage_drawings": len({_parts(pose) for pose in drawn}) / POSES,
+        "pose_coverage_uniform": 1 - (1 - 1 / POSES) ** len(records),
+        "pose_chance": 1 / POSES,
+        "poses": {", ".join(pose): count for pose, count in Counter(recognisable).most_common()},
+    }

@@ -1,0 +1,40 @@
+"""The folder of a baseline's run, read back: its settings and its weights."""
+
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from torch import nn
+
+from comics_genai.errors import UserError
+from comics_genai.pretrain.stage import load_stage, recorded_settings
+
+Settings = TypeVar("Settings")
+
+
+def settings_of(folder: Path, kind: type[Settings]) -> Settings:
+    """The settings, a dataclass of values and dataclasses, that the run there was started with; UserError for none."""
+    folder = Path(folder)
+    if not (folder / "settings.json").exists():
+        raise UserError(f"There is no run in {folder}: train one there first.")
+    recorded = recorded_settings(folder)
+    if missing := {field.name for field in fields(kind)} - recorded.keys():
+        raise UserError(f"The run in {folder} records no {min(missing)}: it is of another model.")
+    values = {}
+    for field in fields(kind):
+        value = recorded[field.name]
+        if is_dataclass(field.type):
+            value = field.type(**value)
+        values[field.name] = tuple(value) if isinstance(value, list) else value
+    return kind(**values)
+
+
+def load_weights_of(folder: Path, model: nn.Module) -> None:
+    """Copy the run's weights into `model`, averaged ones where it keeps them, and freeze it in evaluation mode.
+
+    Of a run that was stopped, those of its newest checkpoint; UserError where it has none yet.
+    """
+    folder = Path(folder)
+    if not (folder / "weights.safetensors").exists() and not any(folder.glob("checkpoints/step_*.safetensors")):
+        raise UserError(f"The run in {folder} has no weights yet: let it reach its first checkpoint.")
+    load_stage(model, folder)
