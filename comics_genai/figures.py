@@ -226,7 +226,8 @@ def comparison_bars(
             known = [(j, figures[key]) for j, key in enumerate(columns) if figures.get(key) is not None]
             left = [j + (i - (len(rows) - 1) / 2) * width for j, _ in known]
             value, low, high = (100 * np.array([v[k] for _, v in known]) for k in range(3))
-            axes.bar(left, value, width * 0.92, label=name, yerr=[value - low, high - value], ecolor=INK, capsize=2)
+            errors = np.maximum([value - low, high - value], 0)  # rounding may leave a mean just outside its interval
+            axes.bar(left, value, width * 0.92, label=name, yerr=errors, ecolor=INK, capsize=2)
         axes.set_xticks(range(len(columns)), [textwrap.fill(label, 14) for label in columns.values()])
         axes.set(ylabel="%", ylim=(0, 105), title=title)
         figure.legend(loc="outside lower center", ncols=len(rows))

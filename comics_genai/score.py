@@ -32,7 +32,7 @@ IDENTITY_RIGHT = 0.85  # share of the attributes from which a picture counts as 
 POSE_PARTS = ("legs", "left_arm", "right_arm", "facing")  # an expression may differ and the pose still be right
 FALSE_POSITIVES = 0.01
 OTHER_POSES = 300  # true drawings that the copy threshold rests on
-SAME_DRAWING = 0.02  # distance that resizing a drawing stays below
+SAME_DRAWING = 0.04  # distance that drawing at another size stays below; other characters are beyond 0.1
 THUMBNAIL = 32  # pixels each way at which pictures are compared
 LEVELS = ("character", "training_seed", "prompt")  # of the bootstrap, outermost first; pictures are the last
 COLUMNS = {
@@ -166,7 +166,7 @@ def known_character(drawings: Sequence[PIL.Image.Image]) -> world.Character | No
     if not drawings:
         return None
     for character in world.HELD_OUT:
-        references = [world.draw(scene, 2 * THUMBNAIL) for scene in world.reference_scenes(character)]
+        references = [world.draw(scene) for scene in world.reference_scenes(character)]
         if reference_distances(drawings, references).min(-1).max() < SAME_DRAWING:
             return character
     return None

@@ -14,20 +14,16 @@ TRAINING = {
     "lora/LoRA": "smoke_lora",
     "dreambooth_lora/DreamBooth-LoRA": "smoke",
 }
-FEW = {"prompts": ["a drawing of UnicornGirl, a girl, running, in the forest"], "seeds": [0], "inference_steps": [2]}
 SMOKE: dict[str, dict] = {
     "1_data/Comic_World.ipynb": {"characters": 6, "side": 64},
     "1_data/Pretrain_Mini_SDXL.ipynb": {},
     "2_descriptive_stats/Image_ColorBreakdown.ipynb": {},
     "2_descriptive_stats/Image_DataOverview.ipynb": {},
     "2_descriptive_stats/Image_HSV.ipynb": {},
-    # In this order: those that draw with a run need the one that trains it.
     **{
         f"4_finetuning/{name}.ipynb": {"run": run, "steps": 2, "validate_every": 2, "test_scenes": 2}
         for name, run in TRAINING.items()
     },
-    "4_finetuning/dreambooth/DreamBooth_Inference.ipynb": {"run": "smoke_dreambooth", **FEW},
-    "4_finetuning/dreambooth_lora/DreamBooth-LoRA-Inference.ipynb": {"run": "smoke", **FEW},
 }
 
 

@@ -59,6 +59,14 @@ def test_the_three_methods_were_asked_the_same():
     assert asked[0] == asked[1] == asked[2] and len(asked[0]) == SCORES["rows"][0]["pictures"]
 
 
+def test_the_state_of_the_base_is_as_measured():
+    figures = json.loads((ROOT / "1_data/mini_sdxl/evaluation.json").read_text(encoding="utf-8"))
+    drawn, ceiling = figures["drawn"], figures["ceiling"]
+    assert f"({100 * drawn['attributes']:.0f} % of what it is told" in README
+    assert f"reach {100 * ceiling['attributes']:.0f} %)" in README
+    assert f"{100 * drawn['pose']:.0f} % of a pose's parts" in README
+
+
 def test_the_files_the_readme_names_exist():
     for path in ("6_generated/dreambooth_lora/contact_sheet.png", "4_finetuning/dreambooth_lora/DreamBooth-LoRA.ipynb"):
         assert path in README and (ROOT / path).exists()

@@ -227,8 +227,9 @@ def test_the_halves_share_no_pose_and_know_every_part():
         )
 
 
-def test_a_known_character_is_recognized_by_all_its_drawings():
-    drawings = [world.draw(scene, 256) for scene in world.reference_scenes(world.COMPANIONS[1])]
+@pytest.mark.parametrize("size", [64, 1024])
+def test_a_known_character_is_recognized_by_all_its_drawings(size):
+    drawings = [world.draw(scene, size) for scene in world.reference_scenes(world.COMPANIONS[1])]
     assert known_character(drawings) == world.COMPANIONS[1]
     stranger = world.draw(world.sample_scene(4), 256)
     assert known_character([*drawings[:5], stranger]) is None and known_character([]) is None

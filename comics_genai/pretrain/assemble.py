@@ -25,7 +25,7 @@ LARGEST_BASE = 60_000_000
 SCORER = "export"  # where the stage `scorer` keeps what is shipped
 STORY = "pretraining"  # where the base keeps what the stages logged
 START = "unet_start.safetensors"  # where `disassemble` leaves the UNet's weights
-SHOWN = 3  # newest pictures of a stage that are kept
+SHOWN = 3  # pictures of a stage that are kept, evenly from the first to the newest
 
 
 def assemble(stages: Path, target: Path) -> Path:
@@ -115,7 +115,9 @@ def _weights(folder: Path) -> dict[str, Tensor]:
 def _keep_story(stage: Path, target: Path) -> None:
     """What the notebook of the pretraining reads: log, settings, accuracy, and the newest pictures."""
     files = [stage / name for name in ("log.jsonl", "settings.json", "accuracy.json")]
-    for file in (*filter(Path.exists, files), *sorted(stage.glob("*.png"))[-SHOWN:]):
+    pictures = sorted(stage.glob("*.png"))
+    shown = sorted({pictures[i * (len(pictures) - 1) // (SHOWN - 1)] for i in range(SHOWN)}) if pictures else []
+    for file in (*filter(Path.exists, files), *shown):
         target.mkdir(parents=True, exist_ok=True)
         shutil.copy2(file, target / file.name)
 

@@ -40,16 +40,16 @@ class UnetSettings:
     captions_in_memory: bool = True  # encoded once (35 kB each); False encodes them anew every step
     loop: LoopSettings = field(
         default_factory=lambda: LoopSettings(
-            steps=4800,
+            steps=12_000,
             learning_rate=1e-3,
             schedule="linear",
             warmup_steps=200,
-            decay_from=0.5,
+            decay_from=0.4,
             beta2=0.99,
             ema_decay=0.998,
             log_every=50,
             checkpoint_every=400,
-            validate_every=1600,
+            validate_every=1200,
         )
     )
 
