@@ -133,8 +133,17 @@ def score(arguments: list[str]) -> None:
     print(score.score_folder(tyro.cli(score.ScoreSettings, args=arguments, prog="comics_genai score")))
 
 
+def plan(arguments: list[str]) -> None:
+    """will it fit this GPU, how long will it take, and with which recipe"""
+    import tyro
+
+    from comics_genai import plan
+
+    print(plan.main(tyro.cli(plan.PlanSettings, args=arguments, prog="comics_genai plan")))
+
+
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
-    command.__name__: command for command in (demo, pretrain, finetune, generate, export, score)
+    command.__name__: command for command in (demo, pretrain, finetune, generate, export, score, plan)
 }
 
 
