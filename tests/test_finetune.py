@@ -252,9 +252,9 @@ def test_a_finished_run_returns_at_once_and_other_settings_are_refused(settings,
 
 def test_an_identifier_that_is_an_ordinary_word_is_warned_of(settings, tmp_path):
     base = Base.load(settings.base)
-    assert base.knows_word("meadow") and not base.knows_word("UnicornGirl") and not base.knows_word("standing girl")
-    with pytest.warns(UserWarning, match="The identifier 'meadow' is a word that this base knows"):
-        finetune(replace(settings, identifier="meadow", steps=1), tmp_path / "run")
+    assert base.knows_word("beach") and not base.knows_word("UnicornGirl") and not base.knows_word("standing girl")
+    with pytest.warns(UserWarning, match="The identifier 'beach' is a word that this base knows"):
+        finetune(replace(settings, identifier="beach", steps=1), tmp_path / "run")
     with warnings.catch_warnings():
         warnings.filterwarnings("error", "The identifier")
         finetune(replace(settings, steps=1), tmp_path / "other")
