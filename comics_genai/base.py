@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import diffusers
 import numpy as np
@@ -72,6 +72,7 @@ class Base:
         self.size: int = self.unet.config.sample_size * self.downscale  # pixels each way, as pretrained
         self.prediction_type: str = pipeline.scheduler.config.prediction_type
         self.micro_conditioned: bool = self.unet.config.addition_embed_type == "text_time"
+        self.learned_token: Any = None  # see learned_token.LearnedToken
 
     @classmethod
     def load(

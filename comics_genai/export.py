@@ -36,8 +36,9 @@ def export(run: Path, target: Path | None = None, device: str | torch.device = "
     """Write the adapter of a finished LoRA run with kohya's keys, fp16, and return the file.
 
     target: by default RUN/NAME OF THE RUN.safetensors. The file is loaded again and must change the base's prediction
-    as the run's own adapter does; one that does not is deleted. Raises UserError for that, for an unfinished run, and
-    for full weights.
+    as the run's own adapter does; one that does not is deleted. A token that the run learnt goes beside it, into
+    embeddings/IDENTIFIER.safetensors, which both programs read. Raises UserError for a file that does something else,
+    for an unfinished run, and for full weights.
     """
     run = Path(run)
     settings = run_settings(run)
@@ -70,7 +71,14 @@ def export(run: Path, target: Path | None = None, device: str | torch.device = "
         raise UserError(
             f"The exported adapter does not do what that of {run} does (it differs by {difference:.0%}): not kept."
         )
+    if base.learned_token is not None:
+        base.learned_token.save(target.parent / "embeddings" / f"{file_stem(settings['identifier'])}.safetensors")
     return target
+
+
+def file_stem(word: str) -> str:
+    """The word as a file's name on any system."""
+    return re.sub(r"[^\w-]+", "_", word)
 
 
 def kohya_tensors(layers: dict[str, Tensor], alpha: float, layers_per_block: int) -> dict[str, Tensor]:

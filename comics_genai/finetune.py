@@ -33,7 +33,8 @@ from torch import Tensor, nn
 from comics_genai import drawings, figures, objective, processes
 from comics_genai.base import Base, Embeddings
 from comics_genai.checkpoint import load_weights, save_tensors, write_atomic
-from comics_genai.generate import BEST, FULL_FILE, LORA_FILE, sample
+from comics_genai.generate import BEST, EMA_FILE, FULL_FILE, LORA_FILE, sample
+from comics_genai.learned_token import EMBEDS_FILE, LearnedToken
 from comics_genai.loop import TrainResult, train
 from comics_genai.prompts import instance_prompt
 from comics_genai.recipe import LORA_TARGETS, TEXT_TARGETS, FinetuneSettings
@@ -48,7 +49,8 @@ def finetune(
     """Train until done, stopped or out of time; started again, go on, or return at once when finished.
 
     The folder gets what `loop.train` writes (settings.json, log.jsonl, checkpoints/, weights.safetensors), for LoRA
-    pytorch_lora_weights.safetensors in diffusers' format with rank and alpha, and every `validate_every` steps
+    pytorch_lora_weights.safetensors in diffusers' format with rank and alpha, with `learn_token`
+    learned_embeds.safetensors, and every `validate_every` steps
     validation/step_000100.png from fixed noise; validate(step, pictures) returns figures to log beside it. Where they
     have a "score", best/ keeps the weights with the highest so far, and best/chosen.json says at which step.
     Raises UserError for drawings, a base or settings that do not fit, and for a folder begun with other ones.
@@ -69,18 +71,24 @@ def finetune(
             "character: take one that nobody uses, such as UnicornGirl.",
             stacklevel=2,
         )
+    token = LearnedToken.like(base, settings.identifier, settings.class_name) if settings.learn_token else None
     data = prepare(base, character, settings, folder.parent / "class_images")
     validates = settings.validate_every and processes.is_first()
     validation = _Validation(base, settings, folder, validate) if validates else None
-    if not settings.train_text_encoders:
+    if not settings.changes_prompts:
         base.drop_text_encoders()
     if validation is None:
         base.drop_vae()
     frozen = copy.deepcopy(base.unet) if full and settings.preserves_prior and settings.prior == "prediction" else None
     trainable: nn.Module = _make_trainable(base.unet, settings)
+    parts: dict[str, nn.Module] = {}
     if settings.train_text_encoders:
-        adapted = {name: _adapted(module, settings, TEXT_TARGETS) for name, module in base.text_encoders().items()}
-        trainable = nn.ModuleDict({"unet": trainable, **adapted})
+        for name, module in base.text_encoders().items():
+            parts[name] = module.requires_grad_(True) if full else _adapted(module, settings, TEXT_TARGETS)
+    if token is not None:
+        parts["token"] = token
+    if parts:
+        trainable = nn.ModuleDict({"unet": trainable, **parts})
     if settings.gradient_checkpointing:
         base.unet.enable_gradient_checkpointing()
     trainable.train()
@@ -93,10 +101,13 @@ def finetune(
         describe=f"{settings.method} of {settings.identifier}",
         all_settings=record,
     )
-    if result.finished and not full and processes.is_first():
+    if result.finished and processes.is_first():
         if settings.ema_decay:
-            load_weights(trainable, folder / "ema.safetensors")
-        save_lora(base, folder)
+            load_weights(trainable, folder / EMA_FILE)
+        if token is not None:
+            token.save(folder / EMBEDS_FILE)
+        if not full:
+            save_lora(base, folder)
     return result
 
 
@@ -110,8 +121,10 @@ def _digest(character: Sequence[drawings.Drawing]) -> str:
 def _finished(folder: Path, record: dict[str, Any]) -> bool:
     """True if the folder holds the result of a run with these settings; whatever differs is the loop's to refuse."""
     full = record["finetune"]["method"] == "dreambooth"
-    result, path = folder / (FULL_FILE if full else LORA_FILE), folder / "settings.json"
-    if not (result.exists() and path.exists()):
+    results, path = [FULL_FILE if full else LORA_FILE], folder / "settings.json"
+    if record["finetune"]["learn_token"]:
+        results.append(EMBEDS_FILE)
+    if not (path.exists() and all((folder / name).exists() for name in results)):
         return False
     old = json.loads(path.read_text(encoding="utf-8"))
     return all(old.get(name) == json.loads(json.dumps(value)) for name, value in record.items())
@@ -192,8 +205,8 @@ class Objective:
         return instance + settings.prior_weight * prior, logs
 
     def _prompts(self, chosen: Tensor, dropped: Tensor) -> Embeddings:
-        """The prompts of the drawings `chosen`, and no prompt where `dropped`; encoded anew if the encoders change."""
-        if self.settings.train_text_encoders:
+        """The prompts of the drawings `chosen`, and no prompt where `dropped`; encoded anew if those change."""
+        if self.settings.changes_prompts:
             rows = zip(chosen.tolist(), dropped.tolist(), strict=True)
             return self.base.embed(["" if left_out else self.data.texts[i] for i, left_out in rows])
         rows = Embeddings.cat([self.data.prompts, self.data.unconditional])
@@ -258,7 +271,7 @@ class _Validation:
         named = (settings.identifier, settings.class_name)
         prompts = settings.validation_prompts or (instance_prompt(None, *named),)
         self.seeds = [settings.validation_seed + i for i in range(len(prompts))]
-        self.texts, self.changing = prompts, settings.train_text_encoders
+        self.texts, self.changing = prompts, settings.changes_prompts
         self.prompts, self.negative = self._encoded()
 
     def _encoded(self) -> tuple[Embeddings, Embeddings]:
@@ -277,17 +290,19 @@ class _Validation:
         figures.save_grid(pictures, self.folder / "validation" / f"step_{step:06d}.png", columns=len(pictures))
         measured = self.validate(step, pictures) if self.validate else {}
         if "score" in measured:
-            self._keep_if_best(step, measured["score"])
+            self._keep_if_best(step, measured["score"], trained)
         return measured
 
-    def _keep_if_best(self, step: int, score: float) -> None:
+    def _keep_if_best(self, step: int, score: float, trained: nn.Module) -> None:
         best = chosen(self.folder)
         if best is not None and best["score"] >= score:
             return
         folder = self.folder / BEST
         folder.mkdir(parents=True, exist_ok=True)
+        if self.base.learned_token is not None:
+            self.base.learned_token.save(folder / EMBEDS_FILE)
         if self.full:
-            save_tensors(folder / FULL_FILE, dict(self.base.unet.named_parameters()))
+            save_tensors(folder / FULL_FILE, {name: p for name, p in trained.named_parameters() if p.requires_grad})
         else:
             save_lora(self.base, folder)
         write_atomic(folder / "chosen.json", json.dumps({"step": step, "score": score}).encode())

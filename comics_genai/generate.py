@@ -12,6 +12,7 @@ import io
 import json
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,14 +20,16 @@ from typing import Any
 import diffusers
 import numpy as np
 import PIL.Image
+import safetensors
 import torch
 from PIL.PngImagePlugin import PngInfo
-from torch import Tensor
+from torch import Tensor, nn
 
 from comics_genai.base import Base, Embeddings, quiet_loading
 from comics_genai.checkpoint import load_weights, write_atomic
 from comics_genai.errors import UserError
 from comics_genai.hub import run_folder
+from comics_genai.learned_token import EMBEDS_FILE, LearnedToken
 from comics_genai.progress import Progress
 
 SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -40,6 +43,7 @@ SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 LORA_FILE = "pytorch_lora_weights.safetensors"
 FULL_FILE = "weights.safetensors"
+EMA_FILE = "ema.safetensors"  # of full weights, the average that their run was validated with
 BEST = "best"  # folder, in a run's, of the checkpoint that its validation chose
 TEXT_CHUNK = "comics_genai"  # keyword of the PNG text chunk with the record as JSON
 
@@ -94,10 +98,11 @@ def load_adapter(base: Base, run: str | Path, best: bool = True) -> Adapter:
 
     run: its folder, or OWNER/NAME of a repository on the Hub.
 
-    Raises UserError when the run is not finished or was trained on another kind of base.
+    Raises UserError when the run is not finished, was trained on another kind of base, or lacks the token it learnt.
     """
     path = weights_of(run, best)
     scalable = path.name == LORA_FILE
+    _load_token(base, run, path.with_name(EMBEDS_FILE))
     if scalable:
         try:
             base.pipeline.unload_lora_weights()
@@ -110,8 +115,36 @@ def load_adapter(base: Base, run: str | Path, best: bool = True) -> Adapter:
         for module in (base.unet, *base.text_encoders().values()):
             module.to(base.device).requires_grad_(False)
     else:
-        load_weights(base.unet, path)
-    return Adapter(Path(run).resolve().name, hashlib.sha256(path.read_bytes()).hexdigest()[:8], scalable)
+        _load_full(base, path)
+    return Adapter(Path(run).resolve().name, digest_of(path), scalable)
+
+
+def digest_of(weights: Path) -> str:
+    """Eight hex digits of a run's weights and the token beside them, as records name them."""
+    files = [path for path in (weights, weights.with_name(EMBEDS_FILE)) if path.exists()]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:8]
+
+
+def _load_token(base: Base, run: str | Path, path: Path) -> None:
+    """The token that the run learnt, if it did, and no other."""
+    if path.exists():
+        LearnedToken.load(base, path)
+        return
+    if (run_folder(run) / "settings.json").exists() and run_settings(run).get("learn_token"):
+        raise UserError(f"The run {run} learnt a token, and {path} is not there: without it nobody knows who is meant.")
+    if base.learned_token is not None:
+        base.learned_token.remove()
+
+
+def _load_full(base: Base, path: Path) -> None:
+    """Full weights: of the UNet, or of all that was trained, each part's names behind its own."""
+    parts: dict[str, nn.Module] = {"unet": base.unet, **base.text_encoders()}
+    if base.learned_token is not None:
+        parts["token"] = base.learned_token
+    named = False
+    with suppress(OSError, safetensors.SafetensorError), safetensors.safe_open(path, framework="pt") as file:
+        named = all(name.partition(".")[0] in parts for name in file.keys())
+    load_weights(nn.ModuleDict(parts) if named else base.unet, path)
 
 
 def weights_of(run: str | Path, best: bool = True) -> Path:
@@ -120,7 +153,10 @@ def weights_of(run: str | Path, best: bool = True) -> Path:
     folder = run_folder(run)
     for name in (LORA_FILE, FULL_FILE):
         if (folder / name).exists():
-            return folder / BEST / name if best and (folder / BEST / name).exists() else folder / name
+            if best and (folder / BEST / name).exists():
+                return folder / BEST / name
+            average = folder / EMA_FILE
+            return average if name == FULL_FILE and average.exists() else folder / name
     raise UserError(f"{run} holds neither {LORA_FILE} nor {FULL_FILE}: give the folder of a finished fine-tuning.")
 
 

@@ -16,7 +16,8 @@ from comics_genai import where
 from comics_genai.errors import UserError
 
 # Not the checkpoints, which hold optimizer states.
-NEEDED = ["settings.json", "pytorch_lora_weights.safetensors", "weights.safetensors", "best/*"]
+NEEDED = ["settings.json", "pytorch_lora_weights.safetensors", "weights.safetensors", "ema.safetensors"]
+NEEDED += ["learned_embeds.safetensors", "best/*"]
 
 
 def run_folder(run: str | Path) -> Path:

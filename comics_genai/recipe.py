@@ -40,7 +40,8 @@ class FinetuneSettings:
     rank: int = 16
     alpha: float = 16.0  # the adapter's output is scaled by alpha / rank
     lora_targets: Literal["attention", "all"] = "attention"
-    train_text_encoders: bool = False  # adapters in their attention too; prompts are then encoded anew in every step
+    train_text_encoders: bool = False  # with adapters in their attention, or with method dreambooth all their weights
+    learn_token: bool = False  # the identifier becomes a token whose vector is learnt too: pivotal tuning
     lora_dropout: float = 0.0  # share of the adapter's inputs that a step leaves out
     dora: bool = False  # weight-decomposed adapters: direction and magnitude apart (Liu et al. 2024)
     prior: Literal["prediction", "images", "none"] = "prediction"
@@ -77,10 +78,6 @@ class FinetuneSettings:
             "class_images": (self.class_images >= 1, "at least 1"),
             "min_snr_gamma": (self.min_snr_gamma >= 0, "0 (off) or more"),
             "caption_dropout": (0 <= self.caption_dropout < 1, "in [0, 1)"),
-            "train_text_encoders": (
-                not (self.train_text_encoders and self.method == "dreambooth"),
-                "False with method dreambooth, which trains the UNet's weights alone",
-            ),
             "lora_dropout": (0 <= self.lora_dropout < 1, "in [0, 1)"),
             "noise_offset": (self.noise_offset >= 0, "0 (off) or more"),
             "background_weight": (0 <= self.background_weight <= 1, "in [0, 1]"),
@@ -89,6 +86,11 @@ class FinetuneSettings:
         for name, (holds, range_) in ranges.items():
             if not holds:
                 raise UserError(f"{name} is {getattr(self, name)!r}, but must be {range_}.")
+
+    @property
+    def changes_prompts(self) -> bool:
+        """Whether training changes what a prompt says, so that prompts are encoded anew in every step."""
+        return self.train_text_encoders or self.learn_token
 
     @property
     def preserves_prior(self) -> bool:
