@@ -34,8 +34,9 @@ def finetune(arguments: list[str]) -> None:
     """teach a base a character from its drawings"""
     import tyro
 
-    from comics_genai import drawings, where
+    from comics_genai import drawings, hub, where
     from comics_genai.finetune import FinetuneSettings, chosen, finetune
+    from comics_genai.generate import run_settings
     from comics_genai.judge import judge_of
 
     @dataclass(frozen=True)
@@ -45,17 +46,30 @@ def finetune(arguments: list[str]) -> None:
         settings: Annotated[FinetuneSettings, tyro.conf.arg(name="")] = field(default_factory=FinetuneSettings)
         run: Path | None = None
         """folder of the run; by default runs/IDENTIFIER-METHOD"""
+        resume_from: str = ""
+        """OWNER/NAME on the Hub that `push --checkpoint` went to: go on with that run, with its settings"""
         device: str = ""
         """cpu, cuda, mps; by default the best there is"""
 
     # `class` is a keyword in Python, but not on a command line.
     renamed = ["--class-name" + a.removeprefix("--class") if a.split("=")[0] == "--class" else a for a in arguments]
     given = tyro.cli(Finetune, args=renamed, prog="comics_genai finetune")
-    folder = given.run or Path("runs") / f"{given.settings.identifier}-{given.settings.method}".lower()
     settings, judge = given.settings, None
-    if settings.validate_every and not settings.validation_prompts:
+    if given.resume_from:
+        unfinished = hub.unfinished_run(given.resume_from)
+        # Where the drawings and the base lie, and how long there is, may differ here.
+        here = {name: value for name in ("drawings", "base", "max_minutes")
+                if (value := getattr(settings, name)) != getattr(FinetuneSettings, name)}  # fmt: skip
+        settings = replace(FinetuneSettings.of_run(run_settings(unfinished)), **here)
+    folder = given.run or Path("runs") / f"{settings.identifier}-{settings.method}".lower()
+    if given.resume_from:
+        hub.put_in_place(unfinished, folder)
+    if settings.validate_every:
         judge = judge_of(drawings.load(settings.drawings), settings.identifier, settings.class_name)
-        settings = replace(settings, validation_prompts=judge.prompts)
+        if settings.validation_prompts not in ((), judge.prompts):
+            judge = None  # one's own prompts show what nobody here can score
+        else:
+            settings = replace(settings, validation_prompts=judge.prompts)
     result = finetune(settings, folder, given.device or where.device(), judge)
     print(result.message)
     if best := chosen(folder):
@@ -124,6 +138,35 @@ def export(arguments: list[str]) -> None:
     print(f"The adapter is in {export(given.run, given.target, given.device or where.device())}.")
 
 
+def push(arguments: list[str]) -> None:
+    """upload a run or drawings to the Hugging Face Hub"""
+    import tyro
+
+    from comics_genai.push import push
+
+    @dataclass(frozen=True)
+    class Push:
+        """Upload a finished run with its card, or a folder of drawings as a data set; private unless said otherwise."""
+
+        source: tyro.conf.Positional[Path]
+        """folder of a run or of drawings"""
+        repo: str
+        """OWNER/NAME on the Hub; made if it is not there"""
+        public: bool = False
+        """for everyone to see"""
+        checkpoint: bool = False
+        """instead of the result, the newest checkpoint of an unfinished run, to go on from elsewhere"""
+        pictures: Path | None = None
+        """folder that `generate` drew into, for the card; by default 6_generated/NAME OF THE RUN"""
+        licence: str = ""
+        """such as cc-by-4.0; by default that of the run's base, and none for drawings"""
+
+    given = tyro.cli(Push, args=arguments, prog="comics_genai push")
+    options = {"public": given.public, "checkpoint": given.checkpoint}
+    address = push(given.source, given.repo, **options, pictures=given.pictures, licence=given.licence)
+    print(f"{given.source} is at {address}, {'public' if given.public else 'private'}.")
+
+
 def score(arguments: list[str]) -> None:
     """score pictures of the comic world: identity, pose, copying"""
     import tyro
@@ -142,8 +185,28 @@ def plan(arguments: list[str]) -> None:
     print(plan.main(tyro.cli(plan.PlanSettings, args=arguments, prog="comics_genai plan")))
 
 
+def notebook(arguments: list[str]) -> None:
+    """execute notebooks in place, each from a fresh kernel, as they are committed"""
+    import tyro
+
+    from comics_genai.notebooks import execute_in_place
+
+    def run(paths: tyro.conf.Positional[tuple[Path, ...]]) -> None:
+        """Execute notebooks one after the other, with their parameters as they stand; one that fails stays as it was.
+
+        Args:
+            paths: the notebooks
+        """
+        if not paths:
+            raise UserError("There is no notebook to execute: give the path of at least one.")
+        for path in paths:
+            print(execute_in_place(path), flush=True)
+
+    tyro.cli(run, args=arguments, prog="comics_genai notebook")
+
+
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
-    command.__name__: command for command in (demo, pretrain, finetune, generate, export, score, plan)
+    command.__name__: command for command in (demo, pretrain, finetune, generate, export, push, score, plan, notebook)
 }
 
 

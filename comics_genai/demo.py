@@ -10,16 +10,14 @@ The notebook writes into the folder 6_generated/<run>/, `run` being a parameter 
 
 import json
 import os
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import papermill
-from papermill.exceptions import PapermillExecutionError
 
-from comics_genai import where
+from comics_genai import notebooks, where
 from comics_genai.errors import UserError
 
 NOTEBOOK = Path("4_finetuning/dreambooth_lora/DreamBooth-LoRA.ipynb")
@@ -39,39 +37,14 @@ def run_notebook(notebook: Path, folder: Path) -> str:
     executed, scores = folder / notebook.name, folder / "scores.json"
     if executed.exists() and scores.exists():
         return f"The demonstration was run before; delete {folder} to run it anew.\n\n" + summary(folder, notebook.name)
-    if not notebook.exists():
-        raise UserError(f"The notebook {notebook} is missing: check out a version of the repository that has it.")
-    if "run" not in papermill.inspect_notebook(str(notebook)):
+    if notebook.exists() and "run" not in papermill.inspect_notebook(str(notebook)):
         raise UserError(
             f"The notebook {notebook} has no parameter run in a cell tagged parameters: restore it with git."
         )
-    folder.mkdir(parents=True, exist_ok=True)
     # Under its final name only when every cell has run.
     running = folder / f"{notebook.stem}.running.ipynb"
     start = time.monotonic()
-    print(f"Executing {notebook.name} into {folder} ...", flush=True)
-    lines = os.environ.get("TQDM_DISABLE")
-    os.environ["TQDM_DISABLE"] = "1"  # the kernel's bars would not reach this terminal; its lines do
-    try:
-        papermill.execute_notebook(
-            str(notebook),
-            str(running),
-            parameters={"run": folder.name},
-            cwd=str(notebook.parent),
-            progress_bar=False,
-            stdout_file=sys.stdout,
-            stderr_file=sys.stderr,
-        )
-    except PapermillExecutionError as error:
-        raise UserError(
-            f"The notebook stopped in cell {error.exec_count} ({error.ename}: {error.evalue}); {running} shows where. "
-            "Run the same command again to go on."
-        ) from error
-    finally:
-        if lines is None:
-            del os.environ["TQDM_DISABLE"]
-        else:
-            os.environ["TQDM_DISABLE"] = lines
+    notebooks.run(notebook, running, {"run": folder.name})
     if not scores.exists():
         raise UserError(f"The notebook {notebook} ran but wrote no {scores}: restore it with git.")
     os.replace(running, executed)

@@ -31,13 +31,13 @@ def test_help_names_every_command_and_imports_nothing_heavy():
     program = "import sys; from comics_genai.__main__ import main; main(['--help']); assert 'torch' not in sys.modules"
     shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert time.monotonic() - start < 5
-    assert list(COMMANDS) == ["demo", "pretrain", "finetune", "generate", "export", "score", "plan"]
+    assert list(COMMANDS) == ["demo", "pretrain", "finetune", "generate", "export", "push", "score", "plan", "notebook"]
     assert all(f"  {name} " in shown.stdout for name in COMMANDS)
 
 
 def test_a_mistake_is_one_sentence_and_status_2(capsys, tmp_path):
     assert main(["draw"]) == 2
-    expected = "There is no command 'draw': choose one of demo, pretrain, finetune, generate, export, score, plan.\n"
+    expected = f"There is no command 'draw': choose one of {', '.join(COMMANDS)}.\n"
     assert capsys.readouterr().err == expected
     assert main(["generate", str(tmp_path), "--prompt", "a girl"]) == 2
     assert capsys.readouterr().err.startswith(f"{tmp_path} is not the folder of a fine-tuning")
