@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from comics_genai import optimizers, processes
+from comics_genai.allocator import keep_freed_memory
 from comics_genai.checkpoint import Checkpoints, Log, claim, copy_into, load_weights, save_tensors
 from comics_genai.ema import ExponentialMovingAverage
 from comics_genai.errors import UserError
@@ -314,6 +315,7 @@ def train(
     for a folder started with other settings, a loss that is not finite, a full disk.
     """
     folder = Path(folder)
+    keep_freed_memory()
     trainer = _Trainer(model, settings)
     writes = processes.is_first()
     if writes:
