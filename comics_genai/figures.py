@@ -10,6 +10,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import PIL.Image
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import ImageDraw, ImageFont
 
@@ -160,18 +161,23 @@ def save_figure(figure: Figure, path: Path) -> Path:
     return Path(path)
 
 
+def smoothed_line(axes: Axes, rows: Sequence[Mapping[str, Any]], name: str, label: str, color: str) -> None:
+    """A figure of log.jsonl over steps: thin as logged, thick as a running mean over a tenth of the rows."""
+    logged = [row for row in rows if row.get(name) is not None]
+    steps, values = [row["step"] for row in logged], np.array([row[name] for row in logged])
+    width = max(1, len(values) // 10)
+    # At both ends the mean is over the rows that there are.
+    weight = np.convolve(np.ones_like(values), np.ones(width), "same")
+    axes.plot(steps, values, color=color, alpha=0.3, linewidth=0.8)
+    axes.plot(steps, np.convolve(values, np.ones(width), "same") / weight, color=color, label=label)
+
+
 def loss_curve(rows: Sequence[Mapping[str, Any]], names: Sequence[str] = ("loss",), title: str = "") -> Figure:
-    """Figures of log.jsonl over steps: thin as logged, thick as a running mean over a tenth of the rows."""
+    """`smoothed_line` of figures of log.jsonl."""
     with style():
         figure, axes = plt.subplots(figsize=(6, 3))
         for color, name in zip(COLORS, names, strict=False):
-            logged = [row for row in rows if row.get(name) is not None]
-            steps, values = [row["step"] for row in logged], np.array([row[name] for row in logged])
-            width = max(1, len(values) // 10)
-            # At both ends the mean is over the rows that there are.
-            weight = np.convolve(np.ones_like(values), np.ones(width), "same")
-            axes.plot(steps, values, color=color, alpha=0.3, linewidth=0.8)
-            axes.plot(steps, np.convolve(values, np.ones(width), "same") / weight, color=color, label=name)
+            smoothed_line(axes, rows, name, name, color)
         axes.set(xlabel="step", ylabel="loss", title=title)
         axes.set_ylim(bottom=0)
         if len(names) > 1:

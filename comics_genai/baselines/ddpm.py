@@ -108,10 +108,17 @@ _LOOP = LoopSettings(
     checkpoint_every=250,
     validate_every=500,
 )
+# A CPU's minutes are few: larger steps, and an average over fewer of them.
+_LOOP_CPU = replace(_LOOP, learning_rate=5e-4, ema_decay=0.995)
 # 5 to 10 million parameters each. The narrow ones hold them at coarse resolutions, where they cost a CPU little.
 SETTINGS_32 = DdpmSettings(loop=_LOOP)
 SETTINGS_32_CPU = replace(
-    SETTINGS_32, channels=(32, 64, 192), layers=1, batch_size=6, loop=replace(_LOOP, steps=2000, validate_every=250)
+    SETTINGS_32,
+    channels=(32, 64, 192),
+    layers=1,
+    batch_size=6,
+    sampling=DdpmSampling(steps=25),
+    loop=replace(_LOOP_CPU, steps=1200, validate_every=100),
 )
 SETTINGS_256 = DdpmSettings(
     size=256,
@@ -125,7 +132,11 @@ SETTINGS_256 = DdpmSettings(
     loop=replace(_LOOP, steps=20_000),
 )
 SETTINGS_256_CPU = replace(
-    SETTINGS_256, channels=(64, 64, 128, 192), layers=1, batch_size=3, loop=replace(_LOOP, steps=1200)
+    SETTINGS_256,
+    channels=(64, 64, 128, 192),
+    layers=1,
+    batch_size=3,
+    loop=replace(_LOOP_CPU, steps=600, validate_every=100),
 )
 
 

@@ -86,7 +86,7 @@ VERSION_1 = GanSettings(
     r1_gamma=0.0,
     augment=False,
     loop=LoopSettings(
-        steps=1500,
+        steps=1200,
         learning_rate=2e-4,
         beta1=0.5,
         beta2=0.999,
@@ -166,8 +166,8 @@ def r1_penalty(logits: Tensor, real: Tensor) -> Tensor:
 class Objective:
     """Both players' loss of a step, callable as `loop.train` wants it.
 
-    outputs: D's mean output on the drawings, on held-out ones and on generated ones, without augmentation and in
-    evaluation mode, as of the step before the newest validation.
+    outputs: D's mean output on the drawings, on held-out ones and on generated ones, and how often it judges each kind
+    rightly, without augmentation and in evaluation mode, as of the step before the newest validation.
     """
 
     def __init__(self, gan: Gan, settings: GanSettings, drawings: Tensor, held_out: Tensor | None = None):
@@ -229,8 +229,8 @@ class Objective:
 
     @torch.no_grad()
     def _mean_outputs(self) -> dict[str, float]:
-        """E D on each kind of picture, and their overfitting measure r_v (Karras et al. 2020, eq. 1): 0 where held-out
-        pictures look as real as the drawings, 1 where they look as false as generated ones."""
+        """E D and D's accuracy on each kind of picture, and the overfitting measure r_v (Karras et al. 2020, eq. 1): 0
+        where held-out pictures look as real as the drawings, 1 where they look as false as generated ones."""
         self.gan.eval()
         sets = {"drawings": self.drawings, "generated": self.gan.generator(self.noise)}
         sets |= {} if self.held_out is None else {"held_out": self.held_out}
@@ -239,7 +239,9 @@ class Objective:
         means = {}
         for name, pictures in sets.items():
             batches = pictures[: min(len(pictures), JUDGED) // n * n].split(n)
-            means[f"d_{name}"] = torch.cat([self.gan.discriminator(batch) for batch in batches]).mean().item()
+            logits = torch.cat([self.gan.discriminator(batch) for batch in batches])
+            means[f"d_{name}"] = logits.mean().item()
+            means[f"accuracy_{name}"] = (logits < 0 if name == "generated" else logits > 0).float().mean().item()
         self.gan.train()
         if self.held_out is not None:
             means["gap"] = means["d_drawings"] - means["d_held_out"]

@@ -1,8 +1,8 @@
-"""The folder of a baseline's run, read back: its settings and its weights."""
+"""The folder of a baseline's run, read back: its settings and its weights; and settings of another length."""
 
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from torch import nn
 
@@ -38,3 +38,9 @@ def load_weights_of(folder: Path, model: nn.Module) -> None:
     if not (folder / "weights.safetensors").exists() and not any(folder.glob("checkpoints/step_*.safetensors")):
         raise UserError(f"The run in {folder} has no weights yet: let it reach its first checkpoint.")
     load_stage(model, folder)
+
+
+def lasting(settings: Settings, steps: int, validate_every: int, **changes: Any) -> Settings:
+    """The settings of a baseline for a run of `steps`, validated every so many (0 = never), with `changes`."""
+    loop = replace(settings.loop, steps=steps, validate_every=validate_every)
+    return replace(settings, loop=loop, **changes)

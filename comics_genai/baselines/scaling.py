@@ -1,0 +1,145 @@
+"""How many drawings would training from scratch need? The same model, the same budget, more and more drawings.
+
+    curve = measure(Path("runs/scaling"), Path("6_generated/scaling"), {"GAN version 2": 1500, "DDPM 32": 1000})
+    plot(curve)
+
+Every set begins with the six drawings and holds all smaller sets, so only the number differs.
+"""
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import PIL.Image
+import torch
+from matplotlib.figure import Figure
+
+from comics_genai import figures, score, where, world
+from comics_genai.checkpoint import write_atomic
+from comics_genai.pretrain.vae import to_pictures
+from comics_genai.progress import Progress
+from comics_genai.scorer import Scorer
+
+from . import ddpm, gan
+from .data import prepare
+from .measure import summarise_samples
+from .runs import lasting
+from .study import CEILING, TEST_SEED, Study, records_of
+
+COUNTS = (6, 60, 600, 6000)  # drawings
+SIZE = 32  # pixels each way, for both models
+GAN = replace(gan.VERSION_2, size=SIZE)
+DDPM = ddpm.SETTINGS_32_CPU
+MODELS = {"GAN version 2": GAN, "DDPM 32": DDPM}
+DRAWN, CURVE, SHEET = "drawings.npy", "scaling.json", "samples.png"
+SHOWN = 10  # samples of a point on the sheet
+
+
+def scenes_of(character: world.Character, count: int) -> list[world.Scene]:
+    """The six drawings' scenes, then random poses in random places: those of a smaller count are its beginning."""
+    rng, scenes = np.random.default_rng(12), list(world.reference_scenes(character))[:count]
+    while len(scenes) < count:
+        scenes.append(world.Scene(character, world.sample_pose(rng), world.sample_setting(rng)))
+    return scenes
+
+
+def drawings_of(character: world.Character, count: int, folder: Path) -> list[PIL.Image.Image]:
+    """`count` drawings of SIZE px; drawn once, kept in `folder`."""
+    path = Path(folder) / DRAWN
+    if path.exists() and len(kept := np.load(path)) >= count:
+        return [PIL.Image.fromarray(picture) for picture in kept[:count]]
+    drawn = []
+    with Progress(count, describe="drawing") as progress:
+        for scene in scenes_of(character, count):
+            drawn += to_pictures(prepare([world.draw(scene, 2 * SIZE)], SIZE))
+            progress.update(len(drawn))
+    content = io.BytesIO()
+    np.save(content, np.stack([np.asarray(picture) for picture in drawn]))
+    write_atomic(path, content.getvalue())
+    return drawn
+
+
+def samples_of(
+    model: str, study: Study, folder: Path, steps: int, count: int, device: torch.device | str = "cpu"
+) -> list[PIL.Image.Image]:
+    """Train one of MODELS on the study's drawings in `folder`, unless that is done, and draw `count` pictures."""
+    settings = lasting(MODELS[model], steps, validate_every=0)
+    if isinstance(settings, gan.GanSettings):
+        gan.train_gan(settings, study.drawings, folder, device=device)
+        return gan.generate(gan.load(folder), gan.latents(count, settings.latent, TEST_SEED))
+    ddpm.train_ddpm(settings, study.drawings, folder, device=device)
+    return ddpm.sample(ddpm.load(folder), count, TEST_SEED)
+
+
+def measure(
+    runs: Path,
+    folder: Path,
+    steps: Mapping[str, int],
+    counts: Sequence[int] = COUNTS,
+    pictures: int = 96,
+    character: world.Character = world.UNICORN_GIRL,
+    device: torch.device | str = "cpu",
+    scorer: Scorer | None = None,
+) -> dict[str, Any]:
+    """Train every model on every number of drawings, in folders of `runs`; score their samples; the curve, JSON-able.
+
+    {"size", "pictures", "steps": {model: int}, "ceiling": {...}, "points": [{"model", "drawings", ...}]}; each measured
+    with identity, copied and joint_success as {"mean", "low", "high"} (95 % over pictures), diversity, pose_coverage; a
+    point also with `threshold`, of the copy test against its own drawings. Written to `folder`/scaling.json, with a
+    sheet of samples. A training that is finished is not repeated, so scores are renewed in minutes.
+    """
+    scorer = scorer or Scorer.load(where.data() / "mini_sdxl" / "scorer")
+    drawn = drawings_of(character, max(counts), runs)
+    studies = {count: Study.about(drawn[:count], character, SIZE) for count in counts}
+    first = studies[min(counts)]
+    points, sheet = [], {CEILING: to_pictures(first.held_out)}
+    for model, taken in steps.items():
+        for count, study in studies.items():
+            run = Path(runs) / f"{model.lower().replace(' ', '_')}_{count}"
+            made = samples_of(model, study, run, taken, pictures, device)
+            points.append(
+                {"model": model, "drawings": count, "threshold": study.threshold, **_row(study, made, scorer)}
+            )
+            sheet[f"{model}, {count} drawings"] = made
+    curve = {"size": SIZE, "pictures": pictures, "steps": dict(steps), "points": points}
+    curve["ceiling"] = _row(first, to_pictures(first.held_out), scorer)
+    write_atomic(Path(folder) / CURVE, (json.dumps(curve, indent=2) + "\n").encode())
+    rows = {label: made[:SHOWN] for label, made in sheet.items()}
+    figures.save_picture(figures.labelled_grid(rows, [""] * SHOWN, 2 * SIZE), Path(folder) / SHEET)
+    return curve
+
+
+def _row(study: Study, pictures: Sequence[PIL.Image.Image], scorer: Scorer) -> dict[str, Any]:
+    records = records_of(study, pictures, scorer)
+    intervals, summary = score.summarise(records), summarise_samples(records, pictures)
+    return {
+        **{name: asdict(intervals[name]) for name in ("identity", "copied", "joint_success")},
+        **{name: summary[name] for name in ("identity_right", "diversity", "pose_coverage")},
+    }
+
+
+def plot(curve: Mapping[str, Any]) -> Figure:
+    """Copy rate, joint success and identity against the number of drawings, with 95 % intervals."""
+    panels = {"copied": "copy rate", "joint_success": "joint success", "identity": "identity"}
+    with figures.style():
+        figure, axes = plt.subplots(1, len(panels), figsize=(3.6 * len(panels), 3))
+        for panel, (key, label) in zip(axes, panels.items(), strict=True):
+            for color, model in zip(figures.COLORS, curve["steps"], strict=False):
+                points = [point for point in curve["points"] if point["model"] == model]
+                counts = [point["drawings"] for point in points]
+                mean, low, high = ([100 * point[key][end] for point in points] for end in ("mean", "low", "high"))
+                panel.plot(counts, mean, marker="o", ms=4, color=color, label=model)
+                panel.fill_between(counts, low, high, color=color, alpha=0.15)
+            best = 100 * curve["ceiling"][key]["mean"]
+            panel.axhline(best, color=figures.GRAPHITE, linestyle=":", label="true drawings at this size")
+            panel.set(xscale="log", xlabel="drawings", ylabel="%", ylim=(-3, 103), title=label)
+            panel.set_xticks(counts, [f"{count:,}" for count in counts])
+            panel.minorticks_off()
+        axes[0].legend(fontsize=7)
+    plt.close(figure)
+    return figure

@@ -1,0 +1,177 @@
+"""What a model from scratch is trained on and held against, and its samples put to the test.
+
+    study = Study.of("1_data/unicorn_girl", size=64)
+    train_gan(VERSION_2, study.drawings, run, held_out=study.held_out, threshold=study.threshold)
+    scores = conclude(study, generate(load(run), latents(48, 128, TEST_SEED)), "GAN version 2", folder)
+    print(conclusion(scores))
+
+Of a character of the comic world the truth is known. Of anyone else's drawings there are only pictures and diversity.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import PIL.Image
+from torch import Tensor
+
+from comics_genai import drawings, figures, score, where, world
+from comics_genai.checkpoint import write_atomic
+from comics_genai.generate import write_picture
+from comics_genai.pretrain.vae import to_pictures
+from comics_genai.scorer import Scorer
+
+from .data import prepare
+from .measure import pairwise_distance, score_samples, summarise_samples
+
+TEST_SEED = 1  # of the noise of what is scored; validation has its own
+HELD_OUT = 48  # true drawings in other poses: what no model saw, and the ceiling
+CEILING, FLOOR = "ceiling: true drawings", "floor: other characters"
+COLUMNS = {
+    "identity": "identity",
+    "identity_named": "named",
+    "identity_unnamed": "unnamed",
+    "copied": "copy rate",
+    "joint_success": "joint success",
+}
+SCORES, SHEET = "scores.json", "contact_sheet.png"
+SHOWN_SIDE = 96  # pixels of a picture on the contact sheet
+
+
+@dataclass(frozen=True)
+class Study:
+    """Drawings of one character, as a model of `size` px sees them, and where she is known, the truth."""
+
+    size: int
+    drawings: Tensor  # (N, 3, size, size) in [-1, 1]
+    character: world.Character | None
+    held_out: Tensor | None  # (HELD_OUT, 3, size, size): true drawings of her in poses that no drawing shows
+    threshold: float | None  # of the copy test, see `score.copy_threshold`
+
+    @staticmethod
+    def of(source: str | Path, size: int) -> "Study":
+        """The drawings of a folder or a dataset on the Hub; UserError where there are none."""
+        images = [drawing.image for drawing in drawings.load(source)]
+        return Study.about(images, score.known_character(images), size)
+
+    @staticmethod
+    def about(images: Sequence[PIL.Image.Image], character: world.Character | None, size: int) -> "Study":
+        """Of drawings at hand; character: whom they show, None for nobody of the comic world."""
+        prepared = prepare(images, size)
+        if character is None:
+            return Study(size, prepared, None, None, None)
+        held_out = prepare(score.true_renders(_scenes(character), max(size, world.drawing.LIMITS[0])), size)
+        threshold = score.copy_threshold(character, to_pictures(prepared))
+        return Study(size, prepared, character, held_out, threshold)
+
+    @property
+    def references(self) -> list[PIL.Image.Image]:
+        """The drawings as pictures of `size` px."""
+        return to_pictures(self.drawings)
+
+    def diversities(self) -> dict[str, float]:
+        """Mean distances between drawings, to hold that between samples against."""
+        found = {"the drawings": pairwise_distance(self.references)}
+        if self.held_out is not None:
+            found["true drawings, other poses"] = pairwise_distance(to_pictures(self.held_out))
+        return found
+
+
+def _scenes(character: world.Character) -> list[world.Scene]:
+    return score.other_pose_scenes(character, HELD_OUT, seed=1)
+
+
+def conclude(
+    study: Study, pictures: Sequence[PIL.Image.Image], name: str, folder: Path, scorer: Scorer | None = None
+) -> dict[str, Any]:
+    """Write the pictures and their scores into `folder`; the scores, JSON-able.
+
+    {"columns", "rows"} as of `score.table`, where joint success is `novel` of `measure.score_samples`: the character,
+    in a pose that none of the six drawings shows, and no copy of a training drawing; "summary": {row: as of
+    `measure.summarise_samples`}. Rows: `name`, then CEILING and FLOOR, true drawings of her and of others at this size.
+    Of nobody of the comic world: no rows, and of the summary the diversity alone. name: of the model, for people.
+    """
+    folder = Path(folder)
+    kept = [
+        {"file_name": f"{i:02d}.png", "prompt": "", "model": name, "seed": TEST_SEED, "index": i, "size": study.size}
+        for i in range(len(pictures))
+    ]
+    for record, picture in zip(kept, pictures, strict=True):
+        write_picture(folder / record["file_name"], picture, record)
+    write_atomic(folder / "metadata.jsonl", "".join(json.dumps(record) + "\n" for record in kept).encode())
+    titles = ("The drawings", f"{name}: samples")
+    sheet = figures.contact_sheet(study.references[:12], pictures, titles=titles, columns=12, side=SHOWN_SIDE)
+    figures.save_picture(sheet, folder / SHEET)
+    if study.character is None:
+        scores = {"columns": COLUMNS, "rows": [], "summary": {name: {"diversity": pairwise_distance(pictures)}}}
+    else:
+        scorer = scorer or Scorer.load(where.data() / "mini_sdxl" / "scorer")
+        floor = score.other_character_renders(_scenes(study.character), max(study.size, world.drawing.LIMITS[0]))
+        rows = {
+            name: pictures,
+            CEILING: to_pictures(study.held_out),
+            FLOOR: to_pictures(prepare(floor, study.size)),
+        }
+        records = {row: records_of(study, made, scorer) for row, made in rows.items()}
+        summary = {row: summarise_samples(records[row], made) for row, made in rows.items()}
+        scores = {**score.table(records, COLUMNS), "summary": summary}
+    scores["contact_sheet"] = SHEET
+    write_atomic(folder / SCORES, (json.dumps(scores, indent=2) + "\n").encode())
+    return scores
+
+
+def records_of(study: Study, pictures: Sequence[PIL.Image.Image], scorer: Scorer) -> list[score.Record]:
+    """As `measure.score_samples`, with `joint_success`, which is its `novel`."""
+    found = score_samples(pictures, study.character, study.references, scorer, study.threshold)
+    return [record | {"joint_success": record["novel"]} for record in found]
+
+
+def conclusion(scores: dict[str, Any]) -> str:
+    """What the scores of `conclude` say, in Markdown: a table and a paragraph."""
+    if not scores["rows"]:
+        ((name, summary),) = scores["summary"].items()
+        return (
+            "These drawings show nobody of the comic world, so copying, identity and poses are not measured: judge by "
+            f"eye. The samples of {name} differ by {summary['diversity']:.3f} on average."
+        )
+    labels = [*scores["columns"].values(), "diversity", "pose coverage"]
+    lines = ["| | " + " | ".join(labels) + " |", "| :-- |" + " --: |" * len(labels)]
+    for row in scores["rows"]:
+        measured, cells = scores["summary"][row["name"]], []
+        for key in scores["columns"]:
+            mean, low, high = (100 * row[key][end] for end in ("mean", "low", "high"))
+            cells.append(f"{mean:.0f} [{low:.0f}, {high:.0f}]")
+        cells += [f"{measured['diversity']:.3f}", f"{100 * measured['pose_coverage']:.1f}"]
+        lines.append(f"| {row['name']} | " + " | ".join(cells) + " |")
+    name = scores["rows"][0]["name"]
+    ours, best = scores["summary"][name], scores["summary"][CEILING]
+    sentence = (
+        f"Of {ours['pictures']} samples of the {name} **{ours['copy_rate']:.0%}** copy a drawing, and "
+        f"**{ours['novel']:.0%}** show her in a pose that no drawing shows (true drawings: {best['novel']:.0%}). "
+        f"{ours['identity']:.0%} of her readable attributes are right ({best['identity']:.0%}); {_poses(ours)} "
+        f"of the {round(1 / ours['pose_chance'])} poses appear on a recognisable figure, where copying reaches "
+        f"{round(ours['pose_coverage_drawings'] / ours['pose_chance'])} and as many true drawings {_poses(best)}. "
+        f"Samples differ by {ours['diversity']:.3f} on average, true drawings by {best['diversity']:.3f}."
+    )
+    return "\n".join([*lines, "", sentence])
+
+
+def _poses(summary: dict[str, Any]) -> int:
+    return round(summary["pose_coverage"] / summary["pose_chance"])
+
+
+def overfitting(rows: Sequence[Mapping[str, Any]]) -> str:
+    """What the last validation in a GAN's log says of its discriminator, in Markdown; "" without held-out drawings."""
+    measured = [row for row in rows if row.get("validation_accuracy_held_out") is not None]
+    if not measured:
+        return ""
+    last = measured[-1]
+    return (
+        f"After {last['step']} steps the discriminator takes {last['validation_accuracy_drawings']:.0%} of the drawings"
+        f" for real and **{last['validation_accuracy_held_out']:.0%}** of true drawings of her that it never saw; it "
+        f"sees through {last['validation_accuracy_generated']:.0%} of the generated ones. $r_v$ is "
+        f"**{last['validation_r_v'] or 0:.2f}**: at 1 held-out drawings look as false to it as generated ones, beyond "
+        "1 more so."
+    )

@@ -1,0 +1,102 @@
+"""What a schedule that never reaches pure noise does to white paper, shown by an experiment.
+
+Where alpha_bar_T > 0, the last step of training still shows a picture's mean, and the network takes its brightness from
+there. Sampling starts from noise of mean 0, which says middle grey (Lin et al. 2024). To see it, the six drawings are
+put on black, grey and white paper: a schedule that ends in noise draws a third of each, a leaking one the middle.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import PIL.Image
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from comics_genai import figures, world
+from comics_genai.loop import LoopSettings
+from comics_genai.pretrain.vae import to_tensor
+
+from . import ddpm
+from .runs import lasting
+
+PAPERS = 3  # greys, evenly from black to white
+WHITE = 0.85  # brightness from which on paper counts as white
+SIZE = 32
+# A small network, for what is asked is the mean: 0.7 million parameters on patches of 2 px.
+SETTINGS = ddpm.DdpmSettings(
+    size=SIZE,
+    patch=2,
+    channels=(32, 64),
+    layers=1,
+    dropout=0.0,
+    schedule="scaled_linear",
+    min_snr_gamma=0.0,  # of this schedule's steps most are nearly clean, and the little network needs them all
+    batch_size=12,
+    samples=36,
+    sampling=ddpm.DdpmSampling(steps=25),
+    loop=LoopSettings(steps=600, learning_rate=2e-3, warmup_steps=50, beta2=0.99, ema_decay=0.99, checkpoint_every=250),
+)
+
+
+def drawings_on_papers(character: world.Character = world.UNICORN_GIRL, papers: int = PAPERS) -> Tensor:
+    """Her six drawings without their backgrounds on `papers` greys each: (6 * papers, 3, SIZE, SIZE) in [-1, 1]."""
+    pictures = []
+    for scene in world.reference_scenes(character):
+        picture, mask = np.asarray(world.draw(scene, 4 * SIZE)), world.figure_mask(scene, 4 * SIZE)
+        for grey in np.linspace(0, 255, papers).round():
+            laid = np.where(mask[..., None], picture, np.uint8(grey))
+            pictures.append(np.asarray(PIL.Image.fromarray(laid).reduce(4)))
+    return to_tensor(np.stack(pictures))
+
+
+def paper_brightness(picture: PIL.Image.Image) -> float:
+    """Median brightness of the outermost tenth of a picture, in [0, 1]: of its paper, where the figure is inside."""
+    grey = np.asarray(picture.convert("L"), np.float32) / 255
+    edge = max(1, grey.shape[0] // 10)
+    inside = np.zeros_like(grey, bool)
+    inside[edge:-edge, edge:-edge] = True
+    return float(np.median(grey[~inside]))
+
+
+def samples_of(
+    folder: Path, steps: int, zero_terminal_snr: bool, device: torch.device | str = "cpu"
+) -> list[PIL.Image.Image]:
+    """Train in `folder` with or without zero terminal SNR (once) and draw SETTINGS.samples pictures, darkest paper
+    first; the same noise either way."""
+    settings = lasting(SETTINGS, steps, validate_every=0, zero_terminal_snr=zero_terminal_snr)
+    ddpm.train_ddpm(settings, drawings_on_papers(), folder, device=device)
+    pictures = ddpm.sample(ddpm.load(folder), settings.samples, seed=0)
+    return sorted(pictures, key=paper_brightness)
+
+
+def in_words(pictures: Sequence[PIL.Image.Image]) -> str:
+    """What the papers of samples are, in words."""
+    papers = np.array([paper_brightness(picture) for picture in pictures])
+    return (
+        f"{(papers >= WHITE).mean():.0%} white papers (among the drawings: {_share_of_white():.0%}); brightness "
+        f"{papers.min():.2f} to {papers.max():.2f}, standard deviation {papers.std():.2f} "
+        f"({np.linspace(0, 1, PAPERS).std():.2f})"
+    )
+
+
+def _share_of_white() -> float:
+    return float((np.linspace(0, 1, PAPERS) >= WHITE).mean())
+
+
+def plot(samples: Mapping[str, Sequence[PIL.Image.Image]]) -> Figure:
+    """Brightness of the papers of each kind's samples, from the darkest to the brightest; dotted, the drawings'."""
+    with figures.style():
+        figure, axes = plt.subplots(figsize=(5, 2.8))
+        for name, pictures in samples.items():
+            papers = sorted(paper_brightness(picture) for picture in pictures)
+            axes.plot(np.linspace(0, 100, len(papers)), papers, marker="o", markersize=3, label=name)
+        greys = np.repeat(np.linspace(0, 1, PAPERS), 2)
+        edges = np.repeat(np.linspace(0, 100, PAPERS + 1), 2)[1:-1]
+        axes.plot(edges, greys, color=figures.GRAPHITE, linestyle=":", label="the drawings")
+        axes.set(xlabel="samples, darkest first, %", ylabel="brightness of paper", ylim=(-0.05, 1.05))
+        axes.legend(fontsize=7)
+    plt.close(figure)
+    return figure
