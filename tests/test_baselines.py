@@ -283,6 +283,7 @@ def test_discriminator_outputs_tell_overfitting_from_its_absence():
     model.discriminator = Overfitted()
     over = gan.Objective(model, LITE, torch.ones(6, 3, 32, 32), torch.zeros(9, 3, 32, 32))._mean_outputs()
     assert (over["d_drawings"], over["d_held_out"], over["gap"], over["r_v"]) == (1, 0, 1, 1)
+    assert (over["accuracy_drawings"], over["accuracy_held_out"]) == (1, 0)
 
 
 def test_interpolation_goes_along_the_circle_from_one_end_to_the_other():

@@ -1,5 +1,5 @@
 """Non-leaky augmentation of a diffusion model: the network is told what was done to a picture (Karras et al. 2022,
-sec. 5 and app. F.2). Sampling tells it that nothing was done, so it draws pictures that were never transformed.
+sec. 5). Sampling tells it that nothing was done, so it draws pictures that were never transformed.
 """
 
 import math

@@ -136,7 +136,7 @@ SETTINGS_256_CPU = replace(
     channels=(64, 64, 128, 192),
     layers=1,
     batch_size=3,
-    loop=replace(_LOOP_CPU, steps=600, validate_every=100),
+    loop=replace(_LOOP_CPU, steps=500, validate_every=100),
 )
 
 
@@ -191,7 +191,7 @@ class PixelDiffusion(nn.Module):
             dropout=settings.dropout,
             class_embed_type="identity" if settings.augment else None,
         )
-        # Without a bias, so that zeros, an untouched picture, add nothing (Karras et al. 2022, app. F.2).
+        # Without a bias, so that zeros, an untouched picture, add nothing (Karras et al. 2022).
         self.told = nn.Linear(len(PARAMETERS), 4 * settings.channels[0], bias=False) if settings.augment else None
 
     def forward(self, x: Tensor, t: Tensor, parameters: Tensor | None = None) -> Tensor:
@@ -218,11 +218,16 @@ def load(folder: Path) -> PixelDiffusion:
 
 @torch.no_grad()
 def denoise(
-    model: PixelDiffusion, noise: Tensor, sampling: DdpmSampling, generator: torch.Generator | None = None
+    model: PixelDiffusion,
+    noise: Tensor,
+    sampling: DdpmSampling,
+    generator: torch.Generator | None = None,
+    parameters: Tensor | None = None,
 ) -> Tensor:
     """Pictures (N, 3, size, size) in [-1, 1] from noise of that shape (Song et al. 2021, eq. 12 and 16).
 
-    generator: on the CPU, for eta > 0. Timesteps are trailing: the first is T, the one without signal. Our own, for
+    generator: on the CPU, for eta > 0. parameters: (N, 6) of an augmentation to draw as if it had been made; by default
+    none. Timesteps are trailing: the first is T, the one without signal. Our own, for
     diffusers' DDIM step with eta = 1 takes the root of a rounding error below 0 at zero terminal SNR.
     """
     T = model.settings.timesteps
@@ -230,10 +235,10 @@ def denoise(
         raise UserError(f"sampling.steps is {sampling.steps}, but must be at most the {T} timesteps of training.")
     alpha_bar = torch.cat([torch.ones(1), schedule(model.settings)]).tolist()
     times = [round(T * (1 - i / sampling.steps)) for i in range(sampling.steps + 1)]  # T ... 0, the paper's t
-    x = noise
+    x, told = noise, () if parameters is None else (parameters.to(noise),)
     for t, s in zip(times[:-1], times[1:], strict=True):
         a_t, a_s = alpha_bar[t], alpha_bar[s]
-        v = model(x, torch.full((len(x),), t - 1, device=x.device)).float()
+        v = model(x, torch.full((len(x),), t - 1, device=x.device), *told).float()
         picture = (a_t**0.5 * x - (1 - a_t) ** 0.5 * v).clamp(-1, 1)
         # Of the clipped picture: else what was clipped would come back.
         eps = (x - a_t**0.5 * picture) / (1 - a_t) ** 0.5
@@ -244,12 +249,21 @@ def denoise(
     return x
 
 
-def sample(model: PixelDiffusion, count: int, seed: int, sampling: DdpmSampling | None = None) -> list[PIL.Image.Image]:
-    """`count` pictures, a function of the seed; sampling: by default that of validation."""
+def sample(
+    model: PixelDiffusion,
+    count: int,
+    seed: int,
+    sampling: DdpmSampling | None = None,
+    parameters: Tensor | None = None,
+) -> list[PIL.Image.Image]:
+    """`count` pictures, a function of the seed; sampling: by default that of validation; parameters: see `denoise`."""
     sampling, size = sampling or model.settings.sampling, model.settings.size
     generator, device = torch.Generator().manual_seed(seed), next(model.parameters()).device
     noise = torch.randn(count, 3, size, size, generator=generator).to(device)
-    return to_pictures(torch.cat([denoise(model, x, sampling, generator) for x in noise.split(sampling.batch_size)]))
+    told = torch.zeros(count, len(PARAMETERS)) if parameters is None else parameters
+    n = sampling.batch_size
+    drawn = [denoise(model, x, sampling, generator, a) for x, a in zip(noise.split(n), told.split(n), strict=True)]
+    return to_pictures(torch.cat(drawn))
 
 
 class Objective:
@@ -267,7 +281,7 @@ class Objective:
             parameters = sample_parameters(n, settings.augment, generator).to(device)
             pictures = transform(pictures, parameters)
         noise = torch.randn(pictures.shape, generator=generator).to(device)
-        # Spread evenly over a batch: less variance, the same mean (Kingma et al. 2021, app. I.1).
+        # Spread evenly over a batch: less variance, the same mean (the low-discrepancy sampler of Kingma et al. 2021).
         u = (torch.rand((), generator=generator) + torch.randperm(n, generator=generator) / n) % 1
         t = (u * settings.timesteps).long().clamp(max=settings.timesteps - 1).to(device)
         alpha_bar_t = self.alpha_bar[t]

@@ -19,6 +19,7 @@ from . import ddpm
 from .samples import COLUMNS
 
 Rows = Sequence[Mapping[str, Any]]
+SHARES = ("accuracy_", "copied")  # how the names of figures in [0, 1] begin
 
 
 def log(run: Path) -> list[dict[str, Any]]:
@@ -71,6 +72,8 @@ def curves(
             for (label, value), line in zip((levels or {}).get(title, {}).items(), (":", "--"), strict=False):
                 panel.axhline(value, color=figures.GRAPHITE, linestyle=line, label=label)
             panel.set(xlabel="step", title=title, yscale="log" if title in logarithmic else "linear")
+            if all(name.removeprefix("validation_").startswith(SHARES) for name in lines):
+                panel.set_ylim(-0.03, 1.03)
             panel.legend(fontsize=7)
     plt.close(figure)
     return figure

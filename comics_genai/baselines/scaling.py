@@ -1,6 +1,6 @@
 """How many drawings would training from scratch need? The same model, the same budget, more and more drawings.
 
-    curve = measure(Path("runs/scaling"), Path("6_generated/scaling"), {"GAN version 2": 1500, "DDPM 32": 1000})
+    curve = measure(Path("runs/scaling"), Path("6_generated/scaling"), {"GAN version 2": 500, "DDPM 32": 500})
     plot(curve)
 
 Every set begins with the six drawings and holds all smaller sets, so only the number differs.
@@ -36,7 +36,7 @@ SIZE = 32  # pixels each way, for both models
 GAN = replace(gan.VERSION_2, size=SIZE)
 DDPM = ddpm.SETTINGS_32_CPU
 MODELS = {"GAN version 2": GAN, "DDPM 32": DDPM}
-DRAWN, CURVE, SHEET = "drawings.npy", "scaling.json", "samples.png"
+DRAWN, CURVE, SHEET, FIGURE = "drawings.npy", "scaling.json", "samples.png", "scaling.png"
 SHOWN = 10  # samples of a point on the sheet
 
 
@@ -90,28 +90,33 @@ def measure(
 
     {"size", "pictures", "steps": {model: int}, "ceiling": {...}, "points": [{"model", "drawings", ...}]}; each measured
     with identity, copied and joint_success as {"mean", "low", "high"} (95 % over pictures), diversity, pose_coverage; a
-    point also with `threshold`, of the copy test against its own drawings. Written to `folder`/scaling.json, with a
-    sheet of samples. A training that is finished is not repeated, so scores are renewed in minutes.
+    point also with `threshold`, of the copy test against its own drawings. Written to `folder`: scaling.json, a figure
+    and a sheet of samples. A training that is finished is not repeated, so scores are renewed in minutes.
     """
     scorer = scorer or Scorer.load(where.data() / "mini_sdxl" / "scorer")
     drawn = drawings_of(character, max(counts), runs)
     studies = {count: Study.about(drawn[:count], character, SIZE) for count in counts}
     first = studies[min(counts)]
-    points, sheet = [], {CEILING: to_pictures(first.held_out)}
+    points, shown = [], {CEILING: to_pictures(first.held_out)[:SHOWN]}
     for model, taken in steps.items():
         for count, study in studies.items():
             run = Path(runs) / f"{model.lower().replace(' ', '_')}_{count}"
             made = samples_of(model, study, run, taken, pictures, device)
-            points.append(
-                {"model": model, "drawings": count, "threshold": study.threshold, **_row(study, made, scorer)}
-            )
-            sheet[f"{model}, {count} drawings"] = made
+            row = _row(study, made, scorer)
+            points.append({"model": model, "drawings": count, "threshold": study.threshold, **row})
+            shown[f"{model}, {count} drawings"] = made[:SHOWN]
     curve = {"size": SIZE, "pictures": pictures, "steps": dict(steps), "points": points}
     curve["ceiling"] = _row(first, to_pictures(first.held_out), scorer)
     write_atomic(Path(folder) / CURVE, (json.dumps(curve, indent=2) + "\n").encode())
-    rows = {label: made[:SHOWN] for label, made in sheet.items()}
-    figures.save_picture(figures.labelled_grid(rows, [""] * SHOWN, 2 * SIZE), Path(folder) / SHEET)
+    figures.save_picture(figures.labelled_grid(shown, [""] * SHOWN, 2 * SIZE), Path(folder) / SHEET)
+    figures.save_figure(plot(curve), Path(folder) / FIGURE)
     return curve
+
+
+def sheet(folder: Path) -> PIL.Image.Image:
+    """The samples of all points, as `measure` left them."""
+    with PIL.Image.open(Path(folder) / SHEET) as picture:
+        return picture.convert("RGB")
 
 
 def _row(study: Study, pictures: Sequence[PIL.Image.Image], scorer: Scorer) -> dict[str, Any]:
@@ -143,3 +148,33 @@ def plot(curve: Mapping[str, Any]) -> Figure:
         axes[0].legend(fontsize=7)
     plt.close(figure)
     return figure
+
+
+def conclusion(curve: Mapping[str, Any]) -> str:
+    """What the curve says, in Markdown: a table and for each model where copying ends and new drawings begin."""
+    keys = {"copied": "copy rate", "joint_success": "joint success", "identity": "identity"}
+    lines = ["| | drawings | " + " | ".join(keys.values()) + " | diversity |", "| :-- | --: | --: | --: | --: | --: |"]
+    rows = [*curve["points"], {"model": CEILING, "drawings": "", **curve["ceiling"]}]
+    for row in rows:
+        cells = [
+            "{mean:.0f} [{low:.0f}, {high:.0f}]".format(**{e: 100 * v for e, v in row[key].items()}) for key in keys
+        ]
+        lines.append(f"| {row['model']} | {row['drawings']} | " + " | ".join(cells) + f" | {row['diversity']:.3f} |")
+    return "\n".join([*lines, "", *(_in_words(curve, model) for model in curve["steps"])])
+
+
+def _in_words(curve: Mapping[str, Any], model: str) -> str:
+    points = [point for point in curve["points"] if point["model"] == model]
+    first, last = points[0], points[-1]
+    best = max(points, key=lambda point: point["joint_success"]["mean"])
+    reached = (
+        "no number of drawings brings joint success"
+        if best["joint_success"]["mean"] == 0
+        else f"joint success is highest, {best['joint_success']['mean']:.0%}, with {best['drawings']:,} drawings"
+    )
+    return (
+        f"- **{model}**, {curve['steps'][model]:,} steps: the copy rate goes from {first['copied']['mean']:.0%} with "
+        f"{first['drawings']:,} drawings to {last['copied']['mean']:.0%} with {last['drawings']:,}, identity from "
+        f"{first['identity']['mean']:.0%} to {last['identity']['mean']:.0%}; {reached} (true drawings at this size: "
+        f"{curve['ceiling']['joint_success']['mean']:.0%})."
+    )

@@ -27,6 +27,7 @@ from .data import prepare
 from .measure import pairwise_distance, score_samples, summarise_samples
 
 TEST_SEED = 1  # of the noise of what is scored; validation has its own
+KEPT = 12  # samples that are kept as files of their own, beside the sheet of all
 HELD_OUT = 48  # true drawings in other poses: what no model saw, and the ceiling
 CEILING, FLOOR = "ceiling: true drawings", "floor: other characters"
 COLUMNS = {
@@ -86,24 +87,24 @@ def _scenes(character: world.Character) -> list[world.Scene]:
 def conclude(
     study: Study, pictures: Sequence[PIL.Image.Image], name: str, folder: Path, scorer: Scorer | None = None
 ) -> dict[str, Any]:
-    """Write the pictures and their scores into `folder`; the scores, JSON-able.
+    """Write the pictures, the first KEPT as files and all as a sheet, and their scores into `folder`; the scores.
 
-    {"columns", "rows"} as of `score.table`, where joint success is `novel` of `measure.score_samples`: the character,
-    in a pose that none of the six drawings shows, and no copy of a training drawing; "summary": {row: as of
+    JSON-able: {"columns", "rows"} as of `score.table`, where joint success is `novel` of `measure.score_samples`: the
+    character, in a pose that none of the six drawings shows, and no copy of a training drawing; "summary": {row: as of
     `measure.summarise_samples`}. Rows: `name`, then CEILING and FLOOR, true drawings of her and of others at this size.
     Of nobody of the comic world: no rows, and of the summary the diversity alone. name: of the model, for people.
     """
     folder = Path(folder)
     kept = [
         {"file_name": f"{i:02d}.png", "prompt": "", "model": name, "seed": TEST_SEED, "index": i, "size": study.size}
-        for i in range(len(pictures))
+        for i in range(min(len(pictures), KEPT))
     ]
-    for record, picture in zip(kept, pictures, strict=True):
+    for record, picture in zip(kept, pictures, strict=False):
         write_picture(folder / record["file_name"], picture, record)
     write_atomic(folder / "metadata.jsonl", "".join(json.dumps(record) + "\n" for record in kept).encode())
     titles = ("The drawings", f"{name}: samples")
     sheet = figures.contact_sheet(study.references[:12], pictures, titles=titles, columns=12, side=SHOWN_SIDE)
-    figures.save_picture(sheet, folder / SHEET)
+    figures.save_picture(sheet.quantize(256), folder / SHEET)  # no eye sees it in flat colours
     if study.character is None:
         scores = {"columns": COLUMNS, "rows": [], "summary": {name: {"diversity": pairwise_distance(pictures)}}}
     else:
