@@ -35,8 +35,8 @@ def finetune(arguments: list[str]) -> None:
     import tyro
 
     from comics_genai import drawings, hub, where
+    from comics_genai.adapters import run_settings
     from comics_genai.finetune import FinetuneSettings, chosen, finetune
-    from comics_genai.generate import run_settings
     from comics_genai.judge import judge_of
 
     @dataclass(frozen=True)
@@ -81,8 +81,9 @@ def generate(arguments: list[str]) -> None:
     import tyro
 
     from comics_genai import figures, where
+    from comics_genai.adapters import load_adapter, run_settings
     from comics_genai.base import Base, Precision
-    from comics_genai.generate import Sampling, generate, load_adapter, run_settings
+    from comics_genai.generate import Sampling, generate
 
     @dataclass(frozen=True)
     class Generate:

@@ -73,6 +73,8 @@ class Base:
         self.prediction_type: str = pipeline.scheduler.config.prediction_type
         self.micro_conditioned: bool = self.unet.config.addition_embed_type == "text_time"
         self.learned_token: Any = None  # see learned_token.LearnedToken
+        self.adapters: tuple[Any, ...] = ()  # those loaded, see adapters.Adapter
+        self.mixture: Any = None  # of full weights, see adapters.Mixture
 
     @classmethod
     def load(
@@ -235,7 +237,10 @@ class Base:
         return self.unet(latents, t, embeddings.hidden, added_cond_kwargs=added, return_dict=False)[0]
 
     def digest(self) -> str:
-        """Eight hex digits that tell bases apart: of the UNet's configuration and its one-dimensional weights."""
+        """Eight hex digits that tell bases apart, whatever is loaded into them: of the UNet's configuration and its
+        one-dimensional weights."""
+        if self.mixture is not None:
+            return self.mixture.base_digest
         digest = hashlib.sha256(self.unet.to_json_string().encode())
         for name, parameter in sorted(self.unet.named_parameters()):
             # Norms and biases change with any training and are quickly read, even in SDXL; adapters are not the base.

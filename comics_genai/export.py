@@ -15,10 +15,10 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from comics_genai.adapters import load_adapter, run_settings, weights_of
 from comics_genai.base import Base
 from comics_genai.checkpoint import load_tensors, write_atomic
 from comics_genai.errors import UserError
-from comics_genai.generate import load_adapter, run_settings, weights_of
 from comics_genai.prompts import instance_prompt
 
 HALVES = {"lora_A.weight": "lora_down.weight", "lora_B.weight": "lora_up.weight"}

@@ -31,9 +31,10 @@ from peft.utils import get_peft_model_state_dict
 from torch import Tensor, nn
 
 from comics_genai import drawings, figures, objective, processes
+from comics_genai.adapters import BEST, EMA_FILE, FULL_FILE, LORA_FILE
 from comics_genai.base import Base, Embeddings
 from comics_genai.checkpoint import load_weights, save_tensors, write_atomic
-from comics_genai.generate import BEST, EMA_FILE, FULL_FILE, LORA_FILE, sample
+from comics_genai.generate import sample
 from comics_genai.learned_token import EMBEDS_FILE, LearnedToken
 from comics_genai.loop import TrainResult, train
 from comics_genai.prompts import instance_prompt

@@ -12,7 +12,6 @@ import io
 import json
 import re
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,16 +19,15 @@ from typing import Any
 import diffusers
 import numpy as np
 import PIL.Image
-import safetensors
 import torch
 from PIL.PngImagePlugin import PngInfo
-from torch import Tensor, nn
+from torch import Tensor
 
-from comics_genai.base import Base, Embeddings, quiet_loading
-from comics_genai.checkpoint import load_weights, write_atomic
+from comics_genai.adapters import Adapter, set_strength
+from comics_genai.base import Base, Embeddings
+from comics_genai.checkpoint import write_atomic
+from comics_genai.drawings import Drawing, to_square
 from comics_genai.errors import UserError
-from comics_genai.hub import run_folder
-from comics_genai.learned_token import EMBEDS_FILE, LearnedToken
 from comics_genai.progress import Progress
 
 SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -41,10 +39,6 @@ SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
     "euler-a": ("EulerAncestralDiscreteScheduler", {}),
     "unipc": ("UniPCMultistepScheduler", {}),
 }
-LORA_FILE = "pytorch_lora_weights.safetensors"
-FULL_FILE = "weights.safetensors"
-EMA_FILE = "ema.safetensors"  # of full weights, the average that their run was validated with
-BEST = "best"  # folder, in a run's, of the checkpoint that its validation chose
 TEXT_CHUNK = "comics_genai"  # keyword of the PNG text chunk with the record as JSON
 
 
@@ -58,7 +52,8 @@ class Sampling:
     scheduler: str = "default"  # the base's own, or one of SCHEDULERS
     negative: str = ""  # prompt to move away from
     size: int = 0  # pixels each way; 0 = the base's own
-    strength: float = 1.0  # of the adapter: 0 = the base alone, 1 = as trained
+    strength: float = 1.0  # of what was fine-tuned: 0 = the base alone, 1 = as trained; beyond, an extrapolation
+    t0: float = 1.0  # share of the noise that hides a drawing to start from, in (0, 1] (Meng et al. 2022, alg. 1)
     batch_size: int = 8  # pictures at once; no part of the record
 
     def __post_init__(self) -> None:
@@ -67,6 +62,7 @@ class Sampling:
             "guidance": (self.guidance >= 1, "at least 1 (off)"),
             "guidance_rescale": (0 <= self.guidance_rescale <= 1, "in [0, 1]"),
             "scheduler": (self.scheduler in ("default", *SCHEDULERS), "one of default, " + ", ".join(SCHEDULERS)),
+            "t0": (0 < self.t0 <= 1, "above 0 and at most 1"),
             "size": (self.size >= 0, "a number of pixels, or 0 for the base's own"),
             "batch_size": (self.batch_size >= 1, "at least 1"),
         }
@@ -82,90 +78,6 @@ class Picture:
     image: PIL.Image.Image
     path: Path
     record: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Adapter:
-    """What fine-tuning left in a run folder, loaded into a base: the run's name and a digest of the weights."""
-
-    name: str
-    digest: str
-    scalable: bool  # LoRA weights can be weakened or strengthened; full weights cannot
-
-
-def load_adapter(base: Base, run: str | Path, best: bool = True) -> Adapter:
-    """Load the result of a fine-tuning into `base`, in place of any loaded before; which weights, see `weights_of`.
-
-    run: its folder, or OWNER/NAME of a repository on the Hub.
-
-    Raises UserError when the run is not finished, was trained on another kind of base, or lacks the token it learnt.
-    """
-    path = weights_of(run, best)
-    scalable = path.name == LORA_FILE
-    _load_token(base, run, path.with_name(EMBEDS_FILE))
-    if scalable:
-        try:
-            base.pipeline.unload_lora_weights()
-            with quiet_loading():  # it remarks on text encoders without adapters
-                base.pipeline.load_lora_weights(path.parent, weight_name=LORA_FILE, adapter_name="adapter")
-        except (RuntimeError, ValueError, KeyError) as error:
-            raise UserError(
-                f"The adapter {path} does not fit the base {base.name}: use the base it was made on."
-            ) from error
-        for module in (base.unet, *base.text_encoders().values()):
-            module.to(base.device).requires_grad_(False)
-    else:
-        _load_full(base, path)
-    return Adapter(Path(run).resolve().name, digest_of(path), scalable)
-
-
-def digest_of(weights: Path) -> str:
-    """Eight hex digits of a run's weights and the token beside them, as records name them."""
-    files = [path for path in (weights, weights.with_name(EMBEDS_FILE)) if path.exists()]
-    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:8]
-
-
-def _load_token(base: Base, run: str | Path, path: Path) -> None:
-    """The token that the run learnt, if it did, and no other."""
-    if path.exists():
-        LearnedToken.load(base, path)
-        return
-    if (run_folder(run) / "settings.json").exists() and run_settings(run).get("learn_token"):
-        raise UserError(f"The run {run} learnt a token, and {path} is not there: without it nobody knows who is meant.")
-    if base.learned_token is not None:
-        base.learned_token.remove()
-
-
-def _load_full(base: Base, path: Path) -> None:
-    """Full weights: of the UNet, or of all that was trained, each part's names behind its own."""
-    parts: dict[str, nn.Module] = {"unet": base.unet, **base.text_encoders()}
-    if base.learned_token is not None:
-        parts["token"] = base.learned_token
-    named = False
-    with suppress(OSError, safetensors.SafetensorError), safetensors.safe_open(path, framework="pt") as file:
-        named = all(name.partition(".")[0] in parts for name in file.keys())
-    load_weights(nn.ModuleDict(parts) if named else base.unet, path)
-
-
-def weights_of(run: str | Path, best: bool = True) -> Path:
-    """The file with the weights of a finished fine-tuning: the checkpoint its validation chose, if it chose one and
-    `best`, else the last. Raises UserError where there is none."""
-    folder = run_folder(run)
-    for name in (LORA_FILE, FULL_FILE):
-        if (folder / name).exists():
-            if best and (folder / BEST / name).exists():
-                return folder / BEST / name
-            average = folder / EMA_FILE
-            return average if name == FULL_FILE and average.exists() else folder / name
-    raise UserError(f"{run} holds neither {LORA_FILE} nor {FULL_FILE}: give the folder of a finished fine-tuning.")
-
-
-def run_settings(run: str | Path) -> dict[str, Any]:
-    """The settings of a fine-tuning, of its folder or its repository on the Hub. Raises UserError if it is neither."""
-    try:
-        return json.loads((run_folder(run) / "settings.json").read_text(encoding="utf-8"))["finetune"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{run} is not the folder of a fine-tuning: give the folder that `finetune` named.") from error
 
 
 def scheduler_of(base: Base, name: str) -> Any:
@@ -196,10 +108,13 @@ def sample(
     seeds: Sequence[int],
     sampling: Sampling,
     progress: Progress | None = None,
+    start: Tensor | None = None,
 ) -> np.ndarray:
     """Pictures uint8 (B, H, W, 3) of B embedded prompts, one seed each; negative has B = 1.
 
-    Each picture's noise comes from its own generator on the CPU, so it depends on neither the batch nor the device.
+    start: latents (1, channels, h, w) of a picture that all begin from, hidden under the noise of `t0` (SDEdit, Meng
+    et al. 2022, alg. 1); without it they begin from noise alone. Each picture's noise comes from its own generator on
+    the CPU, so it depends on neither the batch nor the device.
     """
     size = sampling.size or base.size
     if size % base.downscale:
@@ -209,13 +124,21 @@ def sample(
     noise = [torch.randn(base.latent_channels, side, side, generator=generator) for generator in generators]
     scheduler = scheduler_of(base, sampling.scheduler)
     scheduler.set_timesteps(sampling.steps, device=base.device)
-    latents = torch.stack(noise).to(base.device) * scheduler.init_noise_sigma
+    timesteps, latents = scheduler.timesteps, torch.stack(noise).to(base.device)
+    if start is None:
+        latents = latents * scheduler.init_noise_sigma
+    else:
+        first = sampling.steps - evaluations(sampling)
+        timesteps = timesteps[first * scheduler.order :]
+        if hasattr(scheduler, "set_begin_index"):
+            scheduler.set_begin_index(first * scheduler.order)
+        latents = scheduler.add_noise(start.expand_as(latents), latents, timesteps[:1])
     takes_generator = "generator" in inspect.signature(scheduler.step).parameters
     extra = {"generator": generators} if takes_generator else {}
     count, guides = len(seeds), sampling.guidance > 1
     embeddings = Embeddings.cat([prompts, negative[[0] * count]]) if guides else prompts
     time_ids = base.time_ids(size, size, count=len(embeddings))
-    for i, t in enumerate(scheduler.timesteps):
+    for i, t in enumerate(timesteps):
         inputs = scheduler.scale_model_input(latents, t)
         with base.autocast():
             prediction = base.predict(torch.cat([inputs] * (1 + guides)), t, embeddings, time_ids)
@@ -229,26 +152,37 @@ def sample(
     return base.decode(latents)
 
 
+def evaluations(sampling: Sampling) -> int:
+    """Steps that a picture begun from a drawing takes, at least 1: those of the schedule from t0 on."""
+    return max(1, int(sampling.steps * sampling.t0))
+
+
 def generate(
     base: Base,
     prompts: Sequence[str],
     seeds: Sequence[int],
     folder: Path,
     sampling: Sampling | None = None,
-    adapter: Adapter | None = None,
+    adapter: Adapter | Sequence[Adapter] | None = None,
+    start: Drawing | None = None,
 ) -> list[Picture]:
     """Draw every prompt with every seed into `folder`, prompt by prompt; those already there are read, not redrawn.
 
+    adapter: what is drawn with, one or several of those that are loaded; others that are loaded have no effect.
+    start: a drawing to begin from (image to image), of which `sampling.t0` says how much noise hides it.
     metadata.jsonl gets one record a picture: file_name, prompt, negative, seed, steps, guidance, guidance_rescale,
-    scheduler, base, base_digest, precision, adapter, adapter_digest, strength, size; the PNG's text chunk holds the
-    same. Earlier records of the folder stay. Raises UserError for no prompts or seeds, or settings that do not fit.
+    scheduler, base, base_digest, precision, adapter, adapter_digest, strength (lists for several adapters), size, and
+    with a drawing to begin from start, start_digest, t0; the PNG's text chunk holds the same. Earlier records of the
+    folder stay. Raises UserError for no prompts or seeds, or settings that do not fit.
     """
     sampling, folder = sampling or Sampling(), Path(folder)
     if not prompts or not seeds:
         raise UserError("There is nothing to draw: give at least one prompt and one seed.")
     if min(seeds) < 0:
         raise UserError(f"A seed is {min(seeds)}, but seeds are 0 or more.")
-    _set_strength(base, adapter, sampling.strength)
+    adapters = [adapter] if isinstance(adapter, Adapter) else list(adapter or [])
+    set_strength(base, adapters, sampling.strength)
+    begun = _begun(base, start, sampling)
     common = {
         "negative": sampling.negative,
         "steps": sampling.steps,
@@ -258,26 +192,35 @@ def generate(
         "base": Path(base.name).name if Path(base.name).exists() else base.name,
         "base_digest": base.digest(),
         "precision": base.precision,
-        "adapter": adapter.name if adapter else None,
-        "adapter_digest": adapter.digest if adapter else None,
-        "strength": sampling.strength if adapter else None,
+        "adapter": _one_or_all([adapter.name for adapter in adapters]),
+        "adapter_digest": _one_or_all([adapter.digest for adapter in adapters]),
+        "strength": _one_or_all([sampling.strength * adapter.weight for adapter in adapters]),
         "size": sampling.size or base.size,
     }
+    if begun is not None:
+        picture_digest = hashlib.sha256(begun.tobytes()).hexdigest()[:8]
+        common |= {"start": start.name, "start_digest": picture_digest, "t0": sampling.t0}
     records = [_with_file_name({"prompt": prompt, "seed": seed, **common}) for prompt in prompts for seed in seeds]
     unique = {record["file_name"]: record for record in records}
     present = {name: record for name, record in unique.items() if read_record(folder / name) == record}
     _write_metadata(folder, list(present.values()))
     if missing := [record for name, record in unique.items() if name not in present]:
-        _draw(base, missing, sampling, folder)
+        _draw(base, missing, sampling, folder, begun)
     paths = [folder / record["file_name"] for record in records]
     return [Picture(_read_image(path), path, record) for path, record in zip(paths, records, strict=True)]
 
 
-def _set_strength(base: Base, adapter: Adapter | None, strength: float) -> None:
-    if adapter is not None and adapter.scalable:
-        base.pipeline.set_adapters(["adapter"], [strength])
-    elif adapter is not None and strength != 1:
-        raise UserError(f"strength is {strength}, but {adapter.name} holds full weights, not an adapter: use 1.")
+def _begun(base: Base, start: Drawing | None, sampling: Sampling) -> np.ndarray | None:
+    """The drawing to begin from as the base draws, uint8 (1, size, size, 3)."""
+    if start is not None:
+        return np.array(to_square(start.image, sampling.size or base.size))[None]
+    if sampling.t0 != 1:
+        raise UserError(f"t0 is {sampling.t0}, but there is no drawing to begin from: give one, or leave t0 at 1.")
+    return None
+
+
+def _one_or_all(values: list[Any]) -> Any:
+    return values if len(values) > 1 else next(iter(values), None)
 
 
 def _with_file_name(record: dict[str, Any]) -> dict[str, Any]:
@@ -287,15 +230,20 @@ def _with_file_name(record: dict[str, Any]) -> dict[str, Any]:
     return {"file_name": f"{words[:48].rstrip('-') or 'picture'}-{record['seed']}-{digest}.png", **record}
 
 
-def _draw(base: Base, records: list[dict[str, Any]], sampling: Sampling, folder: Path) -> None:
+def _draw(
+    base: Base, records: list[dict[str, Any]], sampling: Sampling, folder: Path, begun: np.ndarray | None
+) -> None:
+    start = None if begun is None else base.encode_images(begun)
+    steps = sampling.steps if begun is None else evaluations(sampling)
     # One at a time: a prompt's embedding must not depend on what else is asked for.
     embedded = {prompt: base.encode_prompts([prompt]) for prompt in {record["prompt"]: None for record in records}}
     negative = base.encode_prompts([sampling.negative]) if sampling.negative else base.unconditional()
     batches = [records[i : i + sampling.batch_size] for i in range(0, len(records), sampling.batch_size)]
-    with Progress(len(batches) * sampling.steps, describe=f"drawing {len(records)} pictures") as progress:
+    with Progress(len(batches) * steps, describe=f"drawing {len(records)} pictures") as progress:
         for batch in batches:
             prompts = Embeddings.cat([embedded[record["prompt"]] for record in batch])
-            pixels = sample(base, prompts, negative, [record["seed"] for record in batch], sampling, progress)
+            seeds = [record["seed"] for record in batch]
+            pixels = sample(base, prompts, negative, seeds, sampling, progress, start)
             for record, picture in zip(batch, pixels, strict=True):
                 write_picture(folder / record["file_name"], PIL.Image.fromarray(picture), record)
             _write_metadata(folder, batch)

@@ -16,10 +16,11 @@ from typing import Any
 import PIL.Image
 
 from comics_genai import figures, score, where, world
+from comics_genai.adapters import load_adapter, run_settings
 from comics_genai.base import Base
 from comics_genai.checkpoint import write_atomic
 from comics_genai.drawings import Drawing
-from comics_genai.generate import Sampling, generate, load_adapter, run_settings
+from comics_genai.generate import Sampling, generate
 from comics_genai.prompts import subject
 from comics_genai.scorer import Scorer
 

@@ -9,11 +9,11 @@ import pytest
 import safetensors
 import torch
 
+from comics_genai.adapters import load_adapter
 from comics_genai.base import Base
 from comics_genai.errors import UserError
 from comics_genai.export import export, kohya_tensors, stability_name
 from comics_genai.finetune import finetune
-from comics_genai.generate import load_adapter
 from comics_genai.recipe import FinetuneSettings
 
 

@@ -12,11 +12,12 @@ import pytest
 import torch
 
 from comics_genai import drawings
+from comics_genai.adapters import LORA_FILE, load_adapter, run_settings, weights_of
 from comics_genai.base import Base
 from comics_genai.checkpoint import load_tensors
 from comics_genai.errors import UserError
 from comics_genai.finetune import FinetuneSettings, Objective, _adapted, _make_trainable, chosen, finetune
-from comics_genai.generate import LORA_FILE, Sampling, generate, load_adapter, run_settings, weights_of
+from comics_genai.generate import Sampling, generate
 from comics_genai.prompts import class_prompt, instance_prompt, mirrored_prompt, subject
 from comics_genai.recipe import TEXT_TARGETS
 from comics_genai.seeding import seed_step
@@ -186,7 +187,7 @@ def test_the_saved_adapter_reloads_as_it_was_trained(settings, targets, tmp_path
         expected = trained.predict(latents, torch.tensor([500]), prompt, ids)
     torch.testing.assert_close(reloaded, expected)
     assert (reloaded - before).abs().max() > 1e-3
-    assert adapter.name == "run" and adapter.scalable
+    assert adapter.name == "run" and not adapter.full
     config = base.unet.peft_config["adapter"]
     assert (config.r, config.lora_alpha) == (4, 8)
     assert {p.dtype for p in load_tensors(tmp_path / "run" / LORA_FILE)[0].values()} == {torch.float32}
@@ -207,16 +208,6 @@ def test_strength_goes_from_the_base_to_the_adapter(settings, tmp_path):
     assert (np.asarray(pictures[1.0].image) != np.asarray(bare.image)).any()
     assert pictures[1.0].record["adapter"] == "run" and pictures[1.0].record["strength"] == 1.0
     assert pictures[1.0].record["base_digest"] == bare.record["base_digest"]
-
-
-def test_full_weights_reload_but_have_no_strength(settings, tmp_path):
-    finetune(replace(settings, method="dreambooth"), tmp_path / "run")
-    base = Base.load(settings.base)
-    before = base.digest()
-    adapter = load_adapter(base, tmp_path / "run")
-    assert base.digest() != before and not adapter.scalable
-    with pytest.raises(UserError, match="holds full weights, not an adapter: use 1"):
-        generate(base, [CAPTION], [0], tmp_path / "pictures", Sampling(steps=2, strength=0.5), adapter)
 
 
 def test_a_run_stopped_midway_ends_with_the_same_bytes(settings, tmp_path):

@@ -9,20 +9,26 @@ import numpy as np
 import PIL.Image
 import pytest
 import torch
-from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
+from diffusers import (
+    StableDiffusionImg2ImgPipeline,
+    StableDiffusionPipeline,
+    StableDiffusionXLImg2ImgPipeline,
+    StableDiffusionXLPipeline,
+)
 
+from comics_genai.adapters import load_adapter, run_settings
 from comics_genai.base import Base
+from comics_genai.drawings import Drawing
 from comics_genai.errors import UserError
 from comics_genai.generate import (
     SCHEDULERS,
     Sampling,
     generate,
     guided,
-    load_adapter,
     read_metadata,
     read_record,
-    run_settings,
     sample,
+    scheduler_of,
 )
 from tests.hub_server import serving
 
@@ -57,6 +63,51 @@ def test_pictures_are_those_of_the_diffusers_pipeline(request, fixture, pipeline
         output_type="np",
     ).images
     assert np.abs(ours - theirs * 255).max() <= 1.01
+
+
+@pytest.mark.parametrize(
+    ("fixture", "pipeline_class"),
+    [("tiny_sdxl", StableDiffusionXLImg2ImgPipeline), ("tiny_sd", StableDiffusionImg2ImgPipeline)],
+)
+@pytest.mark.parametrize("scheduler", ["default", "dpm++", "euler-a"])
+def test_pictures_begun_from_a_drawing_are_those_of_the_diffusers_pipeline(request, fixture, pipeline_class, scheduler):
+    folder = request.getfixturevalue(fixture)
+    base, sampling = Base.load(folder), Sampling(steps=5, guidance=3.0, t0=0.6, scheduler=scheduler)
+    drawing = np.random.default_rng(0).integers(0, 255, (1, 32, 32, 3), dtype=np.uint8)
+    latents = base.encode_images(drawing)
+    ours = sample(base, base.encode_prompts(PROMPTS[:1]), base.unconditional(), [5], sampling, start=latents)
+    pipeline = pipeline_class.from_pretrained(folder)
+    pipeline.scheduler = scheduler_of(base, scheduler)
+    theirs = pipeline(
+        PROMPTS[:1],
+        negative_prompt=[""],
+        # In place of a picture they take four channels of latents, and so need not draw from the VAE's distribution.
+        image=latents if base.latent_channels == 4 else PIL.Image.fromarray(drawing[0]),
+        strength=0.6,
+        num_inference_steps=5,
+        guidance_scale=3.0,
+        generator=[torch.Generator().manual_seed(5)],
+        output_type="np",
+    ).images
+    assert np.abs(ours - theirs * 255).max() <= 1.01
+
+
+def test_the_less_noise_hides_a_drawing_the_more_of_it_is_left(base, tmp_path):
+    colors = np.zeros((48, 48, 3), np.uint8)
+    colors[:, 24:] = (250, 80, 20)
+    drawing = Drawing("sketch.png", PIL.Image.fromarray(colors), "")
+    seen = base.decode(base.encode_images(np.asarray(drawing.image.resize((32, 32)))[None]))[0].astype(int)
+    far = {}
+    for t0 in (0.1, 0.5, 1.0):
+        sampling = Sampling(steps=10, t0=t0)
+        picture = generate(base, PROMPTS[:1], [0], tmp_path, sampling, start=drawing)[0]
+        far[t0] = np.abs(np.asarray(picture.image) - seen).mean()
+        assert (picture.record["start"], picture.record["t0"]) == ("sketch.png", t0)
+        assert len(picture.record["start_digest"]) == 8 and read_record(picture.path) == picture.record
+    assert far[0.1] < far[0.5] < far[1.0]
+    assert "start" not in generate(base, PROMPTS[:1], [0], tmp_path, Sampling(steps=10))[0].record
+    with pytest.raises(UserError, match="t0 is 0.5, but there is no drawing to begin from"):
+        generate(base, PROMPTS[:1], [0], tmp_path, Sampling(steps=10, t0=0.5))
 
 
 def test_the_batch_size_does_not_change_a_picture(base, tmp_path):
@@ -141,6 +192,7 @@ def test_size_is_a_setting(base, tmp_path):
     [
         ({"steps": 0}, "steps is 0, but must be at least 1."),
         ({"guidance": 0.5}, "guidance is 0.5, but must be at least 1"),
+        ({"t0": 0.0}, "t0 is 0.0, but must be above 0 and at most 1."),
         ({"scheduler": "plms"}, "scheduler is 'plms', but must be one of default, ddim"),
     ],
 )
@@ -165,7 +217,7 @@ def test_images_come_back_as_they_are_on_disk(base, tmp_path):
 LOADING = """
 import sys
 from comics_genai.errors import UserError
-from comics_genai.generate import run_settings, weights_of
+from comics_genai.adapters import run_settings, weights_of
 try:
     path = weights_of(sys.argv[1])
     print(run_settings(sys.argv[1])["identifier"], path.parent.name, path.read_bytes())

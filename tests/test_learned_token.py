@@ -8,11 +8,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from comics_genai.adapters import load_adapter, weights_of
 from comics_genai.base import Base
 from comics_genai.errors import UserError
 from comics_genai.export import export
 from comics_genai.finetune import FinetuneSettings, finetune
-from comics_genai.generate import Sampling, load_adapter, weights_of
+from comics_genai.generate import Sampling
 from comics_genai.learned_token import EMBEDS_FILE, LearnedToken
 
 CAPTION = "a drawing of UnicornGirl, a girl, smiling"
