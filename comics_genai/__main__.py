@@ -65,11 +65,12 @@ def finetune(arguments: list[str]) -> None:
     if given.resume_from:
         hub.put_in_place(unfinished, folder)
     if settings.validate_every:
-        judge = judge_of(drawings.load(settings.drawings), settings.identifier, settings.class_name)
-        if settings.validation_prompts not in ((), judge.prompts):
-            judge = None  # one's own prompts show what nobody here can score
-        else:
-            settings = replace(settings, validation_prompts=judge.prompts)
+        networks = {"clip": settings.judge_clip, "dino": settings.judge_dino, "device": given.device or where.device()}
+        named = settings.identifier, settings.class_name
+        judge = judge_of(drawings.load(settings.drawings), *named, **networks, own=settings.validation_prompts)
+        settings = replace(settings, validation_prompts=settings.validation_prompts or judge.prompts)
+        if settings.validation_prompts != judge.prompts:
+            judge = None  # one's own prompts ask what nobody here can score
     result = finetune(settings, folder, given.device or where.device(), judge)
     print(result.message)
     if best := chosen(folder):

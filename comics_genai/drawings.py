@@ -56,7 +56,7 @@ def load(source: str | Path, *, paper: Color = WHITE, size: int | None = None) -
     """
     folder = folder_of(source)
     if folder is not None:
-        found = _load_folder(folder, paper, size)
+        found = [_drawing(name, path, caption, paper, size) for name, (path, caption) in files_of(folder).items()]
     elif isinstance(source, Path) or not HUB_ID.fullmatch(source):
         raise UserError(f"There is no folder {source}: give a folder of drawings or a Hub dataset as owner/name.")
     else:
@@ -100,7 +100,8 @@ def folder_of(source: str | Path) -> Path | None:
     return None
 
 
-def _load_folder(folder: Path, paper: Color, size: int | None) -> list[Drawing]:
+def files_of(folder: Path) -> dict[str, tuple[Path, str]]:
+    """The pictures of a folder by name, in order, each with its caption. Raises UserError as `load` does."""
     if (folder / "train").is_dir() and not _pictures(folder):
         folder = folder / "train"
     pictures, captions = _pictures(folder), _captions(folder)
@@ -112,7 +113,16 @@ def _load_folder(folder: Path, paper: Color, size: int | None) -> list[Drawing]:
         raise UserError(
             f"{_list(uncaptioned)} in {folder} without a caption, unlike others: caption every drawing or none."
         )
-    return [_drawing(name, pictures[name], captions.get(name, ""), paper, size) for name in sorted(pictures)]
+    return {name: (pictures[name], captions.get(name, "")) for name in sorted(pictures)}
+
+
+def upright(path: Path) -> PIL.Image.Image:
+    """The picture as it is looked at, sRGB, with its transparency if it has any, and with nothing else that its file
+    says, such as the place where a photo was taken."""
+    colors, alpha = _colors(_read_picture(path.name, path))
+    if alpha is not None:
+        colors.putalpha(alpha)
+    return colors
 
 
 def _pictures(folder: Path) -> dict[str, Path]:
@@ -219,6 +229,14 @@ def _read_picture(name: str, content: Path | io.BytesIO) -> PIL.Image.Image:
 
 def _composite(picture: PIL.Image.Image, paper: Color) -> tuple[PIL.Image.Image, PIL.Image.Image | None]:
     """The picture as sRGB on paper, and its opacity if it has any that is not full."""
+    colors, alpha = _colors(picture)
+    if alpha is None:
+        return colors, None
+    return PIL.Image.composite(colors, PIL.Image.new("RGB", colors.size, paper), alpha), alpha
+
+
+def _colors(picture: PIL.Image.Image) -> tuple[PIL.Image.Image, PIL.Image.Image | None]:
+    """The picture as sRGB, and its opacity if it has any that is not full."""
     profile = picture.info.get("icc_profile")
     picture = _eight_bits(picture)
     alpha = None
@@ -227,10 +245,7 @@ def _composite(picture: PIL.Image.Image, paper: Color) -> tuple[PIL.Image.Image,
         alpha = picture.getchannel("A")
         if alpha.getextrema()[0] == 255:
             alpha = None
-    colors = _to_srgb(picture.convert("RGB") if picture.mode not in ("L", "CMYK") else picture, profile)
-    if alpha is None:
-        return colors, None
-    return PIL.Image.composite(colors, PIL.Image.new("RGB", colors.size, paper), alpha), alpha
+    return _to_srgb(picture.convert("RGB") if picture.mode not in ("L", "CMYK") else picture, profile), alpha
 
 
 def _eight_bits(picture: PIL.Image.Image) -> PIL.Image.Image:

@@ -30,10 +30,11 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils import get_peft_model_state_dict
 from torch import Tensor, nn
 
-from comics_genai import drawings, figures, objective, processes
+from comics_genai import attention, drawings, figures, objective, processes
 from comics_genai.adapters import BEST, EMA_FILE, FULL_FILE, LORA_FILE
-from comics_genai.base import Base, Embeddings
+from comics_genai.base import DTYPES, Base, Embeddings
 from comics_genai.checkpoint import load_weights, save_tensors, write_atomic
+from comics_genai.errors import UserError
 from comics_genai.generate import sample
 from comics_genai.learned_token import EMBEDS_FILE, LearnedToken
 from comics_genai.loop import TrainResult, train
@@ -61,11 +62,13 @@ def finetune(
     character = drawings.load(settings.drawings)
     record = {"finetune": asdict(settings), "drawings_digest": _digest(character)}
     full = settings.method == "dreambooth"
+    _follow(folder, record, "drawings")
     if _finished(folder, record):
         return TrainResult(settings.steps, True, 0.0, f"The run in {folder} was finished before: nothing to train.")
     # Frozen weights may be in half precision; weights that are trained may not.
     base = Base.load(settings.base, device, "fp32" if full else settings.precision)
     record["base_digest"] = base.digest()
+    _follow(folder, record, "base")
     if base.knows_word(settings.identifier):
         warnings.warn(
             f"The identifier {settings.identifier!r} is a word that this base knows, and its meaning will mix with the "
@@ -80,7 +83,10 @@ def finetune(
         base.drop_text_encoders()
     if validation is None:
         base.drop_vae()
-    frozen = copy.deepcopy(base.unet) if full and settings.preserves_prior and settings.prior == "prediction" else None
+    frozen = None
+    if full and settings.preserves_prior and settings.prior == "prediction":
+        # What never changes need not be cast anew in every step, nor kept in float32.
+        frozen = nn.Module.to(copy.deepcopy(base.unet), DTYPES[settings.precision])
     trainable: nn.Module = _make_trainable(base.unet, settings)
     parts: dict[str, nn.Module] = {}
     if settings.train_text_encoders:
@@ -90,18 +96,29 @@ def finetune(
         parts["token"] = token
     if parts:
         trainable = nn.ModuleDict({"unet": trainable, **parts})
+    for unet in (base.unet, frozen):
+        if unet is not None:
+            attention.write_out(unet)
+            if settings.compile:
+                unet.compile(dynamic=False)
     if settings.gradient_checkpointing:
         base.unet.enable_gradient_checkpointing()
     trainable.train()
-    result = train(
-        trainable,
-        Objective(base, data, settings, frozen),
-        settings.loop(),
-        folder,
-        validate=validation,
-        describe=f"{settings.method} of {settings.identifier}",
-        all_settings=record,
-    )
+    try:
+        result = train(
+            trainable,
+            Objective(base, data, settings, frozen),
+            settings.loop(),
+            folder,
+            validate=validation,
+            describe=f"{settings.method} of {settings.identifier}",
+            all_settings=record,
+        )
+    except torch._dynamo.exc.BackendCompilerFailed as error:
+        raise UserError(
+            f"The UNet cannot be compiled on this machine ({str(error).strip().splitlines()[0]}): a C++ compiler and "
+            "Python's headers are needed (on Debian and Ubuntu: apt install g++ python3-dev); or leave compile off."
+        ) from error
     if result.finished and processes.is_first():
         if settings.ema_decay:
             load_weights(trainable, folder / EMA_FILE)
@@ -117,6 +134,19 @@ def _digest(character: Sequence[drawings.Drawing]) -> str:
     for drawing in character:
         digest.update(f"{drawing.caption}{drawing.image.size}".encode() + drawing.image.tobytes())
     return digest.hexdigest()[:16]
+
+
+def _follow(folder: Path, record: dict[str, Any], name: str) -> None:
+    """Let a run know where its drawings or its base lie now: by their digest they are the same."""
+    path, digest = folder / "settings.json", f"{name}_digest"
+    try:
+        old = json.loads(path.read_text(encoding="utf-8"))
+        moved = old[digest] == record[digest] and old["finetune"][name] != record["finetune"][name]
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    if moved:
+        old["finetune"][name] = record["finetune"][name]
+        write_atomic(path, (json.dumps(old, indent=2) + "\n").encode())
 
 
 def _finished(folder: Path, record: dict[str, Any]) -> bool:
@@ -286,7 +316,9 @@ class _Validation:
         pictures = []
         for i in range(0, len(self.seeds), self.sampling.batch_size):
             batch = slice(i, i + self.sampling.batch_size)
-            pixels = sample(self.base, self.prompts[batch], self.negative, self.seeds[batch], self.sampling)
+            # Compiled anew for this batch, it would take longer than it draws.
+            with torch.compiler.set_stance("force_eager"):
+                pixels = sample(self.base, self.prompts[batch], self.negative, self.seeds[batch], self.sampling)
             pictures += [PIL.Image.fromarray(picture) for picture in pixels]
         figures.save_grid(pictures, self.folder / "validation" / f"step_{step:06d}.png", columns=len(pictures))
         measured = self.validate(step, pictures) if self.validate else {}

@@ -1,20 +1,25 @@
-"""Which checkpoint is the best: scores of validation pictures, while a character of the comic world is being learnt.
+"""Which checkpoint is the best: scores of validation pictures, while a character is being learnt.
 
     judge = judge_of(drawings.load("1_data/unicorn_girl"), "UnicornGirl", "girl")
     finetune(FinetuneSettings(validation_prompts=judge.prompts, validate_every=50), folder, validate=judge)
 
-The last weights are seldom the best: identity over steps rises and falls, and copying only rises.
+The last weights are seldom the best: identity over steps rises and falls, and copying only rises. A character of the
+comic world is scored by the truth, anyone else by CLIP and DINO. The prompts are never those of a test.
 """
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import PIL.Image
+import torch
 
 from comics_genai import score, where, world
 from comics_genai.drawings import Drawing
-from comics_genai.prompts import subject
+from comics_genai.errors import UserError
+from comics_genai.features import CLIP, DINO, Features
+from comics_genai.prompts import class_prompt, subject
 from comics_genai.scorer import Scorer
 
 FIGURES = ("identity", "pose", "copied")
@@ -51,7 +56,54 @@ class Judge:
         return figures | {"score": float(np.mean([r["identity"] * r["pose"] * (not r["copied"]) for r in records]))}
 
 
-def judge_of(drawings: Sequence[Drawing], identifier: str, class_name: str, prompts: int = 8) -> Judge:
-    """A judge of whoever the drawings show."""
+class FeatureJudge(Judge):
+    """The same for anyone's drawings, by what CLIP and DINO make of the pictures.
+
+    "score": the mean over pictures of DINO's similarity to the drawings times CLIP's to the prompt, a copy counting 0.
+    CLIP is asked with the class alone, since it does not know the character's name either. own: prompts to be asked in
+    place of those of the comic world.
+    """
+
+    def __init__(
+        self,
+        features: Features,
+        references: Sequence[PIL.Image.Image],
+        identifier: str,
+        class_name: str,
+        prompts: int = 8,
+        own: Sequence[str] = (),
+    ):
+        super().__init__(None, references, identifier, class_name, prompts)
+        self.features, self.prompts = features, tuple(own) or self.prompts
+        self.asked = [class_prompt(prompt, identifier, class_name) for prompt in self.prompts]
+
+    def __call__(self, step: int, pictures: Sequence[PIL.Image.Image]) -> dict[str, float]:
+        rows = self.features.score(pictures, self.asked, self.references)
+        figures = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+        products = [max(row["dino"], 0) * max(row["clip_t"], 0) * (1 - row["copied"]) for row in rows]
+        return figures | {"score": float(np.mean(products))}
+
+
+def judge_of(
+    drawings: Sequence[Drawing],
+    identifier: str,
+    class_name: str,
+    prompts: int = 8,
+    clip: str = CLIP,
+    dino: str = DINO,
+    device: str | torch.device = "cpu",
+    own: Sequence[str] = (),
+) -> Judge:
+    """A judge of whoever the drawings show. clip, dino: for a stranger to the comic world, by name or folder; where
+    they cannot be loaded, a warning says that nothing is scored and the last checkpoint is kept. own: a stranger's
+    prompts, see `FeatureJudge`."""
     images = [drawing.image for drawing in drawings]
-    return Judge(score.known_character(images), images, identifier, class_name, prompts)
+    character = score.known_character(images)
+    if character is None:
+        try:
+            return FeatureJudge(Features.load(clip, dino, device), images, identifier, class_name, prompts, own)
+        except UserError as error:
+            warnings.warn(
+                f"Validation pictures are drawn but not scored, and the last checkpoint is kept: {error}", stacklevel=2
+            )
+    return Judge(character, images, identifier, class_name, prompts)

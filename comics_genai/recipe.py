@@ -1,10 +1,12 @@
 """What a fine-tuning is told: the drawings, the base, the method and every number, as one typed record."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from comics_genai import optimizers
 from comics_genai.errors import UserError
+from comics_genai.features import CLIP, DINO
 from comics_genai.generate import Sampling
 from comics_genai.loop import LoopSettings
 
@@ -57,11 +59,14 @@ class FinetuneSettings:
     seed: int = 0
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     gradient_checkpointing: bool = False  # less memory, more time
+    compile: bool = False  # the first step takes a minute or more longer, all others less
     max_minutes: float = 0.0  # 0 = no budget
     checkpoint_every: int = 0  # steps; 0 = only on stop and at the end
     validate_every: int = 0  # steps; 0 = never
     validation_prompts: tuple[str, ...] = ()
     validation_seed: int = 1000
+    judge_clip: str = CLIP  # scores validation pictures of a stranger to the comic world, with the next; name or folder
+    judge_dino: str = DINO
     sampling: Sampling = field(default_factory=Sampling)  # of validation and class pictures
 
     def __post_init__(self) -> None:
@@ -86,6 +91,12 @@ class FinetuneSettings:
         for name, (holds, range_) in ranges.items():
             if not holds:
                 raise UserError(f"{name} is {getattr(self, name)!r}, but must be {range_}.")
+
+    @classmethod
+    def of_run(cls, record: Mapping[str, Any]) -> "FinetuneSettings":
+        """The settings that a run's settings.json holds under "finetune"."""
+        prompts, sampling = tuple(record["validation_prompts"]), Sampling(**record["sampling"])
+        return cls(**{**record, "validation_prompts": prompts, "sampling": sampling})
 
     @property
     def changes_prompts(self) -> bool:

@@ -1,5 +1,7 @@
-"""A Hub on the loopback that serves one repository from a folder, for tests without a network."""
+"""A Hub on the loopback that serves one repository from a folder, and takes uploads into it, for tests without a
+network."""
 
+import base64
 import hashlib
 import json
 import threading
@@ -12,9 +14,13 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 @contextmanager
-def serving(folder: Path, repo_id: str, token: str | None = None, kind: str = "datasets") -> Iterator[str]:
+def serving(
+    folder: Path, repo_id: str, token: str | None = None, kind: str = "datasets", created: dict | None = None
+) -> Iterator[str]:
     """Serve the files of `folder` as a repository of the `kind` datasets or models; yields the address. With `token`,
-    401 for who does not give it."""
+    401 for who does not give it. `created`: what the repository was created with; {} where it is not there yet."""
+    created = {"visibility": "public"} if created is None else created
+    blobs: dict[str, bytes] = {}  # large files, by their sha256, before a commit names them
     api, files_at = f"/api/{kind}/{repo_id}", f"/{repo_id}" if kind == "models" else f"/{kind}/{repo_id}"
 
     class Handler(BaseHTTPRequestHandler):
@@ -26,9 +32,10 @@ def serving(folder: Path, repo_id: str, token: str | None = None, kind: str = "d
                 return self._answer(401, {}, **{"X-Error-Code": "RepoNotFound"})
             if path == api or path.startswith(f"{api}/revision/"):
                 siblings = [{"rfilename": name} for name in files()]
-                return self._answer(200, {"id": repo_id, "sha": COMMIT, "siblings": siblings})
-            if path.startswith(f"{api}/tree/{COMMIT}"):
-                inside = path.removeprefix(f"{api}/tree/{COMMIT}").strip("/")
+                private = created.get("visibility") == "private"
+                return self._answer(200, {"id": repo_id, "sha": COMMIT, "siblings": siblings, "private": private})
+            if path.startswith(f"{api}/tree/"):
+                inside = path.removeprefix(f"{api}/tree/").partition("/")[2]
                 return self._answer(200, tree(inside, recursive="recursive=true" in self.path.lower()))
             prefix = f"{files_at}/resolve/"
             if path.startswith(prefix):
@@ -40,6 +47,40 @@ def serving(folder: Path, repo_id: str, token: str | None = None, kind: str = "d
 
         do_HEAD = do_GET
 
+        def do_POST(self) -> None:
+            path, content = self.path.split("?")[0], self.rfile.read(int(self.headers["Content-Length"]))
+            if token and self.headers.get("Authorization") != f"Bearer {token}":
+                return self._answer(401, {})
+            if path == "/api/validate-yaml":
+                return self._answer(200, {"errors": [], "warnings": []})
+            if path == "/api/repos/create":
+                known = bool(created)
+                created.update({} if known else json.loads(content))
+                return self._answer(409 if known else 200, {"url": f"{self._address()}{files_at}"})
+            if path == f"{api}/preupload/main":
+                asked = json.loads(content)["files"]
+                return self._answer(200, {"files": [upload_mode(row["path"]) for row in asked]})
+            if path == f"{files_at}.git/info/lfs/objects/batch":
+                objects = [
+                    row | {"actions": {"upload": {"href": f"{self._address()}/blobs/{row['oid']}"}}}
+                    for row in json.loads(content)["objects"]
+                ]
+                return self._answer(200, {"objects": objects})
+            if path == f"{api}/commit/main":
+                for line in content.splitlines():
+                    commit(**json.loads(line))
+                return self._answer(
+                    200, {"commitUrl": f"{self._address()}{files_at}/commit/{COMMIT}", "commitOid": COMMIT}
+                )
+            return self._answer(404, {}, **{"X-Error-Code": "RepoNotFound"})
+
+        def do_PUT(self) -> None:
+            blobs[self.path.rpartition("/")[2]] = self.rfile.read(int(self.headers["Content-Length"]))
+            self._answer(200, {})
+
+        def _address(self) -> str:
+            return f"http://127.0.0.1:{self.server.server_port}"
+
         def _answer(self, status: int, body: object, **headers: str) -> None:
             content = body if isinstance(body, bytes) else json.dumps(body).encode()
             self.send_response(status)
@@ -49,7 +90,7 @@ def serving(folder: Path, repo_id: str, token: str | None = None, kind: str = "d
             for name, value in headers.items():
                 self.send_header(name, value)
             self.end_headers()
-            if self.command == "GET":
+            if self.command != "HEAD":
                 self.wfile.write(content)
 
         def log_message(self, *arguments: object) -> None:
@@ -66,6 +107,18 @@ def serving(folder: Path, repo_id: str, token: str | None = None, kind: str = "d
                 row |= {"type": "file", "size": path.stat().st_size}
             rows.append(row)
         return rows
+
+    def upload_mode(name: str) -> dict[str, object]:
+        large = name.endswith((".safetensors", ".png"))
+        return {"path": name, "uploadMode": "lfs" if large else "regular", "shouldIgnore": False}
+
+    def commit(key: str, value: dict) -> None:
+        path = folder / value.get("path", "")
+        if key == "deletedFile":
+            path.unlink()
+        elif key != "header":
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(blobs[value["oid"]] if key == "lfsFile" else base64.b64decode(value["content"]))
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
