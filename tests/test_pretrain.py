@@ -163,6 +163,15 @@ def test_latent_moments_are_zero_for_unit_variance_only():
     assert vae.latent_moments(latents) < 1e-3
     assert vae.latent_moments(latents * 2) == pytest.approx(1.0, abs=0.05)
     assert vae.latent_moments(latents + 0.5) == pytest.approx(0.25, abs=0.02)
+    assert vae.latent_moments(latents * 0.5, std=0.5) < 1e-3
+
+
+def test_the_first_latent_channels_are_asked_to_be_the_picture_made_small():
+    picture = torch.full((1, 3, 8, 8), -0.5)
+    picture[:, 0, :4, :4] = 1.0
+    small = vae.small_picture(picture, 4)
+    assert small.shape == (1, 3, 2, 2)
+    assert small[0, 0].tolist() == [[1.5, -0.75], [-0.75, -0.75]] and (small[0, 1:] == -0.75).all()
 
 
 def test_the_autoencoder_learns_and_its_latents_come_near_unit_variance(tmp_path):
