@@ -30,7 +30,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils import get_peft_model_state_dict
 from torch import Tensor, nn
 
-from comics_genai import attention, drawings, figures, objective, processes
+from comics_genai import attention, drawings, figures, objective, preflight, processes
 from comics_genai.adapters import BEST, EMA_FILE, FULL_FILE, LORA_FILE
 from comics_genai.base import DTYPES, Base, Embeddings
 from comics_genai.checkpoint import load_weights, save_tensors, write_atomic
@@ -65,6 +65,7 @@ def finetune(
     _follow(folder, record, "drawings")
     if _finished(folder, record):
         return TrainResult(settings.steps, True, 0.0, f"The run in {folder} was finished before: nothing to train.")
+    preflight.check_machine(settings, device)
     # Frozen weights may be in half precision; weights that are trained may not.
     base = Base.load(settings.base, device, "fp32" if full else settings.precision)
     record["base_digest"] = base.digest()
@@ -103,6 +104,7 @@ def finetune(
                 unet.compile(dynamic=False)
     if settings.gradient_checkpointing:
         base.unet.enable_gradient_checkpointing()
+    preflight.check_room(trainable, settings, folder)
     trainable.train()
     try:
         result = train(

@@ -30,7 +30,11 @@ Platform = Literal["kaggle", "colab", "local"]
 # gradio and the transformers and diffusers of the hosted images need huggingface_hub 1.
 HOSTED_CONSTRAINTS = ("huggingface_hub<2",)
 TORCHAO_MINIMUM = "0.16"  # peft raises on any older one, and the hosted images carry 0.10
+# Pascal (a P100 is 6.0) and Volta: newer builds, and torch from 2.15 on, have no kernels for them.
+NEWEST_BUILDS_FROM = (7, 5)
+TORCH_FOR_OLD_GPUS = "torch==2.14.1 --index-url https://download.pytorch.org/whl/cu126"
 PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet")
+CONTAINER = Path("/sys/fs/cgroup")
 QUIET = {
     "DIFFUSERS_VERBOSITY": "error",
     "TRANSFORMERS_VERBOSITY": "error",
@@ -113,9 +117,27 @@ def device() -> "torch.device":
             reason = str(error).strip().splitlines()[0].rstrip(".")
             print(
                 f"This machine's GPU cannot be used by torch {torch.__version__} ({reason}), so this runs on the CPU: "
-                "install a torch built for that GPU to use it."
+                f"{gpu_advice('cuda')}."
             )
     return torch.device("cpu")
+
+
+def gpu_advice(device: "torch.device | str") -> str:
+    """What to do about a device that does not compute."""
+    import torch
+
+    if torch.device(device).type != "cuda":
+        return "leave it out, and the best there is will be taken"
+    try:
+        major, minor = torch.cuda.get_device_capability(device)
+    except (RuntimeError, AssertionError):
+        return "check its driver with nvidia-smi, or leave it out to run on the CPU"
+    if (major, minor) >= NEWEST_BUILDS_FROM:
+        return "install a torch built for that GPU to use it"
+    return (
+        f"its compute capability {major}.{minor} has kernels in torch's builds for CUDA 12.6 alone, so run "
+        f"`pip install {TORCH_FOR_OLD_GPUS}` and restart"
+    )
 
 
 def check_arithmetic(device: "torch.device | str") -> None:
@@ -179,7 +201,7 @@ def available_cores() -> int:
     """Cores this process may use: its affinity, and a container's quota where there is one."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
+        quota, period = (CONTAINER / "cpu.max").read_text(encoding="ascii").split()
         return max(1, min(count, int(quota) // int(period)))
     except (OSError, ValueError):  # no such file, or "max" for no quota
         return count
@@ -189,6 +211,16 @@ def missing_packages() -> list[str]:
     """The requirements of this package (pyproject.toml) that are not installed, or only in too old a version."""
     project = tomllib.loads((root() / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     return [requirement for requirement in project["dependencies"] if not _satisfied(requirement)]
+
+
+def require(*requirements: str) -> None:
+    """Install what a notebook needs beyond the package's own requirements, on Kaggle and Colab; elsewhere say what to
+    install. Raises UserError where it is missing afterwards."""
+    absent = [requirement for requirement in requirements if not _satisfied(requirement)]
+    if absent and platform() == "local":
+        raise UserError(f"This needs {', '.join(absent)}: run {sys.executable} -m pip install {' '.join(absent)}.")
+    if absent:
+        _install(absent)
 
 
 def _satisfied(requirement: str) -> bool:
@@ -227,8 +259,29 @@ def _install(requirements: list[str]) -> None:
     importlib.invalidate_caches()
 
 
+def has_old_torchao() -> bool:
+    """Whether a torchao is installed with which peft raises at every adapter."""
+    return importlib.util.find_spec("torchao") is not None and not _satisfied(f"torchao>={TORCHAO_MINIMUM}")
+
+
+def free_memory() -> int:
+    """Bytes of RAM that this process may still take: what the system has, or a container's limit if that is less.
+    Where the system does not say (only Linux does), no limit."""
+    free = sys.maxsize
+    try:
+        free = 1024 * int(re.search(r"MemAvailable:\s+(\d+)", Path("/proc/meminfo").read_text("ascii"))[1])
+        limit = int((CONTAINER / "memory.max").read_text("ascii"))
+        used = int((CONTAINER / "memory.current").read_text("ascii"))
+        # Pages of files are given up for anything else.
+        pages = int(re.search(r"^file (\d+)", (CONTAINER / "memory.stat").read_text("ascii"), re.MULTILINE)[1])
+        free = min(free, limit - used + pages)
+    except (OSError, ValueError, TypeError):  # no such file, or "max" for no limit
+        pass
+    return max(free, 0)
+
+
 def _remove_old_torchao() -> None:
-    if importlib.util.find_spec("torchao") and not _satisfied(f"torchao>={TORCHAO_MINIMUM}"):
+    if has_old_torchao():
         subprocess.run([*PIP, "uninstall", "--yes", "torchao"], check=False, capture_output=True)
         importlib.invalidate_caches()
 
