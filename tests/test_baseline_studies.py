@@ -1,7 +1,7 @@
 """What the baselines' notebooks show and conclude: of the runs' logs, of samples, of the number of drawings."""
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -172,7 +172,8 @@ def test_a_step_costs_as_many_activations_as_there_are_pixels():
     small, large = (cost.step_cost(replace(TINY, size=size, batch_size=2, loop=loop), images, 1) for size in (8, 32))
     assert small.parameters == large.parameters and small.seconds > 0
     assert 10 < large.activations / small.activations < 20
-    assert small.peak - small.activations == pytest.approx(16 * small.parameters, rel=0.05)  # weight, gradient, moments
+    # Of each weight itself and two moments; of gradients as many as are there at the peak.
+    assert 12 * small.parameters <= small.peak - small.activations <= 16.1 * small.parameters
     lines = cost.table({"8 px": small, "32 px": large}).splitlines()
     assert len(lines) == 4 and lines[2].startswith("| 8 px | ") and "× 1" in lines[2]
 
@@ -210,6 +211,8 @@ def test_the_curve_says_where_copies_end_and_new_drawings_begin():
     assert "no number of drawings brings joint success" in scaling.conclusion(curve)
 
 
-def test_what_is_measured_is_the_notebooks_own_models():
-    assert asdict(scaling.GAN) == asdict(gan.VERSION_2) | {"size": 32}
-    assert scaling.DDPM == ddpm.SETTINGS_32_CPU
+def test_the_gan_is_that_of_its_notebook_and_the_ddpm_a_lighter_one_of_the_same_loss():
+    assert scaling.GAN == replace(gan.VERSION_2, size=32)
+    assert scaling.DDPM.loop.ema_decay == ddpm.SETTINGS_32_CPU.loop.ema_decay
+    same = ("size", "schedule", "zero_terminal_snr", "min_snr_gamma", "dropout", "timesteps")
+    assert [getattr(scaling.DDPM, name) for name in same] == [getattr(ddpm.SETTINGS_32_CPU, name) for name in same]

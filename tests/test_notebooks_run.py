@@ -14,12 +14,71 @@ TRAINING = {
     "lora/LoRA": "smoke_lora",
     "dreambooth_lora/DreamBooth-LoRA": "smoke",
 }
+SAVED = {
+    "dreambooth/DreamBooth_Inference": "smoke_saved_dreambooth",
+    "dreambooth_lora/DreamBooth-LoRA-Inference": "smoke_saved",
+}
+DRAWING = {  # with saved weights
+    "training_steps": 1,
+    "sampling_steps": 2,
+    "scenes": 1,
+    "seeds": 1,
+    "strengths": [0.0, 1.25],
+    "guidances": [4.0],
+    "schedulers": ["ddim"],
+    "steps": [2],
+    "negatives": ["", "a hat"],
+}
 SMOKE: dict[str, dict] = {
     "1_data/Comic_World.ipynb": {"characters": 6, "side": 64},
     "1_data/Pretrain_Mini_SDXL.ipynb": {},
     "2_descriptive_stats/Image_ColorBreakdown.ipynb": {},
     "2_descriptive_stats/Image_DataOverview.ipynb": {},
     "2_descriptive_stats/Image_HSV.ipynb": {},
+    "3_baselines/gan/GAN_Model_Version1.ipynb": {"run": "smoke_gan_v1", "steps": 2, "validate_every": 1, "pictures": 4},
+    "3_baselines/gan/GAN_Model_Version2.ipynb": {
+        "run": "smoke_gan_v2",
+        "version_1_run": "smoke_gan_v1",
+        "steps": 2,
+        "version_1_steps": 2,
+        "validate_every": 1,
+        "pictures": 4,
+    },
+    "3_baselines/diffusion/Diffusion_32x32.ipynb": {
+        "run": "smoke_ddpm_32",
+        "steps": 2,
+        "validate_every": 1,
+        "white_paper_steps": 1,
+        "pictures": 4,
+        "sampling_steps": 2,
+        "ddpm_steps": 3,
+    },
+    "3_baselines/diffusion/Diffusion_256x256.ipynb": {
+        "run": "smoke_ddpm_256",
+        "steps": 1,
+        "validate_every": 1,
+        "pictures": 2,
+        "sampling_steps": 2,
+        "measure_unfolded": False,
+    },
+    "3_baselines/Scaling.ipynb": {
+        "run": "smoke_scaling",
+        "counts": [6, 9],
+        "steps": {"GAN version 2": 1, "DDPM 32": 1},
+        "pictures": 4,
+    },
+    "3_baselines/Stable-Diffusion-XL-Prompt.ipynb": {
+        "pictures_folder": "smoke_prompt",
+        "sampling_steps": 2,
+        "scenes": 1,
+        "seeds": 1,
+        "guidances": [4.0],
+        "steps": [2],
+        "negatives": ["", "a hat"],
+        "noises": [0.5, 0.9],
+    },
+    "4_finetuning/dreambooth/DreamBooth_GoogleColab.ipynb": {"run": "smoke_colab", "steps": 2, "test_scenes": 2},
+    **{f"4_finetuning/{name}.ipynb": {"run": run, "pictures_folder": run, **DRAWING} for name, run in SAVED.items()},
     **{
         f"4_finetuning/{name}.ipynb": {"run": run, "steps": 2, "validate_every": 2, "test_scenes": 2}
         for name, run in TRAINING.items()
@@ -32,7 +91,8 @@ def repository(tmp_path_factory) -> Path:
     """A copy whose runs and pictures are its own."""
     root = tmp_path_factory.mktemp("repository")
     shutil.copytree(ROOT / "comics_genai", root / "comics_genai", ignore=shutil.ignore_patterns("__pycache__"))
-    (root / "1_data").symlink_to(ROOT / "1_data")
+    for name in ("1_data", "4_finetuning"):
+        (root / name).symlink_to(ROOT / name)
     for name in ("requirements.txt", "constraints.txt", "pyproject.toml"):
         shutil.copy2(ROOT / name, root / name)
     return root
@@ -54,6 +114,33 @@ def test_it_runs_to_its_end(path, repository):
         assert {row["pictures"] for row in scores["rows"]} == {4}
         assert (repository / "runs" / run / "weights.safetensors").exists()
         assert json.loads((repository / "runs" / run / "best" / "chosen.json").read_text())["step"] == 2
+    if "pictures_folder" in SMOKE[path]:
+        _check_ways(repository / "6_generated" / SMOKE[path]["pictures_folder"])
+    if path.startswith("3_baselines/") and "pictures" in SMOKE[path]:
+        _check_samples(SMOKE[path], repository)
+
+
+def _check_ways(folder: Path) -> None:
+    """Every way to draw left its pictures, each with its record, and its scores."""
+    names = [json.loads(line)["file_name"] for line in (folder / "metadata.jsonl").read_text().splitlines()]
+    assert names and all((folder / name).exists() for name in names)
+    for comparison in folder.glob("*.json"):
+        assert {row["pictures"] for row in json.loads(comparison.read_text())["rows"]} == {1}, comparison
+    assert {"guidance.json", "negative.json"} <= {file.name for file in folder.glob("*.json")}
+
+
+def _check_samples(parameters: dict, repository: Path) -> None:
+    """What a model from scratch left in 6_generated/: its pictures and their scores, between ceiling and floor."""
+    folder = repository / "6_generated" / parameters["run"]
+    if "counts" in parameters:
+        points = json.loads((folder / "scaling.json").read_text())["points"]
+        assert [point["drawings"] for point in points] == 2 * parameters["counts"]
+        return
+    names = [json.loads(line)["file_name"] for line in (folder / "metadata.jsonl").read_text().splitlines()]
+    assert len(names) == min(parameters["pictures"], 12) and all((folder / name).exists() for name in names)
+    rows = json.loads((folder / "scores.json").read_text())["rows"]
+    assert [row["pictures"] for row in rows] == [parameters["pictures"], 48, 48]
+    assert (repository / "runs" / parameters["run"] / "weights.safetensors").exists()
 
 
 def test_no_notebook_is_left_out():
