@@ -37,6 +37,8 @@ STYLE = {
     "savefig.bbox": "tight",
 }
 GAP = 12  # pixels between pictures
+LINES = ("identity_named", "identity_unnamed", "pose", "copied")  # columns of a table of scores that lines show
+ENDS = ("mean", "low", "high")
 
 
 @contextmanager
@@ -126,7 +128,7 @@ def labelled_grid(
 ) -> PIL.Image.Image:
     """A row of pictures for each label, under the columns' labels; a picture is `side` px."""
     font, head = ImageFont.load_default(side / 10), side // 4
-    letters = int(side / font.getlength("average letter") * len("average letter"))
+    letters = int(0.9 * side / font.getlength("average letter") * len("average letter"))
     sheet = PIL.Image.new("RGB", ((len(columns) + 1) * side, head + len(rows) * side), PAPER)
     draw = ImageDraw.Draw(sheet)
     for column, label in enumerate(columns):
@@ -237,6 +239,45 @@ def comparison_bars(
         axes.set_xticks(range(len(columns)), [textwrap.fill(label, 14) for label in columns.values()])
         axes.set(ylabel="%", ylim=(0, 105), title=title)
         figure.legend(loc="outside lower center", ncols=len(rows))
+    plt.close(figure)
+    return figure
+
+
+def score_lines(
+    scores: Mapping[str, Any], xlabel: str, title: str = "", columns: Sequence[str] = LINES, marked: str = ""
+) -> Figure:
+    """A table of scores (`score.table`) whose rows are named by numbers: its columns over them, with their intervals.
+
+    marked: name of a row that gets a dotted line.
+    """
+    x = [float(row["name"]) for row in scores["rows"]]
+    with style():
+        figure, axes = plt.subplots(figsize=(6, 3))
+        for key in columns:
+            mean, low, high = (100 * np.array([row[key][end] for row in scores["rows"]]) for end in ENDS)
+            axes.plot(x, mean, marker="o", markersize=3, label=scores["columns"][key])
+            axes.fill_between(x, low, high, alpha=0.12, linewidth=0)
+        if marked:
+            axes.axvline(float(marked), color=GRAPHITE, linewidth=0.8, linestyle=":")
+        axes.set(xlabel=xlabel, ylabel="%", ylim=(0, 105), title=title, xticks=x)
+        axes.legend(ncols=2)
+    plt.close(figure)
+    return figure
+
+
+def score_families(
+    families: Mapping[str, Mapping[str, Any]], xlabel: str, columns: Sequence[str] = ("identity", "pose")
+) -> Figure:
+    """Several tables as of `score_lines` over the same numbers, a line each; beside each other the columns."""
+    with style():
+        figure, every_axes = plt.subplots(1, len(columns), figsize=(3.6 * len(columns), 3), sharey=True, squeeze=False)
+        for axes, key in zip(every_axes[0], columns, strict=True):
+            for name, scores in families.items():
+                x = [float(row["name"]) for row in scores["rows"]]
+                axes.plot(x, [100 * row[key]["mean"] for row in scores["rows"]], marker="o", markersize=3, label=name)
+            axes.set(xlabel=xlabel, ylim=(0, 105), title=scores["columns"][key], xticks=x)
+        every_axes[0, 0].set_ylabel("%")
+        figure.legend(*every_axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=len(families))
     plt.close(figure)
     return figure
 

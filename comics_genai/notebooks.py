@@ -5,6 +5,7 @@
 So every committed notebook was made: its outputs are those of one run, and say nothing of when and where that was.
 """
 
+import ast
 import os
 import re
 import sys
@@ -53,6 +54,22 @@ def run(notebook: Path, executed: Path, parameters: Mapping[str, Any] | None = N
             f"The notebook stopped in cell {error.exec_count} ({error.ename}: {error.evalue}); {executed} shows where. "
             "Run the same command again to go on."
         ) from error
+
+
+def parameters_of(notebook: Path) -> dict[str, Any]:
+    """Names and values of the cell tagged parameters, which assigns literals. Raises UserError where there is none."""
+    cells = nbformat.read(notebook, as_version=4).cells if notebook.is_file() else []
+    sources = [cell.source for cell in cells if "parameters" in cell.metadata.get("tags", [])]
+    if not sources:
+        raise UserError(f"{notebook} is missing or has no cell tagged parameters: restore it with git.")
+    values: dict[str, Any] = {}
+    for statement in ast.parse(sources[0]).body:
+        assigned, value = statement.targets[0], ast.literal_eval(statement.value)
+        if isinstance(assigned, ast.Tuple):
+            values |= zip([name.id for name in assigned.elts], value, strict=True)
+        else:
+            values[assigned.id] = value
+    return values
 
 
 @contextmanager

@@ -18,6 +18,10 @@ from diffusers import (
 from tokenizers import pre_tokenizers
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
+from comics_genai import world
+from comics_genai.finetune import FinetuneSettings, finetune
+from comics_genai.scorer import Scorer, ScorerConfig
+
 WORDS = "a drawing of girl standing jumping left right arm raised down looking ahead smiling in meadow on beach".split()
 
 
@@ -97,6 +101,29 @@ def tiny_sd(tmp_path_factory) -> Path:
         requires_safety_checker=False,
     )
     return _saved(pipeline, tmp_path_factory.mktemp("tiny_sd"))
+
+
+@pytest.fixture(scope="session")
+def girl(tmp_path_factory) -> Path:
+    """Folder of UnicornGirl's six drawings, 64 px."""
+    return world.write_album(world.UNICORN_GIRL, world.TOKEN, tmp_path_factory.mktemp("girl"), 64)
+
+
+@pytest.fixture(scope="session")
+def girl_run(girl, tiny_sdxl, tmp_path_factory) -> Path:
+    """A finished fine-tuning of a tiny base on her."""
+    folder = tmp_path_factory.mktemp("runs") / "girl"
+    settings = FinetuneSettings(
+        drawings=str(girl), base=str(tiny_sdxl), steps=2, batch_size=2, rank=4, variants=1, warmup_steps=0
+    )
+    finetune(settings, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_scorer() -> Scorer:
+    """A scorer that nobody trained."""
+    return Scorer(ScorerConfig(64, (8, 8, 8, 8), (1, 1, 1, 1), 8, (8, 8, 8, 8), 8, 8)).eval()
 
 
 def _saved(pipeline, folder: Path) -> Path:

@@ -5,50 +5,25 @@ from dataclasses import replace
 
 import numpy as np
 import PIL.Image
-import pytest
 
 from comics_genai import score, trial, world
 from comics_genai.base import Base
 from comics_genai.drawings import Drawing
-from comics_genai.finetune import FinetuneSettings, finetune
 from comics_genai.generate import Sampling, read_metadata
 from comics_genai.judge import Judge, judge_of
-from comics_genai.scorer import Scorer, ScorerConfig
 from comics_genai.training_data import as_seen
 
 FAST = Sampling(steps=2)
-
-
-@pytest.fixture(scope="module")
-def girl(tmp_path_factory):
-    """Folder of UnicornGirl's six drawings, 64 px."""
-    return world.write_album(world.UNICORN_GIRL, world.TOKEN, tmp_path_factory.mktemp("girl"), 64)
-
-
-@pytest.fixture(scope="module")
-def run(girl, tiny_sdxl, tmp_path_factory):
-    """A finished fine-tuning of a tiny base on her."""
-    folder = tmp_path_factory.mktemp("runs") / "girl"
-    settings = FinetuneSettings(
-        drawings=str(girl), base=str(tiny_sdxl), steps=2, batch_size=2, rank=4, variants=1, warmup_steps=0
-    )
-    finetune(settings, folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def tiny_scorer():
-    return Scorer(ScorerConfig(64, (8, 8, 8, 8), (1, 1, 1, 1), 8, (8, 8, 8, 8), 8, 8)).eval()
 
 
 def drawings_of(scenes) -> list[Drawing]:
     return [Drawing(f"{i}.png", world.draw(scene, 64), "") for i, scene in enumerate(scenes)]
 
 
-def test_a_known_character_is_drawn_four_ways_and_scored(run, tiny_sdxl, tiny_scorer, tmp_path):
+def test_a_known_character_is_drawn_four_ways_and_scored(girl_run, tiny_sdxl, tiny_scorer, tmp_path):
     base = Base.load(tiny_sdxl)
     drawings = drawings_of(world.reference_scenes(world.UNICORN_GIRL))
-    test = trial.draw(base, run, drawings, tmp_path, scenes=2, seeds=2, sampling=FAST)
+    test = trial.draw(base, girl_run, drawings, tmp_path, scenes=2, seeds=2, sampling=FAST)
     assert {name: len(made) for name, made in test.pictures.items()} == {
         trial.TUNED: 4, trial.SAME: 4, trial.CAREFUL: 4
     }  # fmt: skip
@@ -67,10 +42,10 @@ def test_a_known_character_is_drawn_four_ways_and_scored(run, tiny_sdxl, tiny_sc
     assert f"**{mean[trial.TUNED]:.0%}** of her" in said and f"{mean[trial.CAREFUL]:.0%} for the careful" in said
 
 
-def test_drawings_of_a_stranger_are_drawn_but_not_scored(run, tiny_sdxl, tmp_path):
+def test_drawings_of_a_stranger_are_drawn_but_not_scored(girl_run, tiny_sdxl, tmp_path):
     base = Base.load(tiny_sdxl)
     drawings = drawings_of([world.sample_scene(seed) for seed in range(3)])
-    test = trial.draw(base, run, drawings, tmp_path, scenes=2, seeds=1, sampling=FAST)
+    test = trial.draw(base, girl_run, drawings, tmp_path, scenes=2, seeds=1, sampling=FAST)
     assert test.pictures.keys() == {trial.TUNED, trial.SAME} and test.scenes == []
     assert trial.scored(test, base) is None and not (tmp_path / trial.SCORES).exists()
     assert "nothing is measured" in trial.conclusion(None, 2)

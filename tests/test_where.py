@@ -188,6 +188,12 @@ def test_a_hosted_image_gets_what_it_lacks_loses_old_torchao_and_keeps_its_torch
     assert sentence.endswith("switch the internet on in this notebook's settings and run this cell again.")
 
 
+def test_what_a_single_notebook_needs_is_named_where_it_is_missing():
+    where.require("numpy>=1", "torch")
+    with pytest.raises(UserError, match=r"This needs no-such-package>=2: run .* -m pip install no-such-package>=2\."):
+        where.require("numpy", "no-such-package>=2")
+
+
 def run_setup_cell(folder: Path, **environment: str) -> subprocess.CompletedProcess:
     program = SETUP_CELL + "\nprint(where.root())\n"
     return subprocess.run(
