@@ -128,11 +128,6 @@ class CudaArithmetic(TorchFunctionMode):
     def __init__(self, half: torch.dtype | None) -> None:
         super().__init__()
         self.half = half
-        self.copies: dict[int, Tensor] = {}  # autocast keeps those of trained weights until it ends
-
-    def __exit__(self, *exception: Any) -> None:
-        self.copies.clear()
-        super().__exit__(*exception)
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -154,13 +149,8 @@ class CudaArithmetic(TorchFunctionMode):
         )[0]
 
     def _in_half(self, value: Any) -> Any:
-        if not isinstance(value, Tensor) or not value.is_floating_point() or value.dtype == self.half:
-            return value
-        if not (value.is_leaf and value.requires_grad):
-            return value.to(self.half)
-        if id(value) not in self.copies:
-            self.copies[id(value)] = value.to(self.half)
-        return self.copies[id(value)]
+        # The loop's autocast keeps no copies of weights beyond their use.
+        return value.to(self.half) if isinstance(value, Tensor) and value.is_floating_point() else value
 
     def _in_fp32(self, value: Any) -> Any:
         return value.float() if isinstance(value, Tensor) and value.is_floating_point() else value

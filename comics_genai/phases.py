@@ -171,7 +171,7 @@ class Job:
         """Of constant size while training, beside what the step counts."""
         beside = {"optimizer": memory.optimizer_bytes(self.trained, recipe.optimizer)}
         if self.settings.full and recipe.prior == "prediction":
-            beside["frozen copy"] = self.unet_fp32
+            beside["frozen copy"] = self.unet_fp32 // 2
         return beside
 
     def seconds(self, recipe: Recipe, gpu: GPU) -> dict[str, float]:
