@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help demo test lint clean
+.PHONY: help demo test lint bench clean
 
 python := .venv/bin/python
 installed := .venv/.installed
@@ -24,6 +24,9 @@ test: $(installed)  ## all tests
 
 lint: $(installed)  ## ruff over the code and the notebooks
 	@$(python) -m ruff check --quiet --output-format concise .
+
+bench: $(installed)  ## how fast fine-tuning is; SCRIPT=train_dreambooth_lora_sdxl.py of diffusers to compare with
+	@$(python) -m comics_genai bench $(if $(SCRIPT),--script '$(SCRIPT)') $(OPTIONS)
 
 clean:  ## remove .venv and caches; pictures and runs stay
 	@rm -rf .venv .cache .pytest_cache .ruff_cache *.egg-info

@@ -207,8 +207,17 @@ def notebook(arguments: list[str]) -> None:
     tyro.cli(run, args=arguments, prog="comics_genai notebook")
 
 
+def bench(arguments: list[str]) -> None:
+    """how fast the engine fine-tunes, beside diffusers' script"""
+    import tyro
+
+    from comics_genai import bench
+
+    print(bench.main(tyro.cli(bench.BenchSettings, args=arguments, prog="comics_genai bench")))
+
+
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
-    command.__name__: command for command in (demo, pretrain, finetune, generate, export, push, score, plan, notebook)
+    command.__name__: command for command in (demo, pretrain, finetune, generate, export, push, score, plan, notebook, bench)
 }
 
 

@@ -1,0 +1,79 @@
+"""One side of a measurement, in a process of its own: it trains, and after every step waits to be told to go on.
+
+    python -m comics_genai.bench.paced '{"work": {...}, "side": {...}, "folder": ..., "script": ...}'
+
+Each optimizer step writes a line of JSON: seconds since it was told to go on (the first: none), peak memory in bytes.
+The clock stands while it waits, so that several sides can take turns on the same cores.
+"""
+
+import json
+import os
+import runpy
+import sys
+import time
+from pathlib import Path
+from typing import Any, TextIO
+
+
+class Pace:
+    """Called after every optimizer step of this process, whoever's it is."""
+
+    def __init__(self, device: str, out: TextIO):
+        self.device, self.out, self.began, self.first = device, out, None, None
+
+    def __call__(self, optimizer: Any, *arguments: Any) -> None:
+        import torch
+
+        # With a step inside the backward pass every weight has an optimizer of its own.
+        self.first = self.first or optimizer
+        if optimizer is not self.first:
+            return
+        if self.device == "cuda":
+            torch.cuda.synchronize()
+        now = time.perf_counter()
+        seconds = None if self.began is None else now - self.began
+        peak = torch.cuda.max_memory_allocated() if self.device == "cuda" else peak_resident()
+        print(json.dumps({"seconds": seconds, "peak_bytes": peak}), file=self.out, flush=True)
+        if sys.stdin.readline().strip() != "go":
+            os._exit(0)  # what would follow, the saving of an unfinished training, is nobody's wish
+        self.began = time.perf_counter()
+
+
+def peak_resident() -> int:
+    """The most memory this process has held, in bytes."""
+    try:
+        # Not getrusage: there a process begins with the peak of the one that started it.
+        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+    except (OSError, StopIteration):
+        import resource
+
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024
+
+
+def main(told: dict[str, Any]) -> None:
+    # What the sides print is not what this process has to say.
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    from torch.optim.optimizer import register_optimizer_step_post_hook
+
+    from comics_genai.bench.stand_ins import stand_in
+    from comics_genai.bench.workload import Side, Workload, arguments, settings
+
+    work, side, folder = Workload(**told["work"]), Side(**told["side"]), Path(told["folder"])
+    pace = Pace(work.device, out)
+    if side.who == "script":
+        register_optimizer_step_post_hook(pace)
+        stand_in(work.base)
+        sys.argv = [told["script"], *arguments(work, folder)]
+        runpy.run_path(told["script"], run_name="__main__")
+    else:
+        from comics_genai.finetune import finetune
+
+        register_optimizer_step_post_hook(pace)
+        finetune(settings(work, side), folder / side.name, work.device)
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))

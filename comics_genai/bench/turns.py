@@ -1,0 +1,111 @@
+"""Several sides of a measurement take turns on the same cores, a few steps each, so that whatever else the machine does
+meets them alike.
+
+    measured = take_turns(work, sides, folder, script, rounds=12, steps=5, threads=2)
+    speedup(measured["script"], measured["engine"])
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from comics_genai import where
+from comics_genai.bench.workload import Side, Workload
+from comics_genai.errors import UserError
+
+RESAMPLES = 2000
+
+
+@dataclass
+class Measured:
+    """Of one side: seconds from the process's start to its first step done, peak memory, and the seconds of its steps
+    (rounds, steps)."""
+
+    startup: float
+    peak_bytes: int
+    rounds: list[list[float]] = field(default_factory=list)
+
+    @property
+    def seconds(self) -> float:
+        """Median step."""
+        return float(np.median(self.rounds))
+
+
+class Runner:
+    """The process of a side, which waits unless it is told to do a step."""
+
+    def __init__(self, work: Workload, side: Side, folder: Path, script: Path | None, threads: int):
+        told = {"work": asdict(work), "side": asdict(side), "folder": str(folder), "script": str(script)}
+        count = str(threads)
+        environment = os.environ | where.QUIET | {"OMP_NUM_THREADS": count, "MKL_NUM_THREADS": count}
+        environment |= {"TQDM_DISABLE": "1"} | ({"CUDA_VISIBLE_DEVICES": ""} if work.device == "cpu" else {})
+        self.side, self.log = side, tempfile.TemporaryFile("w+", encoding="utf-8")
+        began = time.perf_counter()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "comics_genai.bench.paced", json.dumps(told)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True, env=environment,
+            cwd=where.root(),
+        )  # fmt: skip
+        first = self._line()
+        self.measured = Measured(time.perf_counter() - began, first["peak_bytes"])
+
+    def step(self) -> float:
+        """Seconds of one more step."""
+        self.process.stdin.write("go\n")
+        self.process.stdin.flush()
+        line = self._line()
+        self.measured.peak_bytes = line["peak_bytes"]
+        return line["seconds"]
+
+    def stop(self) -> None:
+        if self.process.poll() is None:
+            self.process.stdin.close()
+            self.process.wait()
+        self.process.stdout.close()
+        self.log.close()
+
+    def _line(self) -> dict[str, float]:
+        line = self.process.stdout.readline()
+        if line:
+            return json.loads(line)
+        self.process.wait()
+        self.log.seek(0)
+        said = self.log.read().strip().splitlines() or ["it said nothing"]
+        raise UserError(f"{self.side.name} ended before it was measured: {said[-1]}")
+
+
+def take_turns(
+    work: Workload, sides: Sequence[Side], folder: Path, script: Path | None, rounds: int, steps: int, threads: int
+) -> dict[str, Measured]:
+    """Start the sides one after the other, then let each do `steps` steps a round, in an order that rotates. Raises
+    UserError with a side's last words if it ends by itself."""
+    runners: list[Runner] = []
+    try:
+        for side in sides:
+            runners.append(Runner(work, side, folder, script, threads))
+        for runner in runners:
+            runner.step()  # the second is not yet as all others: buffers are still being made
+        for i in range(rounds):
+            turn = i % len(runners)
+            for runner in runners[turn:] + runners[:turn]:
+                runner.measured.rounds.append([runner.step() for _ in range(steps)])
+        return {runner.side.name: runner.measured for runner in runners}
+    finally:
+        for runner in runners:
+            runner.stop()
+
+
+def speedup(theirs: Measured, ours: Measured, seed: int = 0) -> tuple[float, float, float]:
+    """Ratio of the median steps, and its 95 % interval: rounds, in which both took their turn, are resampled."""
+    a, b = np.array(theirs.rounds), np.array(ours.rounds)
+    drawn = np.random.default_rng(seed).integers(len(a), size=(RESAMPLES, len(a)))
+    ratios = np.median(a[drawn], axis=(1, 2)) / np.median(b[drawn], axis=(1, 2))
+    return theirs.seconds / ours.seconds, *(float(q) for q in np.quantile(ratios, (0.025, 0.975)))
