@@ -243,13 +243,8 @@ def comparison_bars(
     return figure
 
 
-def score_lines(
-    scores: Mapping[str, Any], xlabel: str, title: str = "", columns: Sequence[str] = LINES, marked: str = ""
-) -> Figure:
-    """A table of scores (`score.table`) whose rows are named by numbers: its columns over them, with their intervals.
-
-    marked: name of a row that gets a dotted line.
-    """
+def score_lines(scores: Mapping[str, Any], xlabel: str, title: str = "", columns: Sequence[str] = LINES) -> Figure:
+    """A table of scores (`score.table`) whose rows are named by numbers: its columns over these, with intervals."""
     x = [float(row["name"]) for row in scores["rows"]]
     with style():
         figure, axes = plt.subplots(figsize=(6, 3))
@@ -257,8 +252,6 @@ def score_lines(
             mean, low, high = (100 * np.array([row[key][end] for row in scores["rows"]]) for end in ENDS)
             axes.plot(x, mean, marker="o", markersize=3, label=scores["columns"][key])
             axes.fill_between(x, low, high, alpha=0.12, linewidth=0)
-        if marked:
-            axes.axvline(float(marked), color=GRAPHITE, linewidth=0.8, linestyle=":")
         axes.set(xlabel=xlabel, ylabel="%", ylim=(0, 105), title=title, xticks=x)
         axes.legend(ncols=2)
     plt.close(figure)

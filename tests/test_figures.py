@@ -77,3 +77,29 @@ def test_bars_carry_their_intervals_and_skip_what_does_not_apply(tmp_path):
     path = figures.save_figure(figure, tmp_path / "bars.png")
     assert PIL.Image.open(path).width > 200
     assert [entry.name for entry in tmp_path.iterdir()] == ["bars.png"]
+
+
+def scored(**means) -> dict:
+    """A table of scores with rows of these names; their intervals are 0.1 wide each way."""
+    rows = [
+        {
+            "name": name.removeprefix("at_"),
+            **{key: {"mean": m, "low": m - 0.1, "high": m + 0.1} for key in ("pose", "identity")},
+        }
+        for name, m in means.items()
+    ]
+    return {"columns": {"pose": "pose", "identity": "identity"}, "rows": rows}
+
+
+def test_lines_show_scores_over_numbers_with_their_intervals():
+    axes = figures.score_lines(scored(at_0=0.2, at_4=0.6), "guidance", columns=("pose",)).axes[0]
+    assert [tuple(point) for point in axes.lines[0].get_xydata()] == [(0, 20), (4, 60)]
+    band = axes.collections[0].get_paths()[0].vertices[:, 1]
+    assert band.min() == pytest.approx(10) and band.max() == pytest.approx(70)
+
+
+def test_families_are_a_line_each_beside_each_other_the_columns():
+    figure = figures.score_families({"ddim": scored(at_5=0.2), "euler": scored(at_5=0.4)}, "steps")
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["identity", "pose"]
+    assert [line.get_ydata()[0] for line in figure.axes[0].lines] == [20, 40]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["ddim", "euler"]
