@@ -217,7 +217,8 @@ def bench(arguments: list[str]) -> None:
 
 
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
-    command.__name__: command for command in (demo, pretrain, finetune, generate, export, push, score, plan, notebook, bench)
+    command.__name__: command
+    for command in (demo, pretrain, finetune, generate, export, push, score, plan, notebook, bench)
 }
 
 
