@@ -81,8 +81,8 @@ def generate(arguments: list[str]) -> None:
     """draw prompts × seeds with a fine-tuned character or a bare base"""
     import tyro
 
-    from comics_genai import figures, where
-    from comics_genai.adapters import load_adapter, run_settings
+    from comics_genai import drawings, figures, where
+    from comics_genai.adapters import load_adapters, run_settings
     from comics_genai.base import Base, Precision
     from comics_genai.generate import Sampling, generate
 
@@ -90,8 +90,9 @@ def generate(arguments: list[str]) -> None:
     class Generate:
         """Draw every prompt with every seed; pictures already there are kept."""
 
-        run: Annotated[str, tyro.conf.Positional] = ""
-        """folder of a finished fine-tuning, or OWNER/NAME of one on the Hub; without one, the base alone draws"""
+        run: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
+        """folder of a finished fine-tuning, or OWNER/NAME of one on the Hub; several are added up, and without one the
+        base alone draws"""
         prompt: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
         """give it once for each prompt"""
         seeds: str = "0-3"
@@ -100,6 +101,8 @@ def generate(arguments: list[str]) -> None:
         """by default the run's, or else the miniature"""
         folder: Path | None = None
         """where the pictures go; by default 6_generated/NAME OF THE RUN OR BASE"""
+        start: Path | None = None
+        """a drawing or sketch to begin from; --t0 0.7 lets little of it stay, --t0 0.3 much"""
         sampling: Annotated[Sampling, tyro.conf.arg(name="")] = field(default_factory=Sampling)
         precision: Precision | None = None
         """of the UNet; by default the run's, or else fp32"""
@@ -107,13 +110,15 @@ def generate(arguments: list[str]) -> None:
         """cpu, cuda, mps; by default the best there is"""
 
     given = tyro.cli(Generate, args=arguments, prog="comics_genai generate")
-    settings = run_settings(given.run) if given.run else {}
+    settings = run_settings(given.run[0]) if given.run else {}
     base_name = given.base or settings.get("base", "mini")
-    folder = given.folder or where.generated() / Path(given.run or base_name).resolve().name
+    name = "+".join(Path(run).resolve().name for run in given.run or (base_name,))
+    folder = given.folder or where.generated() / name
+    start = drawings.load_one(given.start) if given.start else None
     seeds = parse_seeds(given.seeds)
     base = Base.load(base_name, given.device or where.device(), given.precision or settings.get("precision", "fp32"))
-    adapter = load_adapter(base, given.run) if given.run else None
-    pictures = generate(base, given.prompt, seeds, folder, given.sampling, adapter)
+    adapters = load_adapters(base, given.run)
+    pictures = generate(base, given.prompt, seeds, folder, given.sampling, adapters, start)
     sheet = figures.save_grid([p.image for p in pictures], folder / "grid.png", columns=len(seeds))
     print(f"{len(pictures)} pictures are in {folder}, all of them on {sheet}.")
 

@@ -65,6 +65,14 @@ def load(source: str | Path, *, paper: Color = WHITE, size: int | None = None) -
     return found
 
 
+def load_one(path: str | Path, *, paper: Color = WHITE) -> Drawing:
+    """A single picture, such as a sketch to begin from, read and checked as `load` does; its caption is empty."""
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise UserError(f"There is no picture {path}: give a file such as sketch.png.")
+    return _drawing(path.name, path, "", paper, None)
+
+
 def _warn_of_twins(drawings: list[Drawing]) -> None:
     first: dict[bytes, str] = {}
     for drawing in drawings:

@@ -77,3 +77,24 @@ def test_from_drawings_to_new_pictures(drawn, tiny_sdxl, tmp_path, capsys):
         ("a girl", 1, "run"),
     ]
     assert PIL.Image.open(pictures / "grid.png").size == (64, 64)
+    begun = [*drawing, "--start", str(drawn / "train" / "0.png"), "--t0", "0.5", "--device", "cpu"]
+    assert main(begun) == 0
+    rows = [json.loads(line) for line in (pictures / "metadata.jsonl").read_text().splitlines()]
+    assert [(row.get("start"), row.get("t0")) for row in rows] == [(None, None)] * 4 + [("0.png", 0.5)] * 4
+    assert main([*drawing, "--start", str(drawn / "9.png")]) == 2 and "There is no picture" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("more", "precision"), [([], "fp16"), (["--precision", "fp32"], "fp32")])
+def test_on_a_gpu_the_precision_is_what_it_has_unless_one_is_given(drawn, monkeypatch, more, precision):
+    from comics_genai import finetune, where
+
+    asked = []
+
+    def refuse(settings, folder, device, judge):
+        asked.append((settings.precision, str(device)))
+        raise UserError("Enough.")
+
+    monkeypatch.setattr(finetune, "finetune", refuse)
+    monkeypatch.setattr(where, "precision", lambda device: "fp16")
+    assert main(["finetune", "--drawings", str(drawn), "--device", "cuda", *more]) == 2
+    assert asked == [(precision, "cuda")]

@@ -335,3 +335,15 @@ def test_without_a_network_a_hub_dataset_is_refused_in_a_sentence(tmp_path):
         endpoint = f"http://127.0.0.1:{unused.getsockname()[1]}"
     sentence = load_from_hub("someone/girl", endpoint, tmp_path / "home")
     assert sentence.startswith("someone/girl is no folder here, and the Hub cannot be reached")
+
+
+def test_a_single_picture_is_read_with_the_same_checks(tmp_path):
+    PIL.Image.new("RGBA", (80, 100), (250, 0, 0, 0)).save(tmp_path / "empty.png")
+    PIL.Image.new("RGB", (80, 100), (250, 0, 0)).save(tmp_path / "sketch.png")
+    one = drawings.load_one(tmp_path / "sketch.png")
+    assert (one.name, one.image.size, one.caption) == ("sketch.png", (100, 100), "")
+    assert one.image.getpixel((0, 50)) == (255, 255, 255) and one.image.getpixel((50, 50)) == (250, 0, 0)
+    with pytest.raises(UserError, match="empty.png is wholly transparent"):
+        drawings.load_one(tmp_path / "empty.png")
+    with pytest.raises(UserError, match="There is no picture .*absent.png: give a file"):
+        drawings.load_one(tmp_path / "absent.png")
