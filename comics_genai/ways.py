@@ -186,17 +186,17 @@ class Poses:
         said = {factor for words in identity_words(self.character).values() for factor in words}
         return [a.name.replace("_", " ") for a in world.ATTRIBUTES if a.name not in said]
 
-    def attributes(self, comparison: Comparison, labels: Sequence[str]) -> dict[str, Any] | None:
-        """How often some ways of a comparison got each readable attribute of identity right, as a table whose columns
-        are the attributes: first those that a careful prompt says, then those it has no word for. None where the truth
-        is not known."""
+    def attributes(self, comparison: Comparison) -> Comparison:
+        """The comparison with each readable attribute of identity as a score: first those that a careful prompt says,
+        then those it has no word for."""
         if self.character is None:
-            return None
+            return comparison
         unsaid = self.unsaid()
         readable = {a.name: a.name.replace("_", " ") for a in world.ATTRIBUTES if a.name in self.scorer.readable}
         columns = {name: words for name, words in readable.items() if words not in unsaid}
         columns |= {name: f"{words} (no word)" for name, words in readable.items() if words in unsaid}
-        return score.table({label: self._records(comparison.pictures[label]) for label in labels}, columns)
+        records = {label: self._records(made) for label, made in comparison.pictures.items()}
+        return replace(comparison, scores=score.table(records, columns))
 
     @property
     def scorer(self) -> Scorer:

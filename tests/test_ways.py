@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from comics_genai import ready as ready_module
-from comics_genai import where, world
+from comics_genai import trial, where, world
 from comics_genai.adapters import run_settings
 from comics_genai.base import Base
 from comics_genai.errors import UserError
@@ -56,6 +56,18 @@ def test_what_was_loaded_for_one_way_is_gone_for_the_next(poses, girl_run):
     assert {(row["adapter"], row["strength"]) for row in read_metadata(poses.folder)} == {
         (None, None), (girl_run.name, 1.0), (girl_run.name, 0.5)
     }  # fmt: skip
+
+
+def test_attributes_are_scored_one_by_one_those_without_a_word_last(poses):
+    done = poses.compare("careful", {"careful": Way(world.careful_subject(world.UNICORN_GIRL), FAST)}, bounds=True)
+    assert list(done.pictures) == ["careful", trial.CEILING, trial.FLOOR]
+    assert done.mean(trial.CEILING, "copied") >= 0 and done.interval("careful", "pose").endswith("]")
+    assert poses.words()[:2] == ["pale skin", "long pink hair"] and "marking" in poses.unsaid()
+    # Her dress is turquoise, which has no name.
+    assert "outfit color" in poses.unsaid() and "hair color" not in poses.unsaid()
+    columns = list(poses.attributes(done).scores["columns"].values())
+    assert columns == sorted(columns, key=lambda words: words.endswith("(no word)"))
+    assert set(poses.attributes(done).scores["columns"]) == set(poses.scorer.readable)
 
 
 def test_of_a_stranger_nothing_is_scored(tiny_sdxl, tmp_path):
