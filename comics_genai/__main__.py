@@ -54,7 +54,9 @@ def finetune(arguments: list[str]) -> None:
     # `class` is a keyword in Python, but not on a command line.
     renamed = ["--class-name" + a.removeprefix("--class") if a.split("=")[0] == "--class" else a for a in arguments]
     given = tyro.cli(Finetune, args=renamed, prog="comics_genai finetune")
-    settings, judge = given.settings, None
+    settings, judge, device = given.settings, None, given.device or where.device()
+    if where.is_gpu(device) and not any(argument.split("=")[0] == "--precision" for argument in arguments):
+        settings = replace(settings, precision=where.precision(device))
     if given.resume_from:
         unfinished = hub.unfinished_run(given.resume_from)
         # Where the drawings and the base lie, and how long there is, may differ here.
@@ -65,13 +67,13 @@ def finetune(arguments: list[str]) -> None:
     if given.resume_from:
         hub.put_in_place(unfinished, folder)
     if settings.validate_every:
-        networks = {"clip": settings.judge_clip, "dino": settings.judge_dino, "device": given.device or where.device()}
+        networks = {"clip": settings.judge_clip, "dino": settings.judge_dino, "device": device}
         named = settings.identifier, settings.class_name
         judge = judge_of(drawings.load(settings.drawings), *named, **networks, own=settings.validation_prompts)
         settings = replace(settings, validation_prompts=settings.validation_prompts or judge.prompts)
         if settings.validation_prompts != judge.prompts:
             judge = None  # one's own prompts ask what nobody here can score
-    result = finetune(settings, folder, given.device or where.device(), judge)
+    result = finetune(settings, folder, device, judge)
     print(result.message)
     if best := chosen(folder):
         print(f"Validation chose step {best['step']}; `generate` and `export` use its weights, {folder / 'best'}.")
@@ -124,7 +126,7 @@ def generate(arguments: list[str]) -> None:
 
 
 def export(arguments: list[str]) -> None:
-    """write an adapter for ComfyUI, A1111 and kohya's tools"""
+    """write an adapter for ComfyUI, A1111 and kohya's tools, or a whole pipeline"""
     import tyro
 
     from comics_genai import where
@@ -132,17 +134,19 @@ def export(arguments: list[str]) -> None:
 
     @dataclass(frozen=True)
     class Export:
-        """Write the adapter of a finished LoRA run under kohya's names, and prove the file by loading it again."""
+        """Write the adapter of a finished run under kohya's names, or of full weights the whole diffusers pipeline; and
+        prove what was written by loading it again."""
 
         run: tyro.conf.Positional[Path]
         """folder of the run"""
         target: Path | None = None
-        """file to write; by default RUN/NAME OF THE RUN.safetensors"""
+        """file to write, by default RUN/NAME OF THE RUN.safetensors; of full weights a folder, RUN/pipeline"""
         device: str = ""
         """cpu, cuda, mps; by default the best there is"""
 
     given = tyro.cli(Export, args=arguments, prog="comics_genai export")
-    print(f"The adapter is in {export(given.run, given.target, given.device or where.device())}.")
+    written = export(given.run, given.target, given.device or where.device())
+    print(f"The {'pipeline' if written.is_dir() else 'adapter'} is in {written}.")
 
 
 def push(arguments: list[str]) -> None:

@@ -9,6 +9,7 @@ from the base's own configuration.
 """
 
 import hashlib
+import json
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -241,7 +242,9 @@ class Base:
         one-dimensional weights."""
         if self.mixture is not None:
             return self.mixture.base_digest
-        digest = hashlib.sha256(self.unet.to_json_string().encode())
+        # Not what diffusers adds to it: its version, and the folder that it was loaded from.
+        config = {name: value for name, value in self.unet.config.items() if not name.startswith("_")}
+        digest = hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode())
         for name, parameter in sorted(self.unet.named_parameters()):
             # Norms and biases change with any training and are quickly read, even in SDXL; adapters are not the base.
             if parameter.ndim == 1 and "lora_" not in name:
@@ -257,7 +260,9 @@ def quiet_loading() -> Iterator[None]:
     diffusers.utils.logging.disable_progress_bar()
     transformers.utils.logging.disable_progress_bar()
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="The `local_dir_use_symlinks`")  # of diffusers' making
+            yield
     finally:
         diffusers.utils.logging.set_verbosity(verbosity)
         diffusers.utils.logging.enable_progress_bar()
@@ -312,7 +317,9 @@ def _load_single_file(path: Path, precision: Precision) -> DiffusionPipeline:
             # The second text encoder of the original checkpoints' layout.
             is_xl = any(name.startswith("conditioner.embedders.1.") for name in file.keys())
         pipeline_class = StableDiffusionXLPipeline if is_xl else StableDiffusionPipeline
-        pipeline = pipeline_class.from_single_file(str(path), dtype=DTYPES[precision])
+        # A drawing is not checked by a classifier of photographs.
+        unchecked = {} if is_xl else {"safety_checker": None, "requires_safety_checker": False}
+        pipeline = pipeline_class.from_single_file(str(path), dtype=DTYPES[precision], **unchecked)
     except (OSError, ValueError, httpx.HTTPError, safetensors.SafetensorError) as error:
         raise UserError(
             f"{path} cannot be loaded as Stable Diffusion or SDXL ({_first_line(error)}); its configuration is fetched "

@@ -2,13 +2,17 @@
 
     export(Path("runs/unicorn_girl"))  ->  runs/unicorn_girl/unicorn_girl.safetensors
 
-These tools read kohya's names: lora_unet_<module>.lora_down.weight, .lora_up.weight and .alpha, the module written with
-underscores; for a text encoder lora_te_, or of SDXL's two lora_te1_ and lora_te2_. For SD 1.5 the module of the UNet is
-named as diffusers does; for SDXL as Stability's own code does, whose UNet counts its layers through: input_blocks,
-middle_block, output_blocks.
+Full weights become a whole diffusers pipeline, runs/unicorn_girl/pipeline. The tools for adapters read kohya's names:
+lora_unet_<module>.lora_down.weight, .lora_up.weight and .alpha, the module written with underscores; for a text
+encoder lora_te_, or of SDXL's two lora_te1_ and lora_te2_. For SD 1.5 the module of the UNet is named as diffusers
+does; for SDXL as Stability's own code does, whose UNet counts its layers through: input_blocks, middle_block,
+output_blocks.
 """
 
+import os
 import re
+import shutil
+import tempfile
 from pathlib import Path
 
 import safetensors.torch
@@ -29,6 +33,10 @@ RESNET_PARTS = {
     "time_emb_proj": "emb_layers.1",
     "conv_shortcut": "skip_connection",
 }
+# Older ones read another layout of text encoders, and replace what they do not find by random weights.
+PIPELINE_NOTE = (
+    "Load it with diffusers 0.40 and transformers 5.6, or newer: older ones read its text encoders wrongly.\n"
+)
 LARGEST_DIFFERENCE = 0.02  # of what the adapter does; rounding to fp16 makes about 0.001
 
 
@@ -37,13 +45,13 @@ def export(run: Path, target: Path | None = None, device: str | torch.device = "
 
     target: by default RUN/NAME OF THE RUN.safetensors. The file is loaded again and must change the base's prediction
     as the run's own adapter does; one that does not is deleted. A token that the run learnt goes beside it, into
-    embeddings/IDENTIFIER.safetensors, which both programs read. Raises UserError for a file that does something else,
-    for an unfinished run, and for full weights.
+    embeddings/IDENTIFIER.safetensors, which both programs read. Of a run of full weights, see `export_pipeline`. Raises
+    UserError for a file that does something else, and for an unfinished run.
     """
     run = Path(run)
     settings = run_settings(run)
     if settings["method"] == "dreambooth":
-        raise UserError(f"The run {run} is of full weights, not of an adapter: export needs a finished LoRA run.")
+        return export_pipeline(run, settings, Path(target) if target else run / "pipeline", device)
     weights = weights_of(run)
     target = Path(target) if target else run / f"{run.resolve().name}.safetensors"
     base = Base.load(settings["base"], device)
@@ -73,6 +81,33 @@ def export(run: Path, target: Path | None = None, device: str | torch.device = "
         )
     if base.learned_token is not None:
         base.learned_token.save(target.parent / "embeddings" / f"{file_stem(settings['identifier'])}.safetensors")
+    return target
+
+
+def export_pipeline(run: Path, settings: dict, target: Path, device: str | torch.device) -> Path:
+    """Write the base with the run's full weights as a diffusers pipeline, float32, into the folder `target`.
+
+    A token that the run learnt is then one of its tokenizers' own. The folder is loaded again and must predict what the
+    run does. Raises UserError for one that does not, and for a folder that holds anything else.
+    """
+    if target.exists() and any(target.iterdir()) and not (target / "model_index.json").exists():
+        raise UserError(f"{target} holds something else than a pipeline: give another folder with --target.")
+    base = Base.load(settings["base"], device)
+    load_adapter(base, run)
+    own = _prediction(base, settings)
+    if base.learned_token is not None:
+        base.learned_token.settle()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".pipeline.") as folder:
+        written = Path(folder) / "pipeline"
+        base.pipeline.save_pretrained(written, safe_serialization=True)
+        (written / "README.md").write_text(PIPELINE_NOTE, encoding="utf-8")
+        del base
+        if not torch.equal(_prediction(Base.load(written, device), settings), own):
+            raise UserError(f"The exported pipeline does not do what the run {run} does: not kept.")
+        if target.exists():
+            shutil.rmtree(target)
+        os.replace(written, target)
     return target
 
 

@@ -82,6 +82,20 @@ class LearnedToken(nn.Module):
                 owner.set_input_embeddings(value)
         self._before, self.base.learned_token = [], None
 
+    @torch.no_grad()
+    def settle(self) -> None:
+        """Make the token a part of the base's own text encoders and tokenizers for good, as saving these needs."""
+        for owner, attribute, value in self._before:
+            if not attribute:
+                owner.set_input_embeddings(value)
+        for name, encoder in self.base.text_encoders().items():
+            tokenizer = _tokenizer(self.base, name)
+            rows = max(len(tokenizer), encoder.get_input_embeddings().num_embeddings)
+            encoder.resize_token_embeddings(rows, mean_resizing=False)
+            encoder.get_input_embeddings().weight[tokenizer.convert_tokens_to_ids(self.word)] = self.vectors[name][0]
+            encoder.config.eos_token_id = tokenizer.eos_token_id
+        self._before, self.base.learned_token = [], None
+
     @classmethod
     def like(cls, base: Base, word: str, class_name: str) -> "LearnedToken":
         """A token that begins with the mean vector of the tokens of a noun, to be trained."""

@@ -20,6 +20,9 @@ def build(
     """AdamW (Loshchilov & Hutter 2019), the same with 8-bit moments (Dettmers et al. 2022), Adafactor (Shazeer & Stern
     2018), or Prodigy (Mishchenko & Defazio 2024), which finds its own rate: give it a learning rate of 1.
 
+    Schedule-free AdamW (Defazio et al. 2024) is left out: it spares knowing the number of steps, which here is always
+    known, and for that has two sets of weights to exchange at every validation and checkpoint.
+
     decay is decoupled weight decay. Raises UserError where the optimizer's package is missing.
     """
     parameters = list(parameters)

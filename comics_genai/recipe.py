@@ -34,7 +34,7 @@ class FinetuneSettings:
     schedule: Literal["constant", "linear", "cosine"] = "cosine"
     warmup_steps: int = 10
     decay_from: float = 0.5  # fraction of steps after which the schedule falls to 0
-    optimizer: optimizers.Name = "adamw"  # prodigy wants a learning rate of 1
+    optimizer: optimizers.Name = "adamw"  # prodigy wants a rate of 1; why not schedule-free: optimizers.build
     accumulate: int = 1  # batches an optimizer step, for a larger batch than memory holds
     fused_backward: bool = False  # each weight is updated in the backward pass, and its gradient freed at once
     weight_decay: float = 1e-2
@@ -57,7 +57,7 @@ class FinetuneSettings:
     mirror: bool = False  # also mirrored: only for a character that is the same from both sides
     size: int = 0  # pixels each way; 0 = the base's own
     seed: int = 0
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"  # on the command line on a GPU: what that has in hardware
     gradient_checkpointing: bool = False  # less memory, more time
     compile: bool = False  # the first step takes a minute or more longer, all others less
     max_minutes: float = 0.0  # 0 = no budget

@@ -126,7 +126,7 @@ def gpu_advice(device: "torch.device | str") -> str:
     """What to do about a device that does not compute."""
     import torch
 
-    if torch.device(device).type != "cuda":
+    if not is_gpu(device):
         return "leave it out, and the best there is will be taken"
     try:
         major, minor = torch.cuda.get_device_capability(device)
@@ -151,6 +151,13 @@ def check_arithmetic(device: "torch.device | str") -> None:
         raise RuntimeError(f"wrong arithmetic: {product} for 512 and {convolved} for 324")
 
 
+def is_gpu(device: "torch.device | str") -> bool:
+    """Whether that is a CUDA GPU."""
+    import torch
+
+    return torch.device(device).type == "cuda"
+
+
 def precision(device: "torch.device | str") -> Literal["fp32", "bf16", "fp16"]:
     """The fastest autocast precision that the device computes in hardware.
 
@@ -158,7 +165,7 @@ def precision(device: "torch.device | str") -> Literal["fp32", "bf16", "fp16"]:
     """
     import torch
 
-    if torch.device(device).type == "cuda":
+    if is_gpu(device):
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
     return "bf16" if _has_amx_bf16() else "fp32"
 

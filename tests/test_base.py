@@ -1,16 +1,21 @@
 """One interface over SDXL-like and SD-like bases, and one sentence where there is none."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import torch
-from diffusers import StableDiffusionXLPipeline
+from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
 
 from comics_genai import objective
 from comics_genai.base import Base, Embeddings
 from comics_genai.errors import UserError
+from tests import original_layout
+from tests.hub_server import serving
 
 
 @pytest.fixture(params=["tiny_sdxl", "tiny_sd"])
@@ -117,8 +122,9 @@ def test_half_precision_is_the_unets_alone(tiny_sdxl):
     torch.testing.assert_close(prediction.float(), expected, atol=0.05, rtol=0.05)
 
 
-def test_the_digest_tells_bases_apart_and_ignores_precision_of_reading(tiny_sdxl, tiny_sd):
-    assert Base.load(tiny_sdxl).digest() == Base.load(tiny_sdxl).digest() != Base.load(tiny_sd).digest()
+def test_the_digest_tells_bases_apart_wherever_they_lie(tiny_sdxl, tiny_sd, tmp_path):
+    shutil.copytree(tiny_sdxl, tmp_path / "elsewhere")
+    assert Base.load(tiny_sdxl).digest() == Base.load(tmp_path / "elsewhere").digest() != Base.load(tiny_sd).digest()
 
 
 @pytest.mark.parametrize(
@@ -161,3 +167,42 @@ def test_weights_that_could_run_code_are_refused(tmp_path):
     (tmp_path / "model.ckpt").write_bytes(b"\x80\x04")
     with pytest.raises(UserError, match="model.ckpt is not a .safetensors file"):
         Base.load(tmp_path / "model.ckpt")
+
+
+SINGLE_FILE = """
+import sys
+import torch
+from comics_genai.base import Base
+one, folder = Base.load(sys.argv[1]), Base.load(sys.argv[2])
+latents, pixels = torch.randn(1, 4, 8, 8), torch.rand(1, 3, 32, 32)
+with torch.no_grad():
+    for base in (one, folder):
+        prompt = base.encode_prompts(["a girl, smiling"])
+        prediction = base.predict(latents, torch.tensor([500]), prompt, None)
+        base.made = [prompt.hidden, prediction, base.encode_images(pixels)]
+assert all(torch.equal(a, b) for a, b in zip(one.made, folder.made, strict=True))
+assert one.digest() == folder.digest() and one.prediction_type == folder.prediction_type and one.size == folder.size
+half = Base.load(sys.argv[1], precision="bf16")
+assert (half.unet.dtype, half.pipeline.text_encoder.dtype, half.vae.dtype) == (torch.bfloat16, *[torch.float32] * 2)
+print("the same")
+"""
+
+
+def test_a_single_file_in_the_original_layout_is_the_same_base(tiny_sd, tmp_path):
+    file = original_layout.write(StableDiffusionPipeline.from_pretrained(tiny_sd), tmp_path / "my model.safetensors")
+    # Its configuration is that of SD 1.5 on the Hub, which here is the tiny one's.
+    with serving(tiny_sd, "stable-diffusion-v1-5/stable-diffusion-v1-5", kind="models") as endpoint:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+        environment |= {"HF_ENDPOINT": endpoint, "HF_HOME": str(tmp_path / "home"), "HF_HUB_DISABLE_XET": "1"}
+        command = [sys.executable, "-c", SINGLE_FILE, str(file), str(tiny_sd)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.stdout == "the same\n", done.stderr[-2000:]
+
+
+def test_a_file_of_something_else_is_one_sentence(tmp_path, monkeypatch):
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    (tmp_path / "torn.safetensors").write_bytes(b"x" * 100)
+    with pytest.raises(UserError, match="torn.safetensors cannot be loaded as Stable Diffusion or SDXL"):
+        Base.load(tmp_path / "torn.safetensors")

@@ -110,6 +110,25 @@ def test_a_file_that_does_something_else_is_not_kept(settings, tmp_path, monkeyp
 def test_what_is_no_adapter_is_one_sentence(settings, tmp_path):
     with pytest.raises(UserError, match="not the folder of a fine-tuning"):
         export(tmp_path)
-    finetune(replace(settings, method="dreambooth"), tmp_path / "full")
-    with pytest.raises(UserError, match="is of full weights, not of an adapter"):
-        export(tmp_path / "full")
+
+
+@pytest.mark.parametrize("texts", [False, True])
+def test_full_weights_become_a_pipeline_with_the_token_that_diffusers_loads(settings, texts, tmp_path):
+    settings = replace(settings, method="dreambooth", learning_rate=1e-2, learn_token=texts, train_text_encoders=texts)
+    finetune(settings, tmp_path / "run")
+    folder = export(tmp_path / "run")
+    assert folder == tmp_path / "run" / "pipeline" and "transformers 5.6" in (folder / "README.md").read_text()
+    assert not list(folder.rglob("*.bin")) and not list(tmp_path.glob("run/.pipeline*"))
+    base, alone = Base.load(settings.base), Base.load(folder)
+    load_adapter(base, tmp_path / "run")
+    tuned = base.unet.state_dict()
+    assert alone.learned_token is None and all(torch.equal(tuned[k], v) for k, v in alone.unet.state_dict().items())
+    prompts = ["a drawing of UnicornGirl, a girl", "unicorngirl's girl, smiling"]
+    assert torch.equal(alone.encode_prompts(prompts).hidden, base.encode_prompts(prompts).hidden)
+    assert torch.equal(alone.encode_prompts(prompts).pooled, base.encode_prompts(prompts).pooled)
+    assert (len(alone.pipeline.tokenizer("UnicornGirl").input_ids) == 3) == texts
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.tex").write_text("")
+    with pytest.raises(UserError, match="other holds something else than a pipeline"):
+        export(tmp_path / "run", tmp_path / "other")
+    assert export(tmp_path / "run") == folder  # again is no mistake
