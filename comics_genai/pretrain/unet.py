@@ -10,7 +10,7 @@ from diffusers import AutoencoderTiny, DDIMScheduler, StableDiffusionXLPipeline,
 from torch import Tensor
 from transformers import CLIPTokenizer
 
-from comics_genai import figures, where, world
+from comics_genai import attention, figures, where, world
 from comics_genai.checkpoint import load_tensors, load_weights, save_tensors
 from comics_genai.loop import LoopSettings, TrainResult, train
 from comics_genai.objective import add_noise, alpha_bar, min_snr_weight, snr, target
@@ -187,6 +187,7 @@ def train_unet(
         model = build(settings.widths, settings.layers, vae, clip).to(device, memory_format=_memory_format(device))
     if start:
         load_weights(model, start)
+    attention.write_out(model)
     if compiled:
         model.compile()
     latents = cached_latents(vae, images, folder / "latents").to(device)
