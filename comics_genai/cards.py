@@ -42,7 +42,7 @@ def run_card(repo: str, settings: Mapping[str, Any], pictures: Sequence[tuple[st
         f"{settings['steps']} steps, learning rate {settings['learning_rate']:g}, seed {settings['seed']}"
         + (f", rank {settings['rank']}, alpha {settings['alpha']:g}." if lora else "."),
         "",
-        f"Name her, him or it in a prompt as `{prompt}` does. Every setting is in `settings.json`.",
+        f"Prompts name the character as in `{prompt}`. Every setting of the training is in `settings.json`.",
         "",
         *_usage(repo, settings, hub_base, prompt, lora),
     ]
@@ -73,7 +73,7 @@ def _usage(repo: str, settings: Mapping[str, Any], hub_base: str | None, prompt:
             '    tokenizer, encoder = (getattr(pipeline, part + name) for part in ("tokenizer", "text_encoder"))',
             f'    pipeline.load_textual_inversion(vector, "{settings["identifier"]}", tokenizer, encoder)',
             "    # SDXL's encoders take the largest id for the end of a prompt, and the new token's is larger.",
-            "    encoder.eos_token_id = tokenizer.eos_token_id",
+            '    getattr(encoder, "text_model", encoder).eos_token_id = tokenizer.eos_token_id',
         ]
     code += [f'pipeline("{prompt}").images[0].save("{settings["identifier"].lower()}.png")']
     return [*lines, "", "With diffusers 0.40 and transformers 5.6, or newer:", "", "```python", *code, "```"]

@@ -70,7 +70,7 @@ def check_room(trainable: nn.Module, settings: FinetuneSettings, folder: Path) -
     device that the weights are on."""
     weights = [p for p in trainable.parameters() if p.requires_grad]
     count, device = sum(p.numel() for p in weights), weights[0].device
-    each = 4 + MOMENTS[settings.optimizer] + (4 if settings.ema_decay else 0)
+    each = 4 + MOMENTS.get(settings.optimizer, 8) + (4 if settings.ema_decay else 0)
     # One more than is kept while the newest is written, and the result.
     on_disk = count * (each * (CHECKPOINTS_KEPT + 1) + 8) + SMALLEST_DISK
     on_disk -= sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) if folder.exists() else 0

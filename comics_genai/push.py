@@ -20,7 +20,7 @@ from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 from huggingface_hub.utils import httpx
 
 from comics_genai import cards, drawings, where
-from comics_genai.adapters import BEST, digest_of, run_settings, weights_of
+from comics_genai.adapters import BEST, FULL_FILE, LORA_FILE, digest_of, run_settings, weights_of
 from comics_genai.checkpoint import Checkpoints
 from comics_genai.drawings import HUB_ID
 from comics_genai.errors import UserError
@@ -70,8 +70,8 @@ def _stage_run(run: Path, staged: Path, repo: str, pictures: Path | None, licenc
         raise UserError(
             f"The run {run} is not finished: start it again to go on, or push its checkpoint with --checkpoint."
         ) from error
-    # The checkpoint that validation chose is what everyone should draw with; it takes the last one's name.
-    shutil.copy(weights, staged / weights_of(run, best=False).name)
+    # The checkpoint that validation chose, or the average, is what everyone should draw with.
+    shutil.copy(weights, staged / (LORA_FILE if weights.name == LORA_FILE else FULL_FILE))
     if settings.get("learn_token"):
         shutil.copy(weights.with_name(EMBEDS_FILE), staged)
     _stage_settings(run, staged)

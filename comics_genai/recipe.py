@@ -6,7 +6,6 @@ from typing import Any, Literal
 
 from comics_genai import optimizers
 from comics_genai.errors import UserError
-from comics_genai.features import CLIP, DINO
 from comics_genai.generate import Sampling
 from comics_genai.loop import LoopSettings
 
@@ -65,8 +64,9 @@ class FinetuneSettings:
     validate_every: int = 0  # steps; 0 = never
     validation_prompts: tuple[str, ...] = ()
     validation_seed: int = 1000
-    judge_clip: str = CLIP  # scores validation pictures of a stranger to the comic world, with the next; name or folder
-    judge_dino: str = DINO
+    # Networks that score validation pictures of a stranger to the comic world, by name or folder: those of `features`.
+    judge_clip: str = "openai/clip-vit-base-patch32"
+    judge_dino: str = "facebook/dino-vits16"
     sampling: Sampling = field(default_factory=Sampling)  # of validation and class pictures
 
     def __post_init__(self) -> None:

@@ -1,6 +1,7 @@
 """Tiny random bases, complete diffusers pipelines of a few ten thousand weights, and drawings; made once a session."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +78,16 @@ def tiny_sdxl(tmp_path_factory) -> Path:
         add_watermarker=False,
     )
     return _saved(pipeline, tmp_path_factory.mktemp("tiny_sdxl"))
+
+
+@pytest.fixture(scope="session")
+def legacy_sdxl(tiny_sdxl, tmp_path_factory) -> Path:
+    """The same with the end-of-prompt id of SDXL's own configuration, 2, by which CLIP takes the largest id for it."""
+    folder = tmp_path_factory.mktemp("legacy") / "sdxl"
+    shutil.copytree(tiny_sdxl, folder)
+    for path in folder.glob("text_encoder*/config.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"eos_token_id": 2}))
+    return folder
 
 
 @pytest.fixture(scope="session")

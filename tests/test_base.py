@@ -180,7 +180,7 @@ with torch.no_grad():
         prompt = base.encode_prompts(["a girl, smiling"])
         prediction = base.predict(latents, torch.tensor([500]), prompt, None)
         base.made = [prompt.hidden, prediction, base.encode_images(pixels)]
-assert all(torch.equal(a, b) for a, b in zip(one.made, folder.made, strict=True))
+torch.testing.assert_close(one.made, folder.made)  # memory lies differently, and sums round differently
 assert one.digest() == folder.digest() and one.prediction_type == folder.prediction_type and one.size == folder.size
 half = Base.load(sys.argv[1], precision="bf16")
 assert (half.unet.dtype, half.pipeline.text_encoder.dtype, half.vae.dtype) == (torch.bfloat16, *[torch.float32] * 2)

@@ -113,7 +113,8 @@ def test_what_is_no_adapter_is_one_sentence(settings, tmp_path):
 
 
 @pytest.mark.parametrize("texts", [False, True])
-def test_full_weights_become_a_pipeline_with_the_token_that_diffusers_loads(settings, texts, tmp_path):
+def test_full_weights_become_a_pipeline_with_the_token_that_diffusers_loads(settings, texts, legacy_sdxl, tmp_path):
+    settings = replace(settings, base=str(legacy_sdxl))
     settings = replace(settings, method="dreambooth", learning_rate=1e-2, learn_token=texts, train_text_encoders=texts)
     finetune(settings, tmp_path / "run")
     folder = export(tmp_path / "run")

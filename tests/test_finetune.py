@@ -22,6 +22,7 @@ from comics_genai.prompts import class_prompt, instance_prompt, mirrored_prompt,
 from comics_genai.recipe import TEXT_TARGETS
 from comics_genai.seeding import seed_step
 from comics_genai.training_data import prepare, variants_of
+from tests.stopping import whole_and_resumed
 
 CAPTION = "a drawing of UnicornGirl, a girl, left arm down, looking right, smiling"
 
@@ -211,21 +212,7 @@ def test_strength_goes_from_the_base_to_the_adapter(settings, tmp_path):
 
 
 def test_a_run_stopped_midway_ends_with_the_same_bytes(settings, tmp_path):
-    settings = replace(settings, checkpoint_every=2, validate_every=3)
-
-    def stop_at_3(step, pictures):
-        if step == 3:
-            raise InterruptedError
-        return {}
-
-    assert finetune(settings, tmp_path / "whole").finished
-    with pytest.raises(InterruptedError):
-        finetune(settings, tmp_path / "stopped", validate=stop_at_3)
-    assert not (tmp_path / "stopped" / LORA_FILE).exists()
-    assert finetune(settings, tmp_path / "stopped").finished
-    whole, resumed = (tmp_path / name / "weights.safetensors" for name in ("whole", "stopped"))
-    assert whole.read_bytes() == resumed.read_bytes()
-    tensors = [load_tensors(tmp_path / name / LORA_FILE)[0] for name in ("whole", "stopped")]
+    tensors = [load_tensors(run / LORA_FILE)[0] for run in whole_and_resumed(settings, tmp_path)]
     assert tensors[0].keys() == tensors[1].keys()
     assert all(torch.equal(tensors[0][name], tensors[1][name]) for name in tensors[0])
 
@@ -323,20 +310,8 @@ def test_half_precision_with_gradient_checkpointing_trains(settings, tmp_path):
     ids=lambda options: "-".join(options),
 )
 def test_every_setting_trains_reloads_and_ends_with_the_same_bytes_after_a_stop(settings, options, tmp_path):
-    settings = replace(settings, checkpoint_every=2, validate_every=3, **options)
-
-    def stop_at_3(step, pictures):
-        if step == 3:
-            raise InterruptedError
-        return {}
-
-    assert finetune(settings, tmp_path / "whole").finished
-    with pytest.raises(InterruptedError):
-        finetune(settings, tmp_path / "stopped", validate=stop_at_3)
-    assert finetune(settings, tmp_path / "stopped").finished
-    whole, resumed = (tmp_path / name / "weights.safetensors" for name in ("whole", "stopped"))
-    assert whole.read_bytes() == resumed.read_bytes()
-    assert load_adapter(Base.load(settings.base), tmp_path / "whole").name == "whole"
+    whole, _ = whole_and_resumed(replace(settings, **options), tmp_path)
+    assert load_adapter(Base.load(settings.base), whole).name == "whole"
 
 
 @pytest.mark.parametrize("fixture", ["tiny_sdxl", "tiny_sd"])

@@ -15,6 +15,7 @@ from comics_genai.export import export
 from comics_genai.finetune import FinetuneSettings, finetune
 from comics_genai.generate import Sampling
 from comics_genai.learned_token import EMBEDS_FILE, LearnedToken
+from tests.stopping import whole_and_resumed
 
 CAPTION = "a drawing of UnicornGirl, a girl, smiling"
 BASES = ["tiny_sdxl", "tiny_sd"]
@@ -55,16 +56,19 @@ def test_it_is_no_part_of_longer_words_and_any_case_of_it_is_meant(base):
     assert tokenizer("bo's hat, Bo.").input_ids.count(new) == 2
 
 
-def test_the_pooled_output_is_still_that_of_the_prompts_end(tiny_sdxl):
-    base = Base.load(tiny_sdxl)
-    for encoder in base.text_encoders().values():
-        encoder.eos_token_id = 2  # as in SDXL's own configuration: the end is where the largest id is
+def test_the_pooled_output_is_still_that_of_the_prompts_end(legacy_sdxl, tiny_sdxl):
+    base = Base.load(legacy_sdxl)
+    ends = [module for encoder in base.text_encoders().values() for module in encoder.modules()
+            if hasattr(module, "eos_token_id")]  # fmt: skip
+    assert [module.eos_token_id for module in ends] == [2, 2]
     before = base.encode_prompts(["a drawing of girl, smiling"])
     token = LearnedToken.like(base, "UnicornGirl", "girl")
     after = base.encode_prompts(["a drawing of UnicornGirl, smiling"])
     torch.testing.assert_close(after.pooled, before.pooled)
+    plain = Base.load(tiny_sdxl)
+    torch.testing.assert_close(plain.encode_prompts(["a drawing of girl, smiling"]).pooled, after.pooled)
     token.remove()
-    assert {encoder.eos_token_id for encoder in base.text_encoders().values()} == {2}
+    assert [module.eos_token_id for module in ends] == [2, 2]
 
 
 @pytest.mark.parametrize("fixture", BASES)
@@ -108,20 +112,9 @@ def test_it_is_learnt_saved_and_there_again_when_the_run_is_loaded(settings, fix
     ids=lambda options: "-".join(options),
 )
 def test_a_stopped_run_ends_with_the_same_token_and_what_else_was_trained(settings, options, tmp_path):
-    settings = replace(settings, checkpoint_every=2, validate_every=3, **options)
-
-    def stop_at_3(step, pictures):
-        if step == 3:
-            raise InterruptedError
-        return {}
-
-    assert finetune(settings, tmp_path / "whole").finished
-    with pytest.raises(InterruptedError):
-        finetune(settings, tmp_path / "stopped", validate=stop_at_3)
-    assert not (tmp_path / "stopped" / EMBEDS_FILE).exists()
-    assert finetune(settings, tmp_path / "stopped").finished
-    for name in ("weights.safetensors", EMBEDS_FILE):
-        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "stopped" / name).read_bytes()
+    settings = replace(settings, **options)
+    whole, resumed = whole_and_resumed(settings, tmp_path)
+    assert (whole / EMBEDS_FILE).read_bytes() == (resumed / EMBEDS_FILE).read_bytes()
     base = Base.load(settings.base)
     bare = base.encode_prompts(["a drawing of a girl"]).hidden
     load_adapter(base, tmp_path / "whole")

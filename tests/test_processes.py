@@ -29,10 +29,12 @@ def finetuned(drawings: Path, base: Path, run: Path, launcher: list[str], *optio
 
 
 def test_two_processes_are_one_with_twice_the_batches(character_folder, tiny_sdxl, tmp_path):
-    # What `accelerate launch --multi_gpu` sets for its processes, torchrun sets for those on a CPU too.
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "--"]
+    # Without a GPU its processes meet by gloo.
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
+    launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
+    launch += ["-m", "--"]
     validated = ["--validate-every", "2", "--validation-prompts", "a girl"]
-    both = finetuned(character_folder, tiny_sdxl, tmp_path / "both", torchrun, *validated)
+    both = finetuned(character_folder, tiny_sdxl, tmp_path / "both", launch, *validated)
     one = finetuned(
         character_folder, tiny_sdxl, tmp_path / "one", [sys.executable, "-m"], "--accumulate", "2", *validated
     )

@@ -22,6 +22,7 @@ from comics_genai.finetune import FinetuneSettings, finetune
 from comics_genai.generate import Sampling, generate
 from comics_genai.push import push
 from tests.hub_server import serving
+from tests.stopping import stop_at_3
 
 ROOT = Path(__file__).parent.parent
 TOKEN = "hf_secret"
@@ -107,8 +108,8 @@ def test_a_run_goes_up_with_its_card_and_comes_down_to_draw(settings, hub, monke
     np.testing.assert_array_equal(np.asarray(PIL.Image.open(picture)), np.asarray(drawn[1].image))
 
 
-def test_the_cards_code_for_diffusers_runs_and_finds_the_token(settings, hub, monkeypatch, tmp_path):
-    run = tmp_path / "run"
+def test_the_cards_code_for_diffusers_runs_and_finds_the_token(settings, legacy_sdxl, hub, monkeypatch, tmp_path):
+    run, settings = tmp_path / "run", replace(settings, base=str(legacy_sdxl))
     finetune(replace(settings, learn_token=True), run)
     base = Base.load(settings.base)
     load_adapter(base, run)
@@ -144,14 +145,22 @@ def test_the_cards_code_for_diffusers_runs_and_finds_the_token(settings, hub, mo
     assert PIL.Image.open(tmp_path / "girl.png").size == (32, 32)
 
 
+def test_of_full_weights_the_average_goes_up_under_their_name(settings, hub, monkeypatch, tmp_path):
+    run = tmp_path / "run"
+    finetune(replace(settings, method="dreambooth", steps=2, ema_decay=0.5), run)
+    folder, serve = hub("me/my-girl", "models", {})
+    with serve as endpoint:
+        monkeypatch.setattr(constants, "ENDPOINT", endpoint)
+        push(run, "me/my-girl", pictures=tmp_path / "none")
+    assert (folder / "weights.safetensors").read_bytes() == (run / "ema.safetensors").read_bytes()
+    head, body = card_of(folder)
+    assert "lora" not in head["tags"] and "rank" not in body and "```python" not in body
+    base = Base.load(settings.base)
+    assert load_adapter(base, folder).full
+
+
 def test_an_unfinished_run_goes_on_elsewhere_to_the_same_bytes(settings, hub, character_folder, monkeypatch, tmp_path):
     settings = replace(settings, checkpoint_every=2, validate_every=3, validation_prompts=("a girl",))
-
-    def stop_at_3(step, pictures):
-        if step == 3:
-            raise InterruptedError
-        return {}
-
     finetune(settings, tmp_path / "whole")
     with pytest.raises(InterruptedError):
         finetune(settings, tmp_path / "run", validate=stop_at_3)
