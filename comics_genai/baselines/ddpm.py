@@ -118,7 +118,7 @@ SETTINGS_32_CPU = replace(
     layers=1,
     batch_size=6,
     sampling=DdpmSampling(steps=25),
-    loop=replace(_LOOP_CPU, steps=3000, validate_every=200),
+    loop=replace(_LOOP_CPU, steps=1800, validate_every=200),
 )
 SETTINGS_256 = DdpmSettings(
     size=256,

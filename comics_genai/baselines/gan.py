@@ -98,7 +98,7 @@ VERSION_1 = GanSettings(
 )
 VERSION_2 = GanSettings(
     loop=LoopSettings(
-        steps=2000,
+        steps=1400,
         learning_rate=5e-4,
         beta1=0.0,
         beta2=0.99,

@@ -1,6 +1,6 @@
 """How many drawings would training from scratch need? The same model, the same budget, more and more drawings.
 
-    curve = measure(Path("runs/scaling"), Path("6_generated/scaling"), {"GAN version 2": 500, "DDPM 32": 1500})
+    curve = measure(Path("runs/scaling"), Path("6_generated/scaling"), {"GAN version 2": 500, "DDPM 32": 600})
     plot(curve)
 
 Every set begins with the six drawings and holds all smaller sets, so only the number differs.
