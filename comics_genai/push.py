@@ -28,6 +28,11 @@ from comics_genai.generate import read_metadata
 from comics_genai.learned_token import EMBEDS_FILE
 
 PICTURES = 4  # in a card's gallery
+# What an earlier push may have left, and goes; whatever else is in the repository stays.
+OURS = {
+    "model": [LORA_FILE, FULL_FILE, EMBEDS_FILE, "image_?.png", "log.jsonl", f"{BEST}/*", "checkpoints/*"],
+    "dataset": ["train/*"],
+}
 
 
 def push(
@@ -40,6 +45,7 @@ def push(
     licence: str = "",
 ) -> str:
     """Upload `source`, a run's folder or one of drawings, to `repo` (OWNER/NAME, made if absent); returns its address.
+    It replaces what an earlier push left there, of a data set all of train/.
 
     pictures: a folder that `generate` drew into, from which the card takes those of this run; by default where it draws
     by itself. Raises UserError without a token that may write, without a network, for a repository that is
@@ -137,13 +143,12 @@ def _upload(staged: Path, repo: str, kind: str, public: bool) -> str:
         url = str(api.create_repo(repo, repo_type=kind, private=not public, exist_ok=True))
         if not public and not api.repo_info(repo, repo_type=kind).private:
             raise UserError(f"{repo} is there already and public: push with --public, or choose another name.")
-        # One commit that holds what is there now and nothing of an earlier push.
         api.upload_folder(
             repo_id=repo,
             repo_type=kind,
             folder_path=staged,
             commit_message="Upload by Comics-GenAI",
-            delete_patterns=["*.safetensors", "*.png", "*.json", "*.jsonl", "train/*", "best/*", "checkpoints/*"],
+            delete_patterns=OURS[kind],
         )
     return url
 

@@ -80,6 +80,8 @@ def test_a_run_goes_up_with_its_card_and_comes_down_to_draw(settings, hub, monke
     drawn = generate(base, prompts, [0], pictures, Sampling(steps=2), load_adapter(base, run))
     created: dict = {}
     folder, serve = hub("me/my-girl", "models", created)
+    (folder / "image_3.png").write_bytes(b"of an earlier push")
+    (folder / "notes.png").write_bytes(b"someone's own")
     with serve as endpoint:
         monkeypatch.setattr(constants, "ENDPOINT", endpoint)
         for _ in range(2):  # again is no mistake
@@ -91,14 +93,15 @@ def test_a_run_goes_up_with_its_card_and_comes_down_to_draw(settings, hub, monke
         )  # fmt: skip
     assert created["visibility"] == "private"
     weights = ["learned_embeds.safetensors", "pytorch_lora_weights.safetensors"]
-    assert names == ["README.md", "image_0.png", "image_1.png", *weights, "settings.json"]
+    shown = ["image_0.png", "image_1.png"]
+    assert names == sorted(["README.md", *shown, "notes.png", *weights, "settings.json"])
     for name in weights:  # those that validation chose
         assert (folder / name).read_bytes() == (run / "best" / name).read_bytes() != (run / name).read_bytes()
     head, body = card_of(folder)
     assert head["library_name"] == "diffusers" and head["instance_prompt"] == prompts[0]
     assert set(head["tags"]) == {"text-to-image", "diffusers", "diffusers-training", "lora", "template:sd-lora"}
-    shown = [{"text": prompt, "output": {"url": f"image_{i}.png"}} for i, prompt in enumerate(prompts)]
-    assert head["widget"] == shown and "<Gallery />" in body and "6 steps" in body
+    widget = [{"text": prompt, "output": {"url": name}} for prompt, name in zip(prompts, shown, strict=True)]
+    assert head["widget"] == widget and "<Gallery />" in body and "6 steps" in body
     assert (folder / "image_1.png").read_bytes() == drawn[1].path.read_bytes()
     everything = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
     assert TOKEN.encode() not in everything and str(tmp_path.parent).encode() not in everything
