@@ -220,9 +220,9 @@ def bench(arguments: list[str]) -> None:
     """how fast the engine fine-tunes, beside diffusers' script"""
     import tyro
 
-    from comics_genai import bench
+    from comics_genai.bench import measure
 
-    print(bench.main(tyro.cli(bench.BenchSettings, args=arguments, prog="comics_genai bench")))
+    print(measure.main(tyro.cli(measure.BenchSettings, args=arguments, prog="comics_genai bench")))
 
 
 COMMANDS: dict[str, Callable[[list[str]], None]] = {

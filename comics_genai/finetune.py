@@ -30,7 +30,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils import get_peft_model_state_dict
 from torch import Tensor, nn
 
-from comics_genai import attention, drawings, figures, objective, preflight, processes
+from comics_genai import attention, drawings, objective, preflight, processes
 from comics_genai.adapters import BEST, EMA_FILE, FULL_FILE, LORA_FILE
 from comics_genai.base import DTYPES, Base, Embeddings
 from comics_genai.checkpoint import load_weights, save_tensors, write_atomic
@@ -78,6 +78,7 @@ def finetune(
         )
     token = LearnedToken.like(base, settings.identifier, settings.class_name) if settings.learn_token else None
     data = prepare(base, character, settings, folder.parent / "class_images")
+    del character  # in full size
     validates = settings.validate_every and processes.is_first()
     validation = _Validation(base, settings, folder, validate) if validates else None
     if not settings.changes_prompts:
@@ -313,6 +314,8 @@ class _Validation:
         return self.base.encode_prompts(self.texts), unwanted
 
     def __call__(self, step: int, trained: nn.Module) -> dict[str, float]:
+        from comics_genai import figures  # 30 MB of matplotlib, which training without pictures does without
+
         if self.changing:
             self.prompts, self.negative = self._encoded()
         pictures = []

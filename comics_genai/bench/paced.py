@@ -1,6 +1,7 @@
 """One side of a measurement, in a process of its own: it trains, and after every step waits to be told to go on.
 
-    python -m comics_genai.bench.paced '{"work": {...}, "side": {...}, "folder": ..., "script": ...}'
+    python -m comics_genai.bench.paced '{"device": "cpu", "base": ..., "script": ..., "arguments": [...]}'
+    python -m comics_genai.bench.paced '{"device": "cpu", "run": ..., "settings": {...}}'
 
 Each optimizer step writes a line of JSON: seconds since it was told to go on (the first: none), peak memory in bytes.
 The clock stands while it waits, so that several sides can take turns on the same cores.
@@ -58,21 +59,20 @@ def main(told: dict[str, Any]) -> None:
     os.dup2(2, 1)
     from torch.optim.optimizer import register_optimizer_step_post_hook
 
-    from comics_genai.bench.stand_ins import stand_in
-    from comics_genai.bench.workload import Side, Workload, arguments, settings
+    register_optimizer_step_post_hook(Pace(told["device"], out))
+    # Each side loads what it needs itself and nothing of the other's.
+    if "script" in told:
+        from comics_genai.bench.stand_ins import stand_in
 
-    work, side, folder = Workload(**told["work"]), Side(**told["side"]), Path(told["folder"])
-    pace = Pace(work.device, out)
-    if side.who == "script":
-        register_optimizer_step_post_hook(pace)
-        stand_in(work.base)
-        sys.argv = [told["script"], *arguments(work, folder)]
+        stand_in(told["base"])
+        sys.argv = [told["script"], *told["arguments"]]
         runpy.run_path(told["script"], run_name="__main__")
     else:
-        from comics_genai.finetune import finetune
+        from comics_genai.finetune import FinetuneSettings, finetune
+        from comics_genai.generate import Sampling
 
-        register_optimizer_step_post_hook(pace)
-        finetune(settings(work, side), folder / side.name, work.device)
+        given = told["settings"] | {"sampling": Sampling(**told["settings"]["sampling"])}
+        finetune(FinetuneSettings(**given), Path(told["run"]), told["device"])
 
 
 if __name__ == "__main__":

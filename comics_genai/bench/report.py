@@ -37,9 +37,10 @@ def table(measurement: dict[str, Any]) -> str:
     ]
     for row in measurement["rows"]:
         against = "×{:.2f} [{:.2f}, {:.2f}]".format(*row["speedup"]) if "speedup" in row else ""
+        share = f"{row['arithmetic_share']:.0%}" if "arithmetic_share" in row else ""
         lines.append(
             f"| {row['name']} | {row['steps_per_second']:.2f} | {against} | {row['peak_bytes'] / MIB:.0f} "
-            f"| {row['startup_seconds']:.0f} s | {row['arithmetic_share']:.0%} |"
+            f"| {row['startup_seconds']:.0f} s | {share} |"
         )
     return "\n".join(lines)
 
@@ -73,8 +74,9 @@ def readme(folder: Path) -> str:
             continue
         result = json.loads((folder / name).read_text("utf-8"))
         versions = ", ".join(f"{library} {version}" for library, version in result["versions"].items())
+        threads = f"{result['threads']} thread" + "s" * (result["threads"] > 1)
         parts.append(
-            f"{result['machine']}, {result['threads']} threads, {versions}, {result['date']} "
+            f"{result['machine']}, {threads}, {versions}, {result['date']} "
             f"([{name}]({name})):\n\n```sh\n{result['command']}\n```"
         )
         for measurement in result["measurements"]:

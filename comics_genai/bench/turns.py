@@ -14,11 +14,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from comics_genai import where
-from comics_genai.bench.workload import Side, Workload
+from comics_genai.bench.workload import Side, Workload, arguments, settings
 from comics_genai.errors import UserError
 
 RESAMPLES = 2000
@@ -43,7 +44,11 @@ class Runner:
     """The process of a side, which waits unless it is told to do a step."""
 
     def __init__(self, work: Workload, side: Side, folder: Path, script: Path | None, threads: int):
-        told = {"work": asdict(work), "side": asdict(side), "folder": str(folder), "script": str(script)}
+        told: dict[str, Any] = {"device": work.device}
+        if side.who == "script":
+            told |= {"base": work.base, "script": str(script), "arguments": arguments(work, folder)}
+        else:
+            told |= {"run": str(folder / side.name), "settings": asdict(settings(work, side))}
         count = str(threads)
         environment = os.environ | where.QUIET | {"OMP_NUM_THREADS": count, "MKL_NUM_THREADS": count}
         environment |= {"TQDM_DISABLE": "1"} | ({"CUDA_VISIBLE_DEVICES": ""} if work.device == "cpu" else {})

@@ -17,7 +17,7 @@ from comics_genai.generate import Sampling
 from comics_genai.optimizers import Name as Optimizer
 from comics_genai.prompts import class_prompt, instance_prompt
 from comics_genai.recipe import FinetuneSettings
-from comics_genai.training_data import prepare, squared
+from comics_genai.training_data import prepare
 
 SUBJECT = "UnicornGirl", "girl"
 ENDLESS = 10**6  # steps: whoever measures says when to stop
@@ -113,12 +113,12 @@ def arguments(work: Workload, folder: Path) -> list[str]:
 
 
 def lay_out(work: Workload, folder: Path) -> None:
-    """Write what the script reads into `folder`: pictures/, the drawings in the workload's size, and where a prior is
-    preserved class_pictures/; these are the same that this project finds in class_images/."""
+    """Write what the script reads into `folder`: the drawings as pictures/, and where a prior is preserved
+    class_pictures/, the same that the engine finds in class_images/."""
     character = drawings.load(work.drawings)
     (folder / "pictures").mkdir(parents=True)
     for i, drawing in enumerate(character):
-        squared(drawing.image, work.pixels).save(folder / "pictures" / f"{i:02d}.png")
+        drawing.image.save(folder / "pictures" / f"{i:02d}.png")
     if work.preserves_prior:
         with warnings.catch_warnings(action="ignore"):
             prepare(Base.load(work.base, work.device), character, settings(work, Side("", "engine")), folder / CLASS)
