@@ -147,6 +147,8 @@ def conclusion(scores: dict[str, Any]) -> str:
         cells += [f"{measured['diversity']:.3f}", f"{100 * measured['pose_coverage']:.1f}"]
         lines.append(f"| {row['name']} | " + " | ".join(cells) + " |")
     name = scores["rows"][0]["name"]
+    # No pose was asked for, so none can be missed.
+    caution = " As no pose was asked for, a smear that is read as some pose counts as one: look at the samples."
     ours, best = scores["summary"][name], scores["summary"][CEILING]
     sentence = (
         f"Of {ours['pictures']} samples of the {name} **{ours['copy_rate']:.0%}** copy a drawing, and "
@@ -155,7 +157,7 @@ def conclusion(scores: dict[str, Any]) -> str:
         f"of the {round(1 / ours['pose_chance'])} poses appear on a recognisable figure, where copying reaches "
         f"{round(ours['pose_coverage_drawings'] / ours['pose_chance'])} and as many true drawings {_poses(best)}. "
         f"Samples differ by {ours['diversity']:.3f} on average, true drawings by {best['diversity']:.3f}."
-    )
+    ) + (caution if ours["novel"] else "")
     return "\n".join([*lines, "", sentence])
 
 
