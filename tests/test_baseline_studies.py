@@ -40,7 +40,7 @@ def test_samples_that_are_the_drawings_are_called_copies(unicorn_girl, tmp_path)
     assert rows[study.FLOOR]["identity"]["mean"] < 0.3 < rows[study.CEILING]["identity"]["mean"]
     assert scores["summary"]["copier"]["pose_coverage"] <= 6 / 240
     records = [json.loads(line) for line in (tmp_path / "metadata.jsonl").read_text().splitlines()]
-    assert [record["file_name"] for record in records] == [f"{i:02d}.png" for i in range(8)]
+    assert [record["file_name"] for record in records] == [f"{i:02d}.png" for i in range(study.KEPT)]
     assert read_record(tmp_path / "03.png") == records[3] and records[3]["model"] == "copier"
     assert (tmp_path / scores["contact_sheet"]).exists()
     words = study.conclusion(scores)

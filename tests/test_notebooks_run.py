@@ -137,7 +137,7 @@ def _check_samples(parameters: dict, repository: Path) -> None:
         assert [point["drawings"] for point in points] == 2 * parameters["counts"]
         return
     names = [json.loads(line)["file_name"] for line in (folder / "metadata.jsonl").read_text().splitlines()]
-    assert len(names) == min(parameters["pictures"], 12) and all((folder / name).exists() for name in names)
+    assert len(names) == min(parameters["pictures"], 6) and all((folder / name).exists() for name in names)
     rows = json.loads((folder / "scores.json").read_text())["rows"]
     assert [row["pictures"] for row in rows] == [parameters["pictures"], 48, 48]
     assert (repository / "runs" / parameters["run"] / "weights.safetensors").exists()

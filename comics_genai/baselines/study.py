@@ -27,7 +27,7 @@ from .data import prepare
 from .measure import pairwise_distance, score_samples, summarise_samples
 
 TEST_SEED = 1  # of the noise of what is scored; validation has its own
-KEPT = 12  # samples that are kept as files of their own, beside the sheet of all
+KEPT = 6  # samples that are kept as files of their own, beside the sheet of all
 HELD_OUT = 48  # true drawings in other poses: what no model saw, and the ceiling
 CEILING, FLOOR = "ceiling: true drawings", "floor: other characters"
 COLUMNS = {
