@@ -96,7 +96,7 @@ def overfitting(runs: Mapping[str, Rows]) -> Figure:
             panel.plot(steps, unseen, color=color, linestyle="--", label="held-out drawings")
             panel.fill_between(steps, unseen, seen, color=color, alpha=0.15)
             panel.set(xlabel="step", ylabel="taken for real, %", ylim=(-5, 105), title=name)
-            panel.legend(fontsize=7, loc="center right")
+            panel.legend(fontsize=7, loc="center left")
             last.plot(steps, [row["validation_r_v"] for row in measured], color=color, marker="o", ms=3, label=name)
         for value in (0, 1):
             last.axhline(value, color=figures.GRAPHITE, linewidth=0.6, linestyle=":")
