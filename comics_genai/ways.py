@@ -29,7 +29,7 @@ from comics_genai.prompts import subject
 from comics_genai.scorer import Scorer
 from comics_genai.world.captions import identity_words
 
-SHOWN = 6  # pictures of a way in a grid
+SHOWN = 4  # pictures of a way in a grid
 
 
 @dataclass(frozen=True)
@@ -81,8 +81,8 @@ class Comparison:
 
         return max(labels, key=value)
 
-    def grid(self, side: int = 128) -> PIL.Image.Image:
-        """A row of pictures for each way, pose by pose."""
+    def grid(self, side: int = 96) -> PIL.Image.Image:
+        """A row of pictures for each way, of different poses where there are enough."""
         every = max(1, len(self.poses) // SHOWN)
         shown = list(range(0, len(self.poses), every))[:SHOWN]
         rows = {label: [pictures[i] for i in shown] for label, pictures in self.pictures.items()}
