@@ -111,7 +111,7 @@ def measure(
             made = samples_of(model, study, run, taken, pictures, device)
             row = _row(study, made, scorer)
             points.append({"model": model, "drawings": count, "threshold": study.threshold, **row})
-            shown[f"{model}, {count} drawings"] = made[:SHOWN]
+            shown[f"{model}, {count}"] = made[:SHOWN]
     curve = {"size": SIZE, "pictures": pictures, "steps": dict(steps), "points": points}
     curve["ceiling"] = _row(first, to_pictures(first.held_out), scorer)
     write_atomic(Path(folder) / CURVE, (json.dumps(curve, indent=2) + "\n").encode())
@@ -179,9 +179,14 @@ def _in_words(curve: Mapping[str, Any], model: str) -> str:
         if best["joint_success"]["mean"] == 0
         else f"joint success is highest, {best['joint_success']['mean']:.0%}, with {best['drawings']:,} drawings"
     )
+    unlearnt = [p for p in points if p["identity"]["mean"] < curve["ceiling"]["identity"]["mean"] / 2]
+    short = (
+        f" With {' and '.join(format(p['drawings'], ',') for p in unlearnt)} drawings less than half of what true "
+        "drawings show of her is there: for so many these steps are too few, and no copy is no success."
+    )
     return (
         f"- **{model}**, {curve['steps'][model]:,} steps: the copy rate goes from {first['copied']['mean']:.0%} with "
         f"{first['drawings']:,} drawings to {last['copied']['mean']:.0%} with {last['drawings']:,}, identity from "
         f"{first['identity']['mean']:.0%} to {last['identity']['mean']:.0%}; {reached} (true drawings at this size: "
         f"{curve['ceiling']['joint_success']['mean']:.0%})."
-    )
+    ) + (short if unlearnt else "")
