@@ -128,8 +128,8 @@ def lay_out(work: Workload, folder: Path) -> None:
 
 
 def random_base(architecture: str, folder: Path, device: str = "cpu") -> Path:
-    """A complete base of an architecture (see `architectures`) with random weights in bf16 and the miniature's
-    tokenizers: what a step costs does not depend on what the base knows."""
+    """A complete base of an architecture (see `architectures`) with random weights in bf16, and with the tokenizers of
+    its folder or else the miniature's: what a step costs does not depend on what the base knows."""
     parts = architectures.load(architecture)
     encoders = dict(zip(("text_encoder", "text_encoder_2"), parts.text_encoders, strict=False))
     for module in (parts.unet, parts.vae, *encoders.values()):
@@ -139,12 +139,12 @@ def random_base(architecture: str, folder: Path, device: str = "cpu") -> Path:
                 nn.init.normal_(parameter, std=0.02)
             else:
                 nn.init.constant_(parameter, float(name.endswith("weight")))
-    mini = where.data() / "mini_sdxl"
-    encoders["tokenizer"] = CLIPTokenizer.from_pretrained(mini / "tokenizer")
+    source = Path(architecture) if (Path(architecture) / "tokenizer").is_dir() else where.data() / "mini_sdxl"
+    encoders["tokenizer"] = CLIPTokenizer.from_pretrained(source / "tokenizer")
     noise = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012}
     scheduler = DDIMScheduler(**noise, steps_offset=1, clip_sample=False)
     if len(parts.text_encoders) == 2:
-        encoders["tokenizer_2"] = CLIPTokenizer.from_pretrained(mini / "tokenizer_2")
+        encoders["tokenizer_2"] = CLIPTokenizer.from_pretrained(source / "tokenizer_2")
         pipeline = StableDiffusionXLPipeline(vae=parts.vae, unet=parts.unet, scheduler=scheduler, **encoders)
     else:
         absent = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
