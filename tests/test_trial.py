@@ -20,20 +20,22 @@ def drawings_of(scenes) -> list[Drawing]:
     return [Drawing(f"{i}.png", world.draw(scene, 64), "") for i, scene in enumerate(scenes)]
 
 
-def test_a_known_character_is_drawn_four_ways_and_scored(girl_run, tiny_sdxl, tiny_scorer, tmp_path):
+def test_a_known_character_is_drawn_five_ways_and_scored(girl_run, tiny_sdxl, tiny_scorer, tmp_path):
     base = Base.load(tiny_sdxl)
     drawings = drawings_of(world.reference_scenes(world.UNICORN_GIRL))
     test = trial.draw(base, girl_run, drawings, tmp_path, scenes=2, seeds=2, sampling=FAST)
     assert {name: len(made) for name, made in test.pictures.items()} == {
-        trial.TUNED: 4, trial.SAME: 4, trial.CAREFUL: 4
+        trial.TUNED: 4, trial.BOTH: 4, trial.SAME: 4, trial.CAREFUL: 4
     }  # fmt: skip
     told = {row["prompt"] for row in read_metadata(tmp_path / "finetuned")}
     assert told == {row["prompt"] for row in read_metadata(tmp_path / "base_same_prompt")} and len(told) == 2
     assert all("UnicornGirl, a girl" in prompt for prompt in told)
     assert all("UnicornGirl" not in row["prompt"] for row in read_metadata(tmp_path / "base_careful_prompt"))
+    both = {row["prompt"] for row in read_metadata(tmp_path / "finetuned_careful_prompt")}
+    assert all("UnicornGirl, a girl with " in prompt for prompt in both) and len(both) == 2
     scores = trial.scored(test, base, tiny_scorer)
     assert [row["name"] for row in scores["rows"]] == [
-        trial.TUNED, trial.SAME, trial.CAREFUL, trial.CEILING, trial.FLOOR
+        trial.TUNED, trial.BOTH, trial.SAME, trial.CAREFUL, trial.CEILING, trial.FLOOR
     ]  # fmt: skip
     assert json.loads((tmp_path / trial.SCORES).read_text()) == scores
     assert test.contact_sheet().size == PIL.Image.open(tmp_path / trial.SHEET).size
