@@ -125,13 +125,14 @@ def sample(
     scheduler = scheduler_of(base, sampling.scheduler)
     scheduler.set_timesteps(sampling.steps, device=base.device)
     timesteps, latents = scheduler.timesteps, torch.stack(noise).to(base.device)
+    first = 0 if start is None else (sampling.steps - evaluations(sampling)) * scheduler.order
+    timesteps = timesteps[first:]
+    if hasattr(scheduler, "set_begin_index"):
+        # Left to find its place by the timestep, a sampler goes wrong where two are alike, as Karras' first ones are.
+        scheduler.set_begin_index(first)
     if start is None:
         latents = latents * scheduler.init_noise_sigma
     else:
-        first = sampling.steps - evaluations(sampling)
-        timesteps = timesteps[first * scheduler.order :]
-        if hasattr(scheduler, "set_begin_index"):
-            scheduler.set_begin_index(first * scheduler.order)
         latents = scheduler.add_noise(start.expand_as(latents), latents, timesteps[:1])
     takes_generator = "generator" in inspect.signature(scheduler.step).parameters
     extra = {"generator": generators} if takes_generator else {}

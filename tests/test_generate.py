@@ -161,6 +161,15 @@ def test_other_settings_go_beside_earlier_pictures(base, tmp_path):
     assert (np.asarray(weak.image) != np.asarray(strong.image)).any()
 
 
+def test_noise_levels_that_begin_at_one_timestep_are_taken_one_by_one(base, tmp_path):
+    sampling = Sampling(steps=25, scheduler="dpm++-karras")
+    noise_levels = scheduler_of(base, sampling.scheduler)
+    noise_levels.set_timesteps(sampling.steps)
+    assert noise_levels.timesteps[0] == noise_levels.timesteps[1] != noise_levels.timesteps[-1]
+    (picture,) = generate(base, ["a girl"], [0], tmp_path, sampling)
+    assert picture.record["scheduler"] == "DPMSolverMultistepScheduler"
+
+
 @pytest.mark.parametrize("scheduler", ["default", *SCHEDULERS])
 def test_every_scheduler_draws_repeatably_in_any_batch(base, scheduler):
     sampling = Sampling(steps=4, scheduler=scheduler)
