@@ -30,6 +30,7 @@ from comics_genai.generate import (
     sample,
     scheduler_of,
 )
+from comics_genai.pretrain.unet import scheduler
 from tests.hub_server import serving
 
 FAST = Sampling(steps=3, guidance=3.0)
@@ -162,12 +163,13 @@ def test_other_settings_go_beside_earlier_pictures(base, tmp_path):
 
 
 def test_noise_levels_that_begin_at_one_timestep_are_taken_one_by_one(base, tmp_path):
+    base.pipeline.scheduler = scheduler()  # the miniature's
     sampling = Sampling(steps=25, scheduler="dpm++-karras")
     noise_levels = scheduler_of(base, sampling.scheduler)
     noise_levels.set_timesteps(sampling.steps)
     assert noise_levels.timesteps[0] == noise_levels.timesteps[1] != noise_levels.timesteps[-1]
     (picture,) = generate(base, ["a girl"], [0], tmp_path, sampling)
-    assert picture.record["scheduler"] == "DPMSolverMultistepScheduler"
+    assert picture.record["scheduler"] == "dpm++-karras"
 
 
 @pytest.mark.parametrize("scheduler", ["default", *SCHEDULERS])
