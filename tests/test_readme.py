@@ -8,6 +8,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 METHODS = {"DreamBooth": "dreambooth", "LoRA": "lora", "DreamBooth+LoRA": "dreambooth_lora"}
+FROM_NOTHING = ("gan_v1", "gan_v2", "ddpm_32", "ddpm_256")
 
 
 def scores_of(run: str) -> dict:
@@ -39,6 +40,17 @@ def methods() -> list[str]:
     return lines
 
 
+def from_nothing() -> list[str]:
+    """The models from scratch, each above the true drawings at its size, as lines of Markdown."""
+    runs = [scores_of(run) for run in FROM_NOTHING]
+    return markdown({**runs[0], "rows": [row for scores in runs for row in scores["rows"][:2]]})
+
+
+def mean(name: str, key: str) -> float:
+    (row,) = (row for row in SCORES["rows"] if row["name"] == name)
+    return 100 * row[key]["mean"]
+
+
 @pytest.mark.parametrize("row", markdown(SCORES))
 def test_every_line_of_the_scores_stands_in_the_readme(row):
     assert row in README.splitlines()
@@ -47,6 +59,18 @@ def test_every_line_of_the_scores_stands_in_the_readme(row):
 @pytest.mark.parametrize("row", methods())
 def test_every_line_of_the_methods_stands_in_their_readme(row):
     assert row in (ROOT / "4_finetuning" / "README.md").read_text(encoding="utf-8").splitlines()
+
+
+@pytest.mark.parametrize("row", from_nothing())
+def test_every_line_of_the_models_from_nothing_stands_in_their_readme(row):
+    assert row in (ROOT / "3_baselines" / "README.md").read_text(encoding="utf-8").splitlines()
+
+
+def test_what_the_readme_says_of_its_table_is_so():
+    tuned, careful, key = "fine-tuned", "base, careful prompt", "identity_unnamed"
+    assert f"({mean(tuned, key):.0f} % against {mean(careful, key):.0f} %)" in README
+    assert mean("fine-tuned, careful prompt", "identity") < mean(tuned, "identity")
+    assert {row["joint_success"]["mean"] for row in SCORES["rows"][:4]} == {0}
 
 
 def test_the_three_methods_were_asked_the_same():
