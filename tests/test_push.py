@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
+import torch
 import yaml
 from huggingface_hub import constants
 
@@ -55,7 +56,8 @@ def command(endpoint: str, home: Path, *arguments: str, folder: Path = ROOT) -> 
     """What a fresh process of the command line, whose Hub is `endpoint`, prints."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
     environment |= {"HF_ENDPOINT": endpoint, "HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1", "HF_TOKEN": TOKEN}
-    environment |= {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    # As many threads as here: sums are split among them, and their last bits with them.
+    environment |= {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": str(torch.get_num_threads())}
     done = subprocess.run(
         [sys.executable, "-m", "comics_genai", *arguments],
         env=environment, cwd=folder, capture_output=True, text=True, timeout=300,
