@@ -253,7 +253,7 @@ class Objective:
 
     def _timesteps(self, count: int, generator: torch.Generator) -> Tensor:
         """(count,) uniform in the training steps, spread evenly over the batch: less variance, the same mean (Kingma
-        et al. 2021, app. I.1)."""
+        et al. 2021)."""
         u = (torch.rand(1, generator=generator) + torch.randperm(count, generator=generator) / count) % 1
         return (u * len(self.alpha_bar)).long().to(self.alpha_bar.device, non_blocking=True)
 

@@ -33,7 +33,7 @@ class VaeSettings:
     batch_size: int = 8  # small: at an equal time twice the steps do more than twice the pictures
     crop: int = 32  # pixels each way; the network is convolutional, so whole pictures need not be seen
     color_mixing: float = 0.3  # share of pictures in foreign colours
-    latent_noise: float = 0.03  # standard deviation, latents being near unit variance
+    latent_noise: float = 0.03  # standard deviation, where detail_std is that of most channels
     pooled_share: float = 0.15  # of steps, on half-size latents against half-size pictures
     anchor: float = 2.0  # weight of the error of the first three channels against the small picture they are to be
     detail_std: float = 0.5  # standard deviation of the other channels; the small picture's is about 1
