@@ -96,19 +96,22 @@ def draw(
     return Trial(folder, images, [prompt for prompt in prompts for _ in range(seeds)], shown, pictures)
 
 
-def scored(trial: Trial, base: Base, scorer: Scorer | None = None) -> dict[str, Any] | None:
-    """The comparison as `score.table` gives it, also written as scores.json; None where the truth is not known.
+def bounds(base: Base, scenes: Sequence[world.Scene]) -> dict[str, list[PIL.Image.Image]]:
+    """What every way to draw `scenes` lies between: true drawings through the base's own VAE, and other characters."""
+    size = max(base.size, SMALLEST)
+    return {
+        CEILING: score.true_renders(scenes, size, lambda x: base.decode(base.encode_images(x))),
+        FLOOR: score.other_character_renders(scenes, size),
+    }
 
-    Beside what was drawn stand the ceiling, true drawings through the base's own VAE, and the floor, other characters.
-    """
+
+def scored(trial: Trial, base: Base, scorer: Scorer | None = None) -> dict[str, Any] | None:
+    """The comparison, `bounds` included, as `score.table` gives it, also written as scores.json; None where the truth
+    is not known."""
     if not trial.scenes:
         return None
     scorer = scorer or Scorer.load(where.data() / "mini_sdxl" / "scorer")
-    size = max(base.size, SMALLEST)
-    rows = trial.pictures | {
-        CEILING: score.true_renders(trial.scenes, size, lambda x: base.decode(base.encode_images(x))),
-        FLOOR: score.other_character_renders(trial.scenes, size),
-    }
+    rows = trial.pictures | bounds(base, trial.scenes)
     records = {name: score.score_run(made, trial.scenes, trial.drawings, scorer) for name, made in rows.items()}
     scores = score.table(records) | {"contact_sheet": SHEET}
     write_atomic(trial.folder / SCORES, (json.dumps(scores, indent=2) + "\n").encode())

@@ -153,13 +153,11 @@ class Poses:
         return [picture.image for picture in made]
 
     def compare(self, name: str, ways: Mapping[str, Way], bounds: bool = False) -> Comparison:
-        """Draw every way and score it; the scores are also written as NAME.json. With `bounds` between the ceiling and
-        the floor of `trial`, where the truth is known."""
+        """Draw every way and score it; the scores are also written as NAME.json. With `bounds` between those of
+        `trial`, where the truth is known."""
         pictures = {label: self.draw(way) for label, way in ways.items()}
         if bounds and self.character is not None:
-            size = max(self.base.size, trial.SMALLEST)
-            through = score.true_renders(self._shown, size, lambda x: self.base.decode(self.base.encode_images(x)))
-            pictures |= {trial.CEILING: through, trial.FLOOR: score.other_character_renders(self._shown, size)}
+            pictures |= trial.bounds(self.base, self._shown)
         poses = [f"{scene.pose.legs}, {scene.pose.expression}" for scene in self._shown]
         return Comparison(poses, pictures, self._scored(name, pictures))
 

@@ -287,6 +287,18 @@ def test_timesteps_are_one_of_each_part():
     assert (noisy >= 750).sum() == 500 and noisy.min() >= 0 and noisy.max() == 999  # u^2 <= 1/4 for half of the u
 
 
+def test_errors_of_a_face_weigh_most_then_those_of_the_arms():
+    joints = torch.full((1, len(world.JOINTS), 2), 0.9)
+    joints[0, world.JOINTS.index("head")] = torch.tensor([0.5, 0.25])
+    joints[0, world.JOINTS.index("left_hand")] = torch.tensor([0.1, 0.6])
+    weights = unet.figure_weights(joints, 16, 3.0)
+    assert weights.shape == (1, 1, 16, 16)
+    assert (weights[0, 0, 3:5, 7:9] == 4).all()  # rows first: y 0.25, x 0.5
+    assert weights[0, 0, 9, 1] == 2 and weights[0, 0, 0, 0] == 1  # y 0.6, x 0.1
+    assert (weights == 4).sum() == 16  # cells whose centre is nearer than 0.14
+    assert (unet.figure_weights(joints, 16, 0.0) == 1).all()
+
+
 def test_sampling_begins_without_signal_and_a_perfect_network_draws_pure_white():
     scheduler = unet.scheduler()
     alphas = alpha_bar(scheduler)
@@ -338,6 +350,9 @@ def test_a_training_goes_on_from_a_base(smoke, tmp_path):
             torch.testing.assert_close(same.state_dict()[name].float(), tensor.float(), atol=1e-3, rtol=1e-3)
     again = assemble.assemble(settings.folder, tmp_path / "base")
     assert (again / "scorer" / "model.safetensors").exists() and (again / "pretraining" / "vae" / "log.jsonl").exists()
+    whole = [json.loads(line) for line in (again / "pretraining" / "unet" / "log.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in whole] == [2, 4, 6, 8]  # both trainings, one after the other
+    assert whole == sorted(whole, key=lambda row: row["seconds"])
     with pytest.raises(UserError, match="is no base that"):
         pretrain.pretrain(replace(settings, start=tmp_path))
 

@@ -23,8 +23,10 @@ SHARD = "15MB"
 LARGEST_FILE = 16_000_000  # bytes: the repository carries these files
 LARGEST_BASE = 60_000_000
 SCORER = "export"  # where the stage `scorer` keeps what is shipped
+LOG = "log.jsonl"
 STORY = "pretraining"  # where the base keeps what the stages logged
 START = "unet_start.safetensors"  # where `disassemble` leaves the UNet's weights
+BEFORE = "before.jsonl"  # in a stage that went on from a base: what that base's own training logged
 SHOWN = 3  # pictures of a stage that are kept, evenly from the first to the newest
 
 
@@ -101,6 +103,9 @@ def disassemble(base: Path, stages: Path) -> Path:
         shutil.copytree(base / "scorer", stages / "scorer" / SCORER)
     start = stages / START
     save_tensors(start, _weights(base / "unet"))
+    if not (stages / "unet").exists():
+        (stages / "unet").mkdir()
+        shutil.copy2(base / STORY / "unet" / LOG, stages / "unet" / BEFORE)
     return start
 
 
@@ -114,12 +119,23 @@ def _weights(folder: Path) -> dict[str, Tensor]:
 
 def _keep_story(stage: Path, target: Path) -> None:
     """What the notebook of the pretraining reads: log, settings, accuracy, and the newest pictures."""
-    files = [stage / name for name in ("log.jsonl", "settings.json", "accuracy.json")]
+    files = [stage / name for name in (LOG, "settings.json", "accuracy.json")]
     pictures = sorted(stage.glob("*.png"))
     shown = sorted({pictures[i * (len(pictures) - 1) // (SHOWN - 1)] for i in range(SHOWN)}) if pictures else []
     for file in (*filter(Path.exists, files), *shown):
         target.mkdir(parents=True, exist_ok=True)
         shutil.copy2(file, target / file.name)
+    if (stage / BEFORE).exists():
+        whole = _continued((stage / BEFORE).read_text(encoding="utf-8"), (stage / LOG).read_text(encoding="utf-8"))
+        write_atomic(target / LOG, whole.encode())
+
+
+def _continued(before: str, after: str) -> str:
+    """Two logs as one: the second counts its steps and seconds on from where the first ends."""
+    first, second = ([json.loads(line) for line in log.splitlines()] for log in (before, after))
+    done = {key: first[-1][key] for key in ("step", "seconds")}
+    rows = [*first, *(row | {key: row[key] + value for key, value in done.items()} for row in second)]
+    return "".join(json.dumps(row) + "\n" for row in rows)
 
 
 def _mend_configurations(folder: Path) -> None:

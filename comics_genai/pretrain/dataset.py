@@ -24,7 +24,7 @@ CHUNK = 500  # pictures a part: what an interruption loses at most, for each wor
 class DatasetSettings:
     """pictures: how many scenes; size: pixels; workers: drawing processes."""
 
-    pictures: int = 30_000
+    pictures: int = 60_000
     size: int = 64
     workers: int = 2
 

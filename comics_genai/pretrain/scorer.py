@@ -50,7 +50,7 @@ class ScorerSettings:
     compile: bool = False  # on two CPU cores it costs two minutes and gains nothing; on a GPU it pays
     loop: LoopSettings = field(
         default_factory=lambda: LoopSettings(
-            steps=2600,
+            steps=12_000,
             learning_rate=2e-3,
             schedule="cosine",
             warmup_steps=100,

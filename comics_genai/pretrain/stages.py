@@ -50,8 +50,8 @@ class PretrainSettings:
     stages: tyro.conf.Positional[tuple[Stage | Literal["all"], ...]] = ("all",)
     """which, whatever their order here"""
     preset: Literal["cpu2", "gpu", "smoke"] = "cpu2"
-    """all numbers below: for two CPU cores (64 px, about three hours), for a GPU (128 px), or tiny ones that only show
-    that it runs"""
+    """all numbers below: for two CPU cores (64 px, about four hours, 10 GB of memory), for a GPU (128 px), or tiny
+    ones that only show that it runs"""
     minutes: float = 0.0
     """stop a stage, and what would follow it, after so many; 0 = train to the end"""
     folder: Path | None = None
