@@ -94,6 +94,7 @@ class ScorerConfig:
 # Crops: the joint in the middle, the side as a fraction of the picture. A reader sees them in CROP_SIZE px.
 CROPS = {"head": 0.44, "pelvis": 0.66}
 CROP_SIZE = 40
+LEAK = 0.1  # what is hard to see is read late, and until then its gradient is noise: it would kill every unit of a ReLU
 READABLE = 0.8  # accuracy on reconstructions from which on an attribute counts
 
 
@@ -164,7 +165,7 @@ class _Reader(nn.Sequential):
             layers += [] if inputs == 3 else [_Block(width)]
             inputs = width
         cells = (CROP_SIZE // 8) ** 2
-        super().__init__(*layers, nn.Flatten(), nn.Linear(inputs * cells, config.vector), nn.ReLU())
+        super().__init__(*layers, nn.Flatten(), nn.Linear(inputs * cells, config.vector), nn.LeakyReLU(LEAK))
 
 
 def crop(images: Tensor, center: Tensor, side: float) -> Tensor:
@@ -191,7 +192,9 @@ class Scorer(nn.Module):
         seen = len(CROPS) * config.vector + 2 * len(world.JOINTS)
         self.heads = nn.ModuleDict(
             {
-                name: nn.Sequential(nn.Linear(seen, config.head), nn.ReLU(), nn.Linear(config.head, outputs_of(name)))
+                name: nn.Sequential(
+                    nn.Linear(seen, config.head), nn.LeakyReLU(LEAK), nn.Linear(config.head, outputs_of(name))
+                )
                 for name in FACTORS
             }
         )

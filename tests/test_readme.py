@@ -83,6 +83,17 @@ def test_what_the_readme_says_of_its_table_is_so():
     assert {row["joint_success"]["mean"] for row in SCORES["rows"][:4]} == {0}
 
 
+def test_what_the_methods_readme_says_of_dreambooth_and_a_careful_prompt_is_so():
+    rows = {row["name"]: row for row in scores_of("dreambooth")["rows"]}
+    tuned, careful = rows["fine-tuned"], rows["base, careful prompt"]
+    said = [
+        "{:.0f} % [{:.0f}, {:.0f}] of {}".format(*(100 * careful[key][end] for end in ("mean", "low", "high")), what)
+        for key, what in (("identity", "her identity"), ("identity_unnamed", "what has no word"))
+    ]
+    assert " and ".join(said) in (ROOT / "4_finetuning" / "README.md").read_text(encoding="utf-8")
+    assert all(tuned[key]["low"] > careful[key]["high"] for key in ("identity", "identity_unnamed"))
+
+
 def test_the_three_methods_were_asked_the_same():
     asked = []
     for run in METHODS.values():

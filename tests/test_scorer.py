@@ -122,6 +122,18 @@ def test_the_network_has_the_shapes_it_says():
     assert 2_500_000 < sum(p.numel() for p in scorer.parameters()) < 3_500_000
 
 
+def test_no_unit_can_die(images, truth):
+    # Of a ReLU below zero no gradient reaches anything before it, for good. That once cost four attributes.
+    scorer = Scorer(TINY)
+    for layer in (*(head[0] for head in scorer.heads.values()), *(reader[-2] for reader in scorer.readers.values())):
+        torch.nn.init.constant_(layer.bias, -100.0)
+    scorer_loss(scorer(as_tensor(images, 64)), targets_of(truth))[0].backward()
+    for factor, head in scorer.heads.items():
+        assert head[0].weight.grad.abs().sum() > 0, factor
+    for reader in scorer.readers.values():
+        assert reader[0][0].weight.grad.abs().sum() > 0
+
+
 def test_a_scorer_can_learn_factors_and_joints(images, truth):
     torch.manual_seed(0)
     scorer, targets = Scorer(TINY), targets_of(truth)
