@@ -108,7 +108,7 @@ def test_it_keeps_no_widgets_and_no_ids_of_colab_or_papermill(notebook):
         ("cd /content", True),
         ("saved to /home/ann/run", True),
         ("/tmp/ipykernel_12/3.py", True),
-        ("'/root/.cache'", True),
+        (f"'{Path('/', 'root', '.cache')}'", True),
         ("C:\\Users\\ann", True),
         ("https://kaggle.com/kernels/welcome", False),
         ("https://example.org/content/page", False),

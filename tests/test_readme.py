@@ -108,7 +108,7 @@ def test_the_state_of_the_base_is_as_measured():
     figures = json.loads((ROOT / "1_data/mini_sdxl/evaluation.json").read_text(encoding="utf-8"))
     drawn, ceiling = figures["drawn"], figures["ceiling"]
     assert f"({100 * drawn['attributes']:.0f} % of what it is told" in README
-    assert f"reach {100 * ceiling['attributes']:.0f} %)" in README
+    assert f"reach {100 * ceiling['attributes']:.1f} %)" in README
     assert f"{100 * drawn['pose']:.0f} % of a pose's parts" in README
 
 

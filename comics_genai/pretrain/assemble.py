@@ -103,10 +103,15 @@ def disassemble(base: Path, stages: Path) -> Path:
         shutil.copytree(base / "scorer", stages / "scorer" / SCORER)
     start = stages / START
     save_tensors(start, _weights(base / "unet"))
-    if not (stages / "unet").exists():
-        (stages / "unet").mkdir()
-        shutil.copy2(base / STORY / "unet" / LOG, stages / "unet" / BEFORE)
     return start
+
+
+def remember(base: Path, stage: Path) -> None:
+    """Keep in the folder of a stage that is about to go on from `base` what the base's own training of it logged."""
+    log = base / STORY / stage.name / LOG
+    if log.exists() and not (stage / "settings.json").exists():
+        stage.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(log, stage / BEFORE)
 
 
 def _weights(folder: Path) -> dict[str, Tensor]:

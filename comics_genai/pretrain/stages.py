@@ -198,6 +198,8 @@ def _scorer(settings: PretrainSettings, folder: Path) -> tuple[str, bool]:
 
 
 def _unet(settings: PretrainSettings, folder: Path) -> tuple[str, bool]:
+    if settings.start:
+        assemble.remember(settings.start, folder / "unet")
     words = tokenizer.load(folder / "tokenizer")
     run = unet.train_unet(
         _timed(settings, settings.unet),

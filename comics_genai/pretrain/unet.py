@@ -203,14 +203,14 @@ def train_unet(
     with torch.random.fork_rng():
         torch.manual_seed(settings.loop.seed)
         model = build(settings.widths, settings.layers, vae, clip).to(device, memory_format=_memory_format(device))
-    latents = cached_latents(vae, images, folder / "latents").to(device)
-    texts = [text for variants in captions(range(len(images))) for text in variants]
-    conditions = Captions(clip, encode(tokenizer, [*texts, ""]).to(torch.int16), settings.captions_in_memory)
     if start:
         load_weights(model, start)
     attention.write_out(model)
     if compiled:
         model.compile()
+    latents = cached_latents(vae, images, folder / "latents").to(device)
+    texts = [text for variants in captions(range(len(images))) for text in variants]
+    conditions = Captions(clip, encode(tokenizer, [*texts, ""]).to(torch.int16), settings.captions_in_memory)
     joints = torch.from_numpy(np.stack([world.joints(world.sample_scene(seed)) for seed in range(len(images))]))
     alphas = alpha_bar(scheduler())
     size = images.shape[1]
