@@ -16,7 +16,7 @@ def demo(arguments: list[str]) -> None:
 
     def run() -> None:
         """Execute the DreamBooth-LoRA notebook into 6_generated/ and print its scores; done before, only print."""
-        from comics_genai.demo import demo
+        from comics_genai.notebooks.demo import demo
 
         print(demo())
 
@@ -34,10 +34,13 @@ def finetune(arguments: list[str]) -> None:
     """teach a base a character from its drawings"""
     import tyro
 
-    from comics_genai import drawings, hub, where
-    from comics_genai.adapters import run_settings
-    from comics_genai.finetune import FinetuneSettings, chosen, finetune
-    from comics_genai.judge import judge_of
+    from comics_genai import drawings, environment
+    from comics_genai.bases.adapters import run_settings
+    from comics_genai.finetuning.checkpoint_scores import judge_of
+    from comics_genai.finetuning.settings import FinetuneSettings
+    from comics_genai.finetuning.train import finetune
+    from comics_genai.finetuning.validation import chosen
+    from comics_genai.publishing import hub
 
     @dataclass(frozen=True)
     class Finetune:
@@ -54,9 +57,9 @@ def finetune(arguments: list[str]) -> None:
     # `class` is a keyword in Python, but not on a command line.
     renamed = ["--class-name" + a.removeprefix("--class") if a.split("=")[0] == "--class" else a for a in arguments]
     given = tyro.cli(Finetune, args=renamed, prog="comics_genai finetune")
-    settings, judge, device = given.settings, None, given.device or where.device()
-    if where.is_gpu(device) and not any(argument.split("=")[0] == "--precision" for argument in arguments):
-        settings = replace(settings, precision=where.precision(device))
+    settings, judge, device = given.settings, None, given.device or environment.device()
+    if environment.is_gpu(device) and not any(argument.split("=")[0] == "--precision" for argument in arguments):
+        settings = replace(settings, precision=environment.precision(device))
     if given.resume_from:
         unfinished = hub.unfinished_run(given.resume_from)
         # Where the drawings and the base lie, and how long there is, may differ here.
@@ -83,10 +86,11 @@ def generate(arguments: list[str]) -> None:
     """draw prompts × seeds with a fine-tuned character or a bare base"""
     import tyro
 
-    from comics_genai import drawings, figures, where
-    from comics_genai.adapters import load_adapters, run_settings
-    from comics_genai.base import Base, Precision
-    from comics_genai.generate import Sampling, generate
+    from comics_genai import drawings, environment
+    from comics_genai.bases.adapters import load_adapters, run_settings
+    from comics_genai.bases.base import Base, Precision
+    from comics_genai.plotting import figures
+    from comics_genai.sampling.generate import Sampling, generate
 
     @dataclass(frozen=True)
     class Generate:
@@ -115,10 +119,12 @@ def generate(arguments: list[str]) -> None:
     settings = run_settings(given.run[0]) if given.run else {}
     base_name = given.base or settings.get("base", "mini")
     name = "+".join(Path(run).resolve().name for run in given.run or (base_name,))
-    folder = given.folder or where.generated() / name
+    folder = given.folder or environment.generated() / name
     start = drawings.load_one(given.start) if given.start else None
     seeds = parse_seeds(given.seeds)
-    base = Base.load(base_name, given.device or where.device(), given.precision or settings.get("precision", "fp32"))
+    base = Base.load(
+        base_name, given.device or environment.device(), given.precision or settings.get("precision", "fp32")
+    )
     adapters = load_adapters(base, given.run)
     pictures = generate(base, given.prompt, seeds, folder, given.sampling, adapters, start)
     sheet = figures.save_grid([p.image for p in pictures], folder / "grid.png", columns=len(seeds))
@@ -129,8 +135,8 @@ def export(arguments: list[str]) -> None:
     """write an adapter for ComfyUI, A1111 and kohya's tools, or a whole pipeline"""
     import tyro
 
-    from comics_genai import where
-    from comics_genai.export import export
+    from comics_genai import environment
+    from comics_genai.publishing.export import export
 
     @dataclass(frozen=True)
     class Export:
@@ -145,7 +151,7 @@ def export(arguments: list[str]) -> None:
         """cpu, cuda, mps; by default the best there is"""
 
     given = tyro.cli(Export, args=arguments, prog="comics_genai export")
-    written = export(given.run, given.target, given.device or where.device())
+    written = export(given.run, given.target, given.device or environment.device())
     print(f"The {'pipeline' if written.is_dir() else 'adapter'} is in {written}.")
 
 
@@ -153,7 +159,7 @@ def push(arguments: list[str]) -> None:
     """upload a run or drawings to the Hugging Face Hub"""
     import tyro
 
-    from comics_genai.push import push
+    from comics_genai.publishing.push import push
 
     @dataclass(frozen=True)
     class Push:
@@ -182,16 +188,16 @@ def score(arguments: list[str]) -> None:
     """score pictures of the comic world: identity, pose, copying"""
     import tyro
 
-    from comics_genai import score
+    from comics_genai.evaluation import metrics
 
-    print(score.score_folder(tyro.cli(score.ScoreSettings, args=arguments, prog="comics_genai score")))
+    print(metrics.score_folder(tyro.cli(metrics.ScoreSettings, args=arguments, prog="comics_genai score")))
 
 
 def plan(arguments: list[str]) -> None:
     """will it fit this GPU, how long will it take, and with which recipe"""
     import tyro
 
-    from comics_genai import plan
+    from comics_genai.planning import plan
 
     print(plan.main(tyro.cli(plan.PlanSettings, args=arguments, prog="comics_genai plan")))
 
@@ -200,7 +206,7 @@ def notebook(arguments: list[str]) -> None:
     """execute notebooks in place, each from a fresh kernel, as they are committed"""
     import tyro
 
-    from comics_genai.notebooks import execute_in_place
+    from comics_genai.notebooks.execute import execute_in_place
 
     def run(paths: tyro.conf.Positional[tuple[Path, ...]]) -> None:
         """Execute notebooks one after the other, with their parameters as they stand; one that fails stays as it was.

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from comics_genai.baselines import ddpm, gan
-from comics_genai.loop import LoopSettings
+from comics_genai.training.loop import LoopSettings
 
 LOOP = LoopSettings(
     steps=6, learning_rate=1e-3, ema_decay=0.9, clip_norm=0.0, log_every=1, checkpoint_every=2, validate_every=3

@@ -20,8 +20,9 @@ from tokenizers import pre_tokenizers
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from comics_genai import world
-from comics_genai.finetune import FinetuneSettings, finetune
-from comics_genai.scorer import Scorer, ScorerConfig
+from comics_genai.evaluation.attribute_reader import AttributeReader, AttributeReaderConfig
+from comics_genai.finetuning.settings import FinetuneSettings
+from comics_genai.finetuning.train import finetune
 
 WORDS = "a drawing of girl standing jumping left right arm raised down looking ahead smiling in meadow on beach".split()
 
@@ -132,9 +133,9 @@ def girl_run(girl, tiny_sdxl, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny_scorer() -> Scorer:
+def tiny_scorer() -> AttributeReader:
     """A scorer that nobody trained."""
-    return Scorer(ScorerConfig(64, (8, 8, 8, 8), (1, 1, 1, 1), 8, (8, 8, 8, 8), 8, 8)).eval()
+    return AttributeReader(AttributeReaderConfig(64, (8, 8, 8, 8), (1, 1, 1, 1), 8, (8, 8, 8, 8), 8, 8)).eval()
 
 
 def _saved(pipeline, folder: Path) -> Path:

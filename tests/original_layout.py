@@ -8,7 +8,7 @@ import safetensors.torch
 from diffusers import StableDiffusionPipeline
 from torch import Tensor
 
-from comics_genai.export import stability_name
+from comics_genai.publishing.export import stability_name
 
 UNET = {
     "conv_in": "input_blocks.0.0", "time_embedding.linear_1": "time_embed.0", "time_embedding.linear_2": "time_embed.2",

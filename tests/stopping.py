@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from comics_genai.finetune import FinetuneSettings, finetune
+from comics_genai.finetuning.settings import FinetuneSettings
+from comics_genai.finetuning.train import finetune
 
 
 def stop_at_3(step: int, pictures: list) -> dict[str, float]:

@@ -12,10 +12,11 @@ import PIL.Image
 import pytest
 
 from comics_genai.__main__ import main
-from comics_genai.checkpoint import load_tensors
 from comics_genai.errors import UserError
-from comics_genai.finetune import FinetuneSettings, finetune
-from comics_genai.generate import Sampling
+from comics_genai.files import load_tensors
+from comics_genai.finetuning.settings import FinetuneSettings
+from comics_genai.finetuning.train import finetune
+from comics_genai.sampling.generate import Sampling
 
 
 @pytest.fixture
@@ -132,11 +133,11 @@ def test_two_hundred_drawings_are_learnt_from(command, capsys, tmp_path):
 def test_a_base_that_is_not_there_is_one_sentence(command, capsys, monkeypatch, base, sentence, tmp_path):
     from huggingface_hub import constants
 
-    from comics_genai import where
+    from comics_genai import environment
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(where, "free_memory", lambda: 2**60)
+    monkeypatch.setattr(environment, "free_memory", lambda: 2**60)
     assert main(command(fill(tmp_path / "drawings"), "--base", base)) == 2
     said = capsys.readouterr().err
     assert sentence in said and said.count("\n") == 1

@@ -77,7 +77,7 @@ def test_it_is_small(path):
 def test_it_begins_with_a_title_and_the_setup_cell(notebook):
     assert notebook.cells[0].cell_type == "markdown" and notebook.cells[0].source.startswith("# ")
     assert code_cells(notebook)[0].source == SETUP_CELL
-    assert sum("where.set_up(" in cell.source for cell in code_cells(notebook)) == 1
+    assert sum("environment.set_up(" in cell.source for cell in code_cells(notebook)) == 1
 
 
 def test_it_has_one_cell_of_parameters_after_the_setup_cell(notebook):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import PIL.Image
 import torch
 
-from comics_genai.memory import Meter, optimizer_bytes
+from comics_genai.planning.meter import Meter, optimizer_bytes
 
 from . import ddpm
 from .data import prepare

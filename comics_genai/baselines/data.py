@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from comics_genai.errors import UserError
-from comics_genai.pretrain.vae import to_tensor
-from comics_genai.training_data import squared, variants_of
+from comics_genai.finetuning.encoded_data import squared, variants_of
+from comics_genai.images import to_tensor
 
 SIZES = (8, 1024)  # pixels each way
 

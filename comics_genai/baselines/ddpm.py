@@ -19,10 +19,10 @@ from diffusers import DDPMScheduler, UNet2DModel
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from comics_genai import objective
 from comics_genai.errors import UserError
-from comics_genai.loop import LoopSettings, TrainResult, train
-from comics_genai.pretrain.vae import to_pictures
+from comics_genai.images import to_pictures
+from comics_genai.training import objective
+from comics_genai.training.loop import LoopSettings, TrainResult, train
 
 from .conditioned_augment import PARAMETERS, sample_parameters, transform
 from .data import check_fits, digest, in_turn
@@ -302,7 +302,7 @@ def train_ddpm(
 ) -> TrainResult:
     """Train on drawings (N, 3, size, size) in [-1, 1] (see `data.prepare`) until done, stopped or out of time.
 
-    Validation: what `samples.Samples` says. threshold: see `score.copy_threshold`. Raises UserError for drawings of
+    Validation: what `samples.Samples` says. threshold: see `metrics.copy_threshold`. Raises UserError for drawings of
     another size, and for a folder begun with other settings or drawings.
     """
     check_fits(drawings, settings.size)

@@ -24,8 +24,8 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from comics_genai.errors import UserError
-from comics_genai.loop import LoopSettings, TrainResult, train
-from comics_genai.pretrain.vae import to_pictures
+from comics_genai.images import to_pictures
+from comics_genai.training.loop import LoopSettings, TrainResult, train
 
 from . import dcgan, lite_gan
 from .augment import AdaController, diff_augment
@@ -263,7 +263,7 @@ def train_gan(
 
     Logged: losses, the discriminator's accuracy on real and generated pictures, p, the gradient that reaches generated
     pictures. Validation: what `samples.Samples` says, D's mean outputs, and with held_out (M, 3, size, size), the same
-    character in other poses, its overfitting `gap` and `r_v`. threshold: see `score.copy_threshold`.
+    character in other poses, its overfitting `gap` and `r_v`. threshold: see `metrics.copy_threshold`.
     Raises UserError for drawings of another size, and for a folder begun with other settings or drawings.
     """
     check_fits(drawings, settings.size)

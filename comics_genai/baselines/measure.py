@@ -14,21 +14,22 @@ from typing import Any
 import numpy as np
 import PIL.Image
 
-from comics_genai import figures, world
-from comics_genai.score import POSE_PARTS, Record, reference_distances, score_run
-from comics_genai.scorer import Scorer
+from comics_genai import world
+from comics_genai.evaluation.attribute_reader import AttributeReader
+from comics_genai.evaluation.metrics import POSE_PARTS, Record, reference_distances, score_run
+from comics_genai.plotting import figures
 
 POSES = prod(len(world.POSE_FACTORS[part]) for part in POSE_PARTS)  # combinations of legs, arms and facing
 NOT_APPLICABLE = ("prompt", "pose", "pose_right", "joint_success", "joint_error")  # no pose was asked for
 
 
 def copy_rate(pictures: Sequence[PIL.Image.Image], references: Sequence[PIL.Image.Image], threshold: float) -> float:
-    """Share of pictures closer than `threshold` to a reference drawing; see `score.reference_distances`."""
+    """Share of pictures closer than `threshold` to a reference drawing; see `metrics.reference_distances`."""
     return float((reference_distances(pictures, references).min(1) < threshold).mean())
 
 
 def pairwise_distance(pictures: Sequence[PIL.Image.Image]) -> float:
-    """Mean `score.reference_distances` over all pairs of two or more pictures; 0 when all are the same."""
+    """Mean `metrics.reference_distances` over all pairs of two or more pictures; 0 when all are the same."""
     distances = reference_distances(pictures, pictures)
     return float(distances[np.triu_indices(len(pictures), 1)].mean())
 
@@ -50,16 +51,16 @@ def score_samples(
     pictures: Sequence[PIL.Image.Image],
     character: world.Character,
     references: Sequence[PIL.Image.Image],
-    scorer: Scorer,
+    scorer: AttributeReader,
     threshold: float | None = None,
     drawn: Sequence[world.Pose] = world.REFERENCE_POSES,
     labels: Sequence[dict[str, Any]] | None = None,
 ) -> list[Record]:
-    """Records as of `score.score_run`, less what is asked of a pose, and with the pose that the scorer reads.
+    """Records as of `metrics.score_run`, less what is asked of a pose, and with the pose that the scorer reads.
 
     pose_read: {part: value}, of anything, recognisable or not; new_pose: not a pose of the training drawings, `drawn`;
     novel: the character (identity_right), in a new pose, and no copy. threshold: of the copy test, by default
-    `score.copy_threshold`. labels: what else a record keeps, among it the groups of the bootstrap.
+    `metrics.copy_threshold`. labels: what else a record keeps, among it the groups of the bootstrap.
     """
     records = score_run(pictures, [world.Scene(character)] * len(pictures), references, scorer, threshold=threshold)
     known = {_parts(pose) for pose in drawn}

@@ -10,10 +10,11 @@ import PIL.Image
 import torch
 from matplotlib.figure import Figure
 
-from comics_genai import figures, objective
-from comics_genai.checkpoint import Log
-from comics_genai.pretrain.vae import to_pictures
-from comics_genai.statistics import hierarchical_bootstrap
+from comics_genai.evaluation.statistics import hierarchical_bootstrap
+from comics_genai.images import to_pictures
+from comics_genai.plotting import figures
+from comics_genai.training import objective
+from comics_genai.training.checkpoint import Log
 
 from . import ddpm
 from .samples import COLUMNS

@@ -6,8 +6,8 @@ from pathlib import Path
 import PIL.Image
 from torch import Tensor, nn
 
-from comics_genai import figures
-from comics_genai.pretrain.vae import to_pictures
+from comics_genai.images import to_pictures
+from comics_genai.plotting import figures
 
 from .measure import copy_rate, pairwise_distance
 

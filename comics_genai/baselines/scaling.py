@@ -19,11 +19,13 @@ import PIL.Image
 import torch
 from matplotlib.figure import Figure
 
-from comics_genai import figures, score, where, world
-from comics_genai.checkpoint import write_atomic
-from comics_genai.pretrain.vae import to_pictures
+from comics_genai import environment, world
+from comics_genai.evaluation import metrics
+from comics_genai.evaluation.attribute_reader import AttributeReader
+from comics_genai.files import write_atomic
+from comics_genai.images import to_pictures
+from comics_genai.plotting import figures
 from comics_genai.progress import Progress
-from comics_genai.scorer import Scorer
 
 from . import ddpm, gan
 from .data import prepare
@@ -91,7 +93,7 @@ def measure(
     pictures: int = 96,
     character: world.Character = world.UNICORN_GIRL,
     device: torch.device | str = "cpu",
-    scorer: Scorer | None = None,
+    scorer: AttributeReader | None = None,
 ) -> dict[str, Any]:
     """Train every model on every number of drawings, in folders of `runs`; score their samples; the curve, JSON-able.
 
@@ -100,7 +102,7 @@ def measure(
     point also with `threshold`, of the copy test against its own drawings. Written to `folder`: scaling.json, a figure
     and a sheet of samples. A training that is finished is not repeated, so scores are renewed in minutes.
     """
-    scorer = scorer or Scorer.load(where.data() / "mini_sdxl" / "scorer")
+    scorer = scorer or AttributeReader.load(environment.data() / "mini_sdxl" / "scorer")
     drawn = drawings_of(character, max(counts), runs)
     studies = {count: Study.about(drawn[:count], character, SIZE) for count in counts}
     first = studies[min(counts)]
@@ -126,9 +128,9 @@ def sheet(folder: Path) -> PIL.Image.Image:
         return picture.convert("RGB")
 
 
-def _row(study: Study, pictures: Sequence[PIL.Image.Image], scorer: Scorer) -> dict[str, Any]:
+def _row(study: Study, pictures: Sequence[PIL.Image.Image], scorer: AttributeReader) -> dict[str, Any]:
     records = records_of(study, pictures, scorer)
-    intervals, summary = score.summarise(records), summarise_samples(records, pictures)
+    intervals, summary = metrics.summarise(records), summarise_samples(records, pictures)
     return {
         **{name: asdict(intervals[name]) for name in ("identity", "copied", "joint_success")},
         **{name: summary[name] for name in ("identity_right", "diversity", "pose_coverage")},

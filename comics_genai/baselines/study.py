@@ -17,11 +17,13 @@ from typing import Any
 import PIL.Image
 from torch import Tensor
 
-from comics_genai import drawings, figures, score, where, world
-from comics_genai.checkpoint import write_atomic
-from comics_genai.generate import write_picture
-from comics_genai.pretrain.vae import to_pictures
-from comics_genai.scorer import Scorer
+from comics_genai import drawings, environment, world
+from comics_genai.evaluation import metrics
+from comics_genai.evaluation.attribute_reader import AttributeReader
+from comics_genai.files import write_atomic
+from comics_genai.images import to_pictures
+from comics_genai.plotting import figures
+from comics_genai.sampling.records import write_picture
 
 from .data import prepare
 from .measure import pairwise_distance, score_samples, summarise_samples
@@ -49,13 +51,13 @@ class Study:
     drawings: Tensor  # (N, 3, size, size) in [-1, 1]
     character: world.Character | None
     held_out: Tensor | None  # (HELD_OUT, 3, size, size): true drawings of her in poses that no drawing shows
-    threshold: float | None  # of the copy test, see `score.copy_threshold`
+    threshold: float | None  # of the copy test, see `metrics.copy_threshold`
 
     @staticmethod
     def of(source: str | Path, size: int) -> "Study":
         """The drawings of a folder or a dataset on the Hub; UserError where there are none."""
         images = [drawing.image for drawing in drawings.load(source)]
-        return Study.about(images, score.known_character(images), size)
+        return Study.about(images, metrics.known_character(images), size)
 
     @staticmethod
     def about(images: Sequence[PIL.Image.Image], character: world.Character | None, size: int) -> "Study":
@@ -63,8 +65,8 @@ class Study:
         prepared = prepare(images, size)
         if character is None:
             return Study(size, prepared, None, None, None)
-        held_out = prepare(score.true_renders(_scenes(character), max(size, world.drawing.LIMITS[0])), size)
-        threshold = score.copy_threshold(character, to_pictures(prepared))
+        held_out = prepare(metrics.true_renders(_scenes(character), max(size, world.drawing.LIMITS[0])), size)
+        threshold = metrics.copy_threshold(character, to_pictures(prepared))
         return Study(size, prepared, character, held_out, threshold)
 
     @property
@@ -81,15 +83,15 @@ class Study:
 
 
 def _scenes(character: world.Character) -> list[world.Scene]:
-    return score.other_pose_scenes(character, HELD_OUT, seed=1)
+    return metrics.other_pose_scenes(character, HELD_OUT, seed=1)
 
 
 def conclude(
-    study: Study, pictures: Sequence[PIL.Image.Image], name: str, folder: Path, scorer: Scorer | None = None
+    study: Study, pictures: Sequence[PIL.Image.Image], name: str, folder: Path, scorer: AttributeReader | None = None
 ) -> dict[str, Any]:
     """Write the pictures, the first KEPT as files and all as a sheet, and their scores into `folder`; the scores.
 
-    JSON-able: {"columns", "rows"} as of `score.table`, where joint success is `novel` of `measure.score_samples`: the
+    JSON-able: {"columns", "rows"} as of `metrics.table`, where joint success is `novel` of `measure.score_samples`: the
     character, in a pose that none of the six drawings shows, and no copy of a training drawing; "summary": {row: as of
     `measure.summarise_samples`}. Rows: `name`, then CEILING and FLOOR, true drawings of her and of others at this size.
     Of nobody of the comic world: no rows, and of the summary the diversity alone. name: of the model, for people.
@@ -108,8 +110,8 @@ def conclude(
     if study.character is None:
         scores = {"columns": COLUMNS, "rows": [], "summary": {name: {"diversity": pairwise_distance(pictures)}}}
     else:
-        scorer = scorer or Scorer.load(where.data() / "mini_sdxl" / "scorer")
-        floor = score.other_character_renders(_scenes(study.character), max(study.size, world.drawing.LIMITS[0]))
+        scorer = scorer or AttributeReader.load(environment.data() / "mini_sdxl" / "scorer")
+        floor = metrics.other_character_renders(_scenes(study.character), max(study.size, world.drawing.LIMITS[0]))
         rows = {
             name: pictures,
             CEILING: to_pictures(study.held_out),
@@ -117,13 +119,13 @@ def conclude(
         }
         records = {row: records_of(study, made, scorer) for row, made in rows.items()}
         summary = {row: summarise_samples(records[row], made) for row, made in rows.items()}
-        scores = {**score.table(records, COLUMNS), "summary": summary}
+        scores = {**metrics.table(records, COLUMNS), "summary": summary}
     scores["contact_sheet"] = SHEET
     write_atomic(folder / SCORES, (json.dumps(scores, indent=2) + "\n").encode())
     return scores
 
 
-def records_of(study: Study, pictures: Sequence[PIL.Image.Image], scorer: Scorer) -> list[score.Record]:
+def records_of(study: Study, pictures: Sequence[PIL.Image.Image], scorer: AttributeReader) -> list[metrics.Record]:
     """As `measure.score_samples`, with `joint_success`, which is its `novel`."""
     found = score_samples(pictures, study.character, study.references, scorer, study.threshold)
     return [record | {"joint_success": record["novel"]} for record in found]

@@ -15,9 +15,10 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from comics_genai import figures, world
-from comics_genai.loop import LoopSettings
-from comics_genai.pretrain.vae import to_tensor
+from comics_genai import world
+from comics_genai.images import to_tensor
+from comics_genai.plotting import figures
+from comics_genai.training.loop import LoopSettings
 
 from . import ddpm
 from .runs import lasting

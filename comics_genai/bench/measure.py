@@ -9,8 +9,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from comics_genai import where
-from comics_genai.base import Base
+from comics_genai import environment
+from comics_genai.bases.base import Base
 from comics_genai.bench import machine, report
 from comics_genai.bench.turns import Measured, speedup, take_turns
 from comics_genai.bench.workload import Side, Workload, lay_out, random_base
@@ -67,9 +67,9 @@ class BenchSettings:
 
 def main(settings: BenchSettings) -> str:
     """Measure, write JSON and README, and return the table."""
-    device = settings.device or (where.device().type if settings.gpu else "cpu")
-    threads = settings.threads or where.available_cores()
-    folder = settings.folder or where.root() / "5_documents" / "benchmarks"
+    device = settings.device or (environment.device().type if settings.gpu else "cpu")
+    threads = settings.threads or environment.available_cores()
+    folder = settings.folder or environment.root() / "5_documents" / "benchmarks"
     result: dict[str, Any] = {
         "date": date.today().isoformat(),
         "command": report.command(settings),
@@ -92,9 +92,9 @@ def main(settings: BenchSettings) -> str:
 
 def _cases(settings: BenchSettings, device: str, folder: Path) -> Iterator[tuple[str, Workload, list[Side]]]:
     scripts = [SCRIPT] if settings.script else []
-    drawings = str(where.data() / "unicorn_girl")
+    drawings = str(environment.data() / "unicorn_girl")
     if not settings.gpu:
-        base = str(where.data() / "mini_sdxl" if settings.base == "mini" else Path(settings.base).resolve())
+        base = str(environment.data() / "mini_sdxl" if settings.base == "mini" else Path(settings.base).resolve())
         work = Workload(base, Base.load(base).size, drawings, settings.batch, settings.rank, device=device)
         for precision in settings.precisions:
             title = f"DreamBooth+LoRA of {Path(base).name}, {precision}"
@@ -104,7 +104,7 @@ def _cases(settings: BenchSettings, device: str, folder: Path) -> Iterator[tuple
     for name in settings.architectures:
         base = str(random_base(name, folder / Path(name).name, device))
         size, has_script = Base.load(base).size, scripts if (Path(base) / "text_encoder_2").is_dir() else []
-        precision = where.precision(device) if device == "cuda" else "bf16"
+        precision = environment.precision(device) if device == "cuda" else "bf16"
         compiled = [COMPILED] if precision in settings.compiled else []
         lora = Workload(base, size, drawings, 1, settings.rank, precision, "lora", learning_rate=1e-4, device=device)
         for kept, work in (("", lora), (" with checkpointing", replace(lora, checkpointing=True))):

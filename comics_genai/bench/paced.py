@@ -68,8 +68,9 @@ def main(told: dict[str, Any]) -> None:
         sys.argv = [told["script"], *told["arguments"]]
         runpy.run_path(told["script"], run_name="__main__")
     else:
-        from comics_genai.finetune import FinetuneSettings, finetune
-        from comics_genai.generate import Sampling
+        from comics_genai.finetuning.settings import FinetuneSettings
+        from comics_genai.finetuning.train import finetune
+        from comics_genai.sampling.generate import Sampling
 
         given = told["settings"] | {"sampling": Sampling(**told["settings"]["sampling"])}
         finetune(FinetuneSettings(**given), Path(told["run"]), told["device"])

@@ -5,7 +5,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from comics_genai.checkpoint import write_atomic
+from comics_genai.files import write_atomic
 
 MIB = 2**20
 NAMES = {"cpu": "finetuning_cpu.json", "gpu": "finetuning_gpu.json"}

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from comics_genai import where
+from comics_genai import environment
 from comics_genai.bench.workload import Side, Workload, arguments, settings
 from comics_genai.errors import UserError
 
@@ -50,14 +50,14 @@ class Runner:
         else:
             told |= {"run": str(folder / side.name), "settings": asdict(settings(work, side))}
         count = str(threads)
-        environment = os.environ | where.QUIET | {"OMP_NUM_THREADS": count, "MKL_NUM_THREADS": count}
-        environment |= {"TQDM_DISABLE": "1"} | ({"CUDA_VISIBLE_DEVICES": ""} if work.device == "cpu" else {})
+        variables = os.environ | environment.QUIET | {"OMP_NUM_THREADS": count, "MKL_NUM_THREADS": count}
+        variables |= {"TQDM_DISABLE": "1"} | ({"CUDA_VISIBLE_DEVICES": ""} if work.device == "cpu" else {})
         self.side, self.log = side, tempfile.TemporaryFile("w+", encoding="utf-8")
         began = time.perf_counter()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "comics_genai.bench.paced", json.dumps(told)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True, env=environment,
-            cwd=where.root(),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True, env=variables,
+            cwd=environment.root(),
         )  # fmt: skip
         first = self._line()
         self.measured = Measured(time.perf_counter() - began, first["peak_bytes"])

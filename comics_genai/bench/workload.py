@@ -11,13 +11,14 @@ from diffusers import DDIMScheduler, StableDiffusionPipeline, StableDiffusionXLP
 from torch import nn
 from transformers import CLIPTokenizer
 
-from comics_genai import architectures, drawings, where
-from comics_genai.base import Base, Precision
-from comics_genai.generate import Sampling
-from comics_genai.optimizers import Name as Optimizer
-from comics_genai.prompts import class_prompt, instance_prompt
-from comics_genai.recipe import FinetuneSettings
-from comics_genai.training_data import prepare
+from comics_genai import drawings, environment
+from comics_genai.bases import architectures
+from comics_genai.bases.base import Base, Precision
+from comics_genai.drawings.captions import class_prompt, instance_prompt
+from comics_genai.finetuning.encoded_data import prepare
+from comics_genai.finetuning.settings import FinetuneSettings
+from comics_genai.sampling.generate import Sampling
+from comics_genai.training.optimizers import Name as Optimizer
 
 SUBJECT = "UnicornGirl", "girl"
 ENDLESS = 10**6  # steps: whoever measures says when to stop
@@ -139,7 +140,7 @@ def random_base(architecture: str, folder: Path, device: str = "cpu") -> Path:
                 nn.init.normal_(parameter, std=0.02)
             else:
                 nn.init.constant_(parameter, float(name.endswith("weight")))
-    source = Path(architecture) if (Path(architecture) / "tokenizer").is_dir() else where.data() / "mini_sdxl"
+    source = Path(architecture) if (Path(architecture) / "tokenizer").is_dir() else environment.data() / "mini_sdxl"
     encoders["tokenizer"] = CLIPTokenizer.from_pretrained(source / "tokenizer")
     noise = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012}
     scheduler = DDIMScheduler(**noise, steps_offset=1, clip_sample=False)

@@ -7,10 +7,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from comics_genai import figures
 from comics_genai.describe.hsv import BINS, NAMES, ROBUST_Z, Summary, center_and_spread, distances, hsv, hue_histogram
 from comics_genai.describe.palette import sample
 from comics_genai.describe.studies import Study
+from comics_genai.plotting import figures
 
 PIXELS = 2500  # in the cylinder: a dot for each colour, as large as it is frequent
 WARM_COLOR, COOL_COLOR, GREY_COLOR = "#eda75f", "#9dc3e6", "#bdb9c6"

@@ -8,10 +8,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from comics_genai import figures
 from comics_genai.describe import overview
 from comics_genai.describe.lacks import Coverage
 from comics_genai.describe.studies import Study
+from comics_genai.plotting import figures
 
 COLUMNS = 6  # pictures in a row
 NUMBERED = 12  # drawings up to which a matrix shows its numbers

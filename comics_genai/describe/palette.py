@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 import PIL.Image
 
-from comics_genai import where
-from comics_genai.checkpoint import write_atomic
-from comics_genai.color_difference import ciede2000, lab_of_srgb
+from comics_genai import environment
 from comics_genai.describe.clusters import choose_k, errors, kmeans
 from comics_genai.describe.studies import Study
 from comics_genai.errors import UserError
+from comics_genai.evaluation.color_difference import ciede2000, lab_of_srgb
+from comics_genai.files import write_atomic
 
 SAMPLE = 3000  # pixels that a palette is made from
 TOLERANCE = 5.0  # mean CIEDE2000 from a picture to its palette
@@ -174,7 +174,7 @@ def left_out_distances(studies: Sequence[Study], seed: int = 0) -> dict[str, flo
 
 def report_path(source: str | Path, root: Path | None = None) -> Path:
     """Where the palette of the drawings of `source` is written: runs/descriptive_stats/<source>/palette.json."""
-    root = root or where.root()
+    root = root or environment.root()
     text = str(source)
     if Path(source).is_absolute() and Path(source).is_relative_to(root):
         text = str(Path(source).relative_to(root))

@@ -1,22 +1,11 @@
 """Tables of numbers as Markdown, for notebooks."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from comics_genai.describe import overview
 from comics_genai.describe.hsv import Summary
 from comics_genai.describe.studies import Study
-
-
-def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows with the same keys as a Markdown table, the keys as its head; numbers are right-aligned."""
-    if not rows:
-        return ""
-    names = list(rows[0])
-    is_number = [all(isinstance(row[name], int | float) for row in rows) for name in names]
-    lines = [names, ["--:" if number else ":--" for number in is_number]]
-    lines += [[str(row[name]).replace("|", "\\|").replace("\n", " ") for name in names] for row in rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+from comics_genai.plotting.tables import markdown
 
 
 def files(studies: Sequence[Study]) -> str:

@@ -10,8 +10,8 @@ from typing import Any
 
 from torch import Tensor
 
-from comics_genai.checkpoint import load_tensors, save_tensors, write_atomic
 from comics_genai.errors import UserError
+from comics_genai.files import load_tensors, save_tensors, write_atomic
 
 from . import clip as clip_stage
 from . import tokenizer as tokenizer_stage

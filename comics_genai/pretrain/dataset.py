@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from comics_genai import world
-from comics_genai.checkpoint import write_atomic
 from comics_genai.errors import UserError
+from comics_genai.files import write_atomic
 from comics_genai.progress import Progress
 
 HELD_OUT_SEED = 10_000_000  # validation scenes are numbered from here; training scenes never reach it

@@ -15,16 +15,17 @@ import numpy as np
 import torch
 from PIL import Image
 
-from comics_genai import where, world
-from comics_genai.base import Base
-from comics_genai.checkpoint import write_atomic
-from comics_genai.color_difference import ciede2000, lab_of_srgb
-from comics_genai.generate import Sampling, sample
+from comics_genai import environment, world
+from comics_genai.bases.base import Base
+from comics_genai.evaluation.attribute_reader import AttributeReader, Readings, compare
+from comics_genai.evaluation.color_difference import ciede2000, lab_of_srgb
+from comics_genai.files import write_atomic
+from comics_genai.images import to_tensor
 from comics_genai.progress import Progress
-from comics_genai.scorer import Readings, Scorer, compare
+from comics_genai.sampling.generate import Sampling, sample
 
 from .dataset import HELD_OUT_SEED, draw_scenes
-from .vae import psnr, to_tensor
+from .vae import psnr
 
 FIRST = HELD_OUT_SEED + 100_000  # scenes that no stage's validation has looked at
 
@@ -56,8 +57,8 @@ def figure_color_error(base: Base, character: world.Character = world.UNICORN_GI
 
 def evaluate(settings: EvaluationSettings) -> dict:
     """All figures as one JSON-able record, also written to `settings.target`."""
-    base = Base.load(settings.base, where.device(), where.precision(where.device()))
-    scorer = Scorer.load(settings.scorer or where.data() / "mini_sdxl" / "scorer")
+    base = Base.load(settings.base, environment.device(), environment.precision(environment.device()))
+    scorer = AttributeReader.load(settings.scorer or environment.data() / "mini_sdxl" / "scorer")
     scenes = [world.sample_scene(FIRST + i) for i in range(max(settings.prompts, settings.reconstructions))]
     drawn = draw_scenes(range(FIRST, FIRST + settings.reconstructions), base.size)
     kept = np.concatenate(
@@ -81,7 +82,7 @@ def evaluate(settings: EvaluationSettings) -> dict:
         "seconds_a_picture": seconds,
         "threads": torch.get_num_threads(),
     }
-    target = settings.target or where.data() / "mini_sdxl" / "evaluation.json"
+    target = settings.target or environment.data() / "mini_sdxl" / "evaluation.json"
     write_atomic(target, (json.dumps(record, indent=2) + "\n").encode())
     return record
 

@@ -6,8 +6,9 @@ from typing import Any
 
 from torch import nn
 
-from comics_genai.checkpoint import Checkpoints, copy_into, load_weights
 from comics_genai.errors import UserError
+from comics_genai.files import copy_into, load_weights
+from comics_genai.training.checkpoint import Checkpoints
 
 
 def is_finished(folder: Path) -> bool:

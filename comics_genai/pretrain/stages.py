@@ -16,15 +16,15 @@ import numpy as np
 import torch
 import tyro
 
-from comics_genai import where
+from comics_genai import environment
 from comics_genai.errors import UserError
-from comics_genai.loop import LoopSettings
-from comics_genai.scorer import ScorerConfig
+from comics_genai.evaluation.attribute_reader import AttributeReaderConfig
+from comics_genai.training.loop import LoopSettings
 
-from . import assemble, clip, dataset, scorer, tokenizer, unet, vae
+from . import assemble, attribute_reader, clip, dataset, tokenizer, unet, vae
+from .attribute_reader import ScorerSettings
 from .clip import ClipSettings
 from .dataset import DatasetSettings
-from .scorer import ScorerSettings
 from .stage import is_finished
 from .tokenizer import TokenizerSettings
 from .unet import UnetSettings
@@ -94,7 +94,7 @@ def _presets() -> dict[str, PretrainSettings]:
         scorer=longer(
             cpu2.scorer,
             15_000,
-            network=ScorerConfig(128, (32, 64, 128, 192), (0, 2, 2, 1), 64, (48, 96, 192, 256), 256),
+            network=AttributeReaderConfig(128, (32, 64, 128, 192), (0, 2, 2, 1), 64, (48, 96, 192, 256), 256),
             batch_size=128,
         ),
         unet=longer(cpu2.unet, 40_000, widths=(128, 192, 256), batch_size=256, captions_in_memory=False),
@@ -108,7 +108,7 @@ def _presets() -> dict[str, PretrainSettings]:
         vae=tiny(cpu2.vae, channels=8, batch_size=4),
         scorer=tiny(
             cpu2.scorer,
-            network=ScorerConfig(64, (8, 8, 8, 8), (1, 1, 1, 1), 8, (8, 8, 8, 8), 8, 8),
+            network=AttributeReaderConfig(64, (8, 8, 8, 8), (1, 1, 1, 1), 8, (8, 8, 8, 8), 8, 8),
             batch_size=4,
             held_out=4,
         ),
@@ -125,7 +125,7 @@ def pretrain(settings: PretrainSettings) -> bool:
 
     Raises UserError where a stage needs another that is not finished.
     """
-    folder = settings.folder or where.root() / "runs" / "pretrain"
+    folder = settings.folder or environment.root() / "runs" / "pretrain"
     sizes = settings.dataset.size, settings.clip.size, settings.scorer.network.size
     if len(set(sizes)) > 1:
         raise UserError(
@@ -193,7 +193,7 @@ def _scorer(settings: PretrainSettings, folder: Path) -> tuple[str, bool]:
     chosen = _timed(settings, settings.scorer)
     chosen = replace(chosen, compile=chosen.compile or settings.compile)
     trained_vae = vae.load(folder / "vae")
-    run = scorer.train_scorer(chosen, _images(folder), folder / "scorer", trained_vae, _device(settings))
+    run = attribute_reader.train_scorer(chosen, _images(folder), folder / "scorer", trained_vae, _device(settings))
     return run.message, run.finished
 
 
@@ -216,7 +216,7 @@ def _unet(settings: PretrainSettings, folder: Path) -> tuple[str, bool]:
 
 
 def _assemble(settings: PretrainSettings, folder: Path) -> tuple[str, bool]:
-    target = assemble.assemble(folder, settings.base or where.data() / "mini_sdxl")
+    target = assemble.assemble(folder, settings.base or environment.data() / "mini_sdxl")
     return f"the base is in {target}.", True
 
 
@@ -236,12 +236,12 @@ def _images(folder: Path) -> np.ndarray:
 
 
 def _device(settings: PretrainSettings) -> torch.device:
-    return torch.device(settings.device) if settings.device else where.device()
+    return torch.device(settings.device) if settings.device else environment.device()
 
 
 def _timed(settings: PretrainSettings, stage_settings: Any) -> Any:
     """The settings of a stage, with the time budget and the precision that hold for all of them."""
-    precision = settings.precision or where.precision(_device(settings))
+    precision = settings.precision or environment.precision(_device(settings))
     loop: LoopSettings = replace(stage_settings.loop, max_minutes=settings.minutes, precision=precision)
     return replace(stage_settings, loop=loop)
 

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from torch import Tensor
 from transformers import CLIPTokenizer
 
-from comics_genai.checkpoint import write_atomic
+from comics_genai.files import write_atomic
 
 MAX_LENGTH = 77
 FILES = ("vocab.json", "merges.txt")  # of the original format, which other programs read; transformers: tokenizer.json

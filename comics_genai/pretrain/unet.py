@@ -10,16 +10,18 @@ from diffusers import AutoencoderTiny, DDIMScheduler, StableDiffusionXLPipeline,
 from torch import Tensor
 from transformers import CLIPTokenizer
 
-from comics_genai import attention, figures, where, world
-from comics_genai.checkpoint import load_tensors, load_weights, save_tensors
-from comics_genai.loop import LoopSettings, TrainResult, train
-from comics_genai.objective import add_noise, alpha_bar, min_snr_weight, snr, target
+from comics_genai import environment, world
+from comics_genai.files import load_tensors, load_weights, save_tensors
+from comics_genai.images import to_pictures, to_tensor
+from comics_genai.plotting import figures
+from comics_genai.training import attention
+from comics_genai.training.loop import LoopSettings, TrainResult, train
+from comics_genai.training.objective import add_noise, alpha_bar, min_snr_weight, snr, target
 
 from .clip import Clip
 from .dataset import CAPTIONS_A_PICTURE, HELD_OUT_SEED, captions, draw_scenes
 from .stage import load_stage, recorded_settings
 from .tokenizer import encode
-from .vae import to_pictures, to_tensor
 
 TIME_EMBEDDING = 16  # channels for each of the six numbers of the micro-conditioning
 HELD_OUT = 64  # scenes whose error is measured; of the first of them samples are drawn
@@ -111,7 +113,7 @@ def as_pipeline(
 def encode_latents(vae: AutoencoderTiny, images: np.ndarray, batch_size: int = 64) -> Tensor:
     """Latents fp16 (N, C, H/8, W/8) of uint8 pictures (N, H, W, 3), as the UNet is to see them; on the CPU."""
     parts = []
-    with torch.autocast(vae.device.type, torch.bfloat16, enabled=where.precision(vae.device) == "bf16"):
+    with torch.autocast(vae.device.type, torch.bfloat16, enabled=environment.precision(vae.device) == "bf16"):
         for start in range(0, len(images), batch_size):
             pictures = to_tensor(images[start : start + batch_size])
             latents = vae.encode(pictures.to(vae.device, memory_format=torch.channels_last)).latents

@@ -5,15 +5,16 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
-import PIL.Image
 import torch
 from diffusers import AutoencoderTiny
 from torch import Tensor
 from torch.nn import functional as F
 
-from comics_genai import figures, world
-from comics_genai.checkpoint import write_atomic
-from comics_genai.loop import LoopSettings, TrainResult, train
+from comics_genai import world
+from comics_genai.files import write_atomic
+from comics_genai.images import to_pictures, to_tensor
+from comics_genai.plotting import figures
+from comics_genai.training.loop import LoopSettings, TrainResult, train
 
 from .dataset import HELD_OUT_SEED, draw_scenes
 from .stage import load_stage, recorded_settings
@@ -69,17 +70,6 @@ def build(levels: int, latent_channels: int, channels: int) -> AutoencoderTiny:
         num_encoder_blocks=blocks,
         num_decoder_blocks=blocks[::-1],
     )
-
-
-def to_tensor(images: np.ndarray) -> Tensor:
-    """uint8 (N, H, W, 3) to float (N, 3, H, W) in [-1, 1]."""
-    return torch.tensor(images).permute(0, 3, 1, 2).float().div(127.5).sub(1)
-
-
-def to_pictures(tensor: Tensor) -> list[PIL.Image.Image]:
-    """float (N, 3, H, W) in [-1, 1] to pictures."""
-    pixels = tensor.detach().float().clamp(-1, 1).add(1).mul(127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy()
-    return [PIL.Image.fromarray(picture) for picture in pixels]
 
 
 def mix_colors(pictures: Tensor, share: float, generator: torch.Generator) -> Tensor:

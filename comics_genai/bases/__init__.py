@@ -1,0 +1,1 @@
+"""Text-to-image bases, and what a fine-tuning adds to one."""

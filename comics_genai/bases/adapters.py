@@ -1,0 +1,224 @@
+"""What fine-tunings left in their run folders, loaded into a base: adapters or full weights, one or several.
+
+    adapter = load_adapter(base, "runs/unicorn_girl")
+    both = load_adapters(base, ["runs/unicorn_girl", "me/her-other-adapter"])
+
+All have a strength s. An adapter's output is scaled by it. Full weights are mixed with the base's,
+
+    theta = theta_0 + sum_i s_i (theta_i - theta_0),
+
+which for one and s < 1 is the interpolation of Wortsman et al. 2022 (WiSE-FT), for s > 1 an extrapolation, and for
+several the addition of task vectors (Ilharco et al. 2023, sec. 2).
+"""
+
+import hashlib
+import json
+import warnings
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import torch
+from torch import Tensor, nn
+
+from comics_genai.bases.base import Base, quiet_loading
+from comics_genai.bases.textual_inversion import LearnedToken
+from comics_genai.errors import UserError
+from comics_genai.files import load_weights
+from comics_genai.publishing.hub import run_folder
+from comics_genai.run import BEST, EMA_FILE, EMBEDS_FILE, FULL_FILE, LORA_FILE
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """What a fine-tuning left, loaded into a base: the run's name and a digest of the weights."""
+
+    name: str
+    digest: str
+    full: bool  # all weights of the UNet, not an adapter beside them
+    weight: float = 1.0  # its own part of the strength that all are drawn with, for several at once
+
+
+def load_adapter(base: Base, run: str | Path, best: bool = True) -> Adapter:
+    """Load the result of a fine-tuning into `base`, in place of any loaded before; which weights, see `weights_of`.
+
+    run: its folder, or OWNER/NAME of a repository on the Hub.
+
+    Raises UserError when the run is not finished, was trained on another kind of base, or lacks the token it learnt.
+    """
+    return load_adapters(base, [run], best)[0]
+
+
+def load_adapters(base: Base, runs: Sequence[str | Path], best: bool = True) -> tuple[Adapter, ...]:
+    """Load the results of several fine-tunings, in the order of `runs`, in place of any loaded before; [] leaves the
+    base as it was without any. Raises UserError as `load_adapter` does, and for runs that cannot be mixed."""
+    paths = [weights_of(run, best) for run in runs]
+    kinds = {path.name == LORA_FILE for path in paths}
+    if len(kinds) > 1:
+        raise UserError(f"{_list(runs)} hold adapters and full weights, which cannot be mixed: give runs of one kind.")
+    _unload(base)
+    _load_token(base, runs, paths)
+    if kinds == {True}:
+        for i, path in enumerate(paths):
+            _load_lora(base, path, _key(i))
+    elif paths:
+        base.mixture = Mixture(base, paths)
+    base.adapters = tuple(
+        Adapter(Path(run).resolve().name, digest_of(path), path.name != LORA_FILE)
+        for run, path in zip(runs, paths, strict=True)
+    )
+    set_strength(base, base.adapters, 1.0)
+    return base.adapters
+
+
+def set_strength(base: Base, adapters: Sequence[Adapter], strength: float) -> None:
+    """Give each of `adapters` the strength times its own weight, and those that are loaded beside them none."""
+    strengths = {adapter.digest: strength * adapter.weight for adapter in adapters}
+    if absent := [adapter.name for adapter in adapters if adapter.digest not in {a.digest for a in base.adapters}]:
+        raise UserError(f"{_list(absent)} not loaded into this base: load what you draw with by load_adapters.")
+    each = [strengths.get(adapter.digest, 0.0) for adapter in base.adapters]
+    if base.mixture is not None:
+        base.mixture.mix(each)
+    elif base.adapters:
+        base.pipeline.set_adapters([_key(i) for i in range(len(each))], each)
+
+
+def _key(i: int) -> str:
+    """peft's name for the i-th adapter."""
+    return f"adapter_{i}" if i else "adapter"
+
+
+def _list(names: Sequence[str | Path]) -> str:
+    return f"{', '.join(map(str, names))} {'is' if len(names) == 1 else 'are'}".removesuffix(" are")
+
+
+def _unload(base: Base) -> None:
+    base.adapters = ()
+    base.pipeline.unload_lora_weights()
+    if base.mixture is not None:
+        base.mixture.remove()
+        base.mixture = None
+
+
+def _load_lora(base: Base, path: Path, key: str) -> None:
+    try:
+        with quiet_loading(), warnings.catch_warnings():  # they remark on text encoders without, on UNets with adapters
+            warnings.filterwarnings("ignore", message="Already found a `peft_config`")
+            base.pipeline.load_lora_weights(path.parent, weight_name=LORA_FILE, adapter_name=key)
+    except (RuntimeError, ValueError, KeyError) as error:
+        raise UserError(
+            f"The adapter {path} does not fit the base {base.name}: use the base it was made on."
+        ) from error
+    for module in (base.unet, *base.text_encoders().values()):
+        module.to(base.device).requires_grad_(False)
+
+
+def _load_token(base: Base, runs: Sequence[str | Path], paths: Sequence[Path]) -> None:
+    """The token that a run learnt, if one did, and no other."""
+    learnt = []
+    for run, path in zip(runs, paths, strict=True):
+        file = path.with_name(EMBEDS_FILE)
+        if file.exists():
+            learnt.append(file)
+        elif (run_folder(run) / "settings.json").exists() and run_settings(run).get("learn_token"):
+            raise UserError(
+                f"The run {run} learnt a token, and {file} is not there: without it nobody knows the character."
+            )
+    if len(learnt) > 1:
+        raise UserError(f"{_list(runs)} learnt a token each, and a base takes one: draw with one of them at a time.")
+    if learnt:
+        LearnedToken.load(base, learnt[0])
+    elif base.learned_token is not None:
+        base.learned_token.remove()
+
+
+class Mixture:
+    """Full weights in a base, kept apart from the base's own so that they can be mixed (the formula above).
+
+    A second copy of the base's weights stays in the CPU's memory. Raises UserError for weights of another model, which
+    leave the base as it was.
+    """
+
+    def __init__(self, base: Base, paths: Sequence[Path]):
+        self.base_digest, self.paths = base.digest(), list(paths)
+        self.parts: list[nn.Module] = [_part(base, path) for path in paths]
+        tensors = [tensor for part in self.parts for tensor in _tensors(part).values()]
+        self.originals = {id(tensor): (tensor, tensor.detach().to("cpu", copy=True)) for tensor in tensors}
+        self.strengths: list[float] = []
+        try:
+            for part, path in zip(self.parts, paths, strict=True):
+                load_weights(part, path)
+        except UserError:
+            self.remove()
+            raise
+
+    @torch.no_grad()
+    def mix(self, strengths: Sequence[float]) -> None:
+        """Give the base the weights theta of these strengths, one for each file."""
+        if list(strengths) == self.strengths:
+            return
+        self.remove()
+        for i, (part, path, strength) in enumerate(zip(self.parts, self.paths, strengths, strict=True)):
+            targets = _tensors(part)
+            with safetensors.safe_open(path, framework="pt") as file:
+                # A learnt token has no counterpart in the base.
+                for name in (name for name in file.keys() if strength and not name.startswith("token.")):
+                    original, tuned = self.originals[id(targets[name])][1].float(), file.get_tensor(name).float()
+                    # Exactly the file's tensor at 1, as theta_0 + (theta - theta_0) is not.
+                    mixed = torch.lerp(original, tuned, strength)
+                    if i:
+                        mixed += targets[name].float().cpu() - original  # what the files before this one brought
+                    targets[name].copy_(mixed)
+        self.strengths = list(strengths)
+
+    @torch.no_grad()
+    def remove(self) -> None:
+        """Give the base its own weights back."""
+        self.strengths = []
+        for tensor, original in self.originals.values():
+            tensor.copy_(original)
+
+
+def _part(base: Base, path: Path) -> nn.Module:
+    """What the names in the file belong to: the UNet, or all that was trained, each part's names behind its own."""
+    parts: dict[str, nn.Module] = {"unet": base.unet, **base.text_encoders()}
+    if base.learned_token is not None:
+        parts["token"] = base.learned_token
+    named = False
+    with suppress(OSError, safetensors.SafetensorError), safetensors.safe_open(path, framework="pt") as file:
+        named = all(name.partition(".")[0] in parts for name in file.keys())
+    return nn.ModuleDict(parts) if named else base.unet
+
+
+def _tensors(module: nn.Module) -> dict[str, Tensor]:
+    return dict(module.named_parameters()) | dict(module.named_buffers())
+
+
+def digest_of(weights: Path) -> str:
+    """Eight hex digits of a run's weights and the token beside them, as records name them."""
+    files = [path for path in (weights, weights.with_name(EMBEDS_FILE)) if path.exists()]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:8]
+
+
+def weights_of(run: str | Path, best: bool = True) -> Path:
+    """The file with the weights of a finished fine-tuning: the checkpoint its validation chose, if it chose one and
+    `best`, else the last. Raises UserError where there is none."""
+    folder = run_folder(run)
+    for name in (LORA_FILE, FULL_FILE):
+        if (folder / name).exists():
+            if best and (folder / BEST / name).exists():
+                return folder / BEST / name
+            average = folder / EMA_FILE
+            return average if name == FULL_FILE and average.exists() else folder / name
+    raise UserError(f"{run} holds neither {LORA_FILE} nor {FULL_FILE}: give the folder of a finished fine-tuning.")
+
+
+def run_settings(run: str | Path) -> dict[str, Any]:
+    """The settings of a fine-tuning, of its folder or its repository on the Hub. Raises UserError if it is neither."""
+    try:
+        return json.loads((run_folder(run) / "settings.json").read_text(encoding="utf-8"))["finetune"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{run} is not the folder of a fine-tuning: give the folder that `finetune` named.") from error

@@ -1,0 +1,335 @@
+"""A text-to-image base behind one small interface: the miniature, SD 1.5, SDXL, or any diffusers SD or SDXL.
+
+    base = Base.load("mini")
+    latents = base.encode_images(images)
+    prediction = base.predict(latents, t, base.encode_prompts(["a drawing of a girl"]), base.time_ids(128, 128))
+
+Latent channels, scale and shift, prediction type, the number of text encoders and micro-conditioning are all read
+from the base's own configuration.
+"""
+
+import hashlib
+import json
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import diffusers
+import numpy as np
+import safetensors
+import torch
+import transformers
+from diffusers import AutoencoderTiny, DiffusionPipeline, StableDiffusionPipeline, StableDiffusionXLPipeline
+from huggingface_hub.utils import httpx
+from torch import Tensor
+
+from comics_genai import environment
+from comics_genai.errors import UserError
+
+Precision = Literal["fp32", "bf16", "fp16"]
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+HUB_IDS = {
+    "sd15": "stable-diffusion-v1-5/stable-diffusion-v1-5",
+    "sdxl": "stabilityai/stable-diffusion-xl-base-1.0",
+}
+RARE = 40_000  # CLIP's tokens are numbered by frequency; from here on they mean little, such as "sks" (48,136)
+PIXELS_AT_ONCE = 1024 * 1024  # through the VAE: in fp32 its activations, not its weights, are what fills a GPU
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """What text encoders make of B prompts: hidden (B, tokens, width) and, with two encoders, pooled (B, width)."""
+
+    hidden: Tensor
+    pooled: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.hidden)
+
+    def __getitem__(self, index: Tensor | slice | list[int]) -> "Embeddings":
+        return Embeddings(self.hidden[index], None if self.pooled is None else self.pooled[index])
+
+    @staticmethod
+    def cat(parts: Sequence["Embeddings"]) -> "Embeddings":
+        """The prompts of all parts, in order."""
+        pooled = None if parts[0].pooled is None else torch.cat([part.pooled for part in parts])
+        return Embeddings(torch.cat([part.hidden for part in parts]), pooled)
+
+
+class Base:
+    """A diffusers pipeline and what training and sampling ask of it. Weights of the UNet are in `precision`; the VAE
+    and the text encoders, which run once a picture or prompt, are in fp32 (SDXL's VAE overflows in fp16)."""
+
+    def __init__(self, name: str, pipeline: DiffusionPipeline, device: str | torch.device, precision: Precision):
+        self.name, self.pipeline, self.device, self.precision = name, pipeline, torch.device(device), precision
+        self.unet, self.vae = pipeline.unet, pipeline.vae
+        for module in (self.unet, self.vae, *self.text_encoders().values()):
+            module.to(self.device).requires_grad_(False).eval()
+        self.latent_channels: int = self.unet.config.in_channels
+        self.downscale: int = pipeline.vae_scale_factor  # pixels a latent, each way
+        self.size: int = self.unet.config.sample_size * self.downscale  # pixels each way, as pretrained
+        self.prediction_type: str = pipeline.scheduler.config.prediction_type
+        self.micro_conditioned: bool = self.unet.config.addition_embed_type == "text_time"
+        self.learned_token: Any = None  # see learned_token.LearnedToken
+        self.adapters: tuple[Any, ...] = ()  # those loaded, see adapters.Adapter
+        self.mixture: Any = None  # of full weights, see adapters.Mixture
+
+    @classmethod
+    def load(
+        cls, name_or_path: str | Path = "mini", device: str | torch.device = "cpu", precision: Precision = "fp32"
+    ) -> "Base":
+        """A base by name ("mini", "sd15", "sdxl"), Hub id, diffusers folder, or single .safetensors file.
+
+        Raises UserError when there is no such base, it cannot be downloaded, or it is neither SD nor SDXL.
+        """
+        if precision not in DTYPES:
+            raise UserError(f"precision is {precision!r}, but must be fp32, bf16 or fp16.")
+        name = str(name_or_path)
+        source = environment.root() / "1_data" / "mini_sdxl" if name == "mini" else Path(name)
+        with quiet_loading():
+            if source.is_dir():
+                pipeline = _load_folder(name, source, precision)
+            elif source.is_file():
+                pipeline = _load_single_file(source, precision)
+            elif name == "mini":
+                raise UserError(
+                    f"There is no miniature base in {source}: restore the folder with git, or train it anew with "
+                    "`python -m comics_genai pretrain`."
+                )
+            elif name in HUB_IDS or _looks_like_hub_id(name):
+                pipeline = _load_from_hub(name, precision)
+            else:
+                raise UserError(
+                    f"There is no base {name!r}: give mini, sd15, sdxl, a Hub id (owner/name), a diffusers folder or a "
+                    ".safetensors file."
+                )
+        return cls(name, pipeline, device, precision)
+
+    def text_encoders(self) -> dict[str, torch.nn.Module]:
+        """The one or two text encoders by their names in the pipeline; none once dropped."""
+        encoders = {name: getattr(self.pipeline, name, None) for name in ("text_encoder", "text_encoder_2")}
+        return {name: encoder for name, encoder in encoders.items() if encoder is not None}
+
+    def drop_text_encoders(self) -> None:
+        """Let the text encoders' memory go, once all prompts are encoded."""
+        self.pipeline.text_encoder = None
+        if hasattr(self.pipeline, "text_encoder_2"):
+            self.pipeline.text_encoder_2 = None
+
+    def drop_vae(self) -> None:
+        """Let the VAE's memory go, once all pictures are encoded."""
+        self.vae = self.pipeline.vae = None
+
+    def autocast(self) -> torch.autocast:
+        """Half-precision arithmetic around the UNet, if that is the base's precision."""
+        dtype = torch.float16 if self.precision == "fp16" else torch.bfloat16
+        return torch.autocast(self.device.type, dtype=dtype, enabled=self.precision != "fp32")
+
+    @torch.no_grad()
+    def encode_images(self, images: np.ndarray | Tensor) -> Tensor:
+        """Latents (B, channels, H/f, W/f) float32, scaled as the UNet expects.
+
+        images: uint8 (B, H, W, 3), or float (B, 3, H, W) in [0, 1]; H and W multiples of f = `downscale`. Where the
+        VAE gives a distribution, its mode.
+        """
+        images = torch.as_tensor(images)
+        if images.dtype == torch.uint8:
+            images = images.permute(0, 3, 1, 2).float() / 255
+        height, width = images.shape[-2:]
+        if height % self.downscale or width % self.downscale:
+            raise UserError(f"Pictures of {width}×{height} px do not fit this base: use multiples of {self.downscale}.")
+        latents = []
+        for chunk in images.split(self._pictures_at_once(height * width)):
+            encoded = self.vae.encode(chunk.to(self.device, torch.float32) * 2 - 1)
+            # AutoencoderTiny is deterministic.
+            latents.append(encoded.latents if isinstance(self.vae, AutoencoderTiny) else encoded.latent_dist.mode())
+        scale, shift = self._latent_scale_and_shift()
+        return (torch.cat(latents) - shift) * scale
+
+    @torch.no_grad()
+    def decode(self, latents: Tensor) -> np.ndarray:
+        """Pictures uint8 (B, H, W, 3) of latents as `encode_images` gives them."""
+        scale, shift = self._latent_scale_and_shift()
+        raw = latents.to(self.device, torch.float32) / scale + shift
+        pictures = []
+        for chunk in raw.split(self._pictures_at_once(raw.shape[-2] * raw.shape[-1] * self.downscale**2)):
+            picture = (self.vae.decode(chunk).sample / 2 + 0.5).clamp(0, 1) * 255
+            pictures.append(picture.round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy())
+        return np.concatenate(pictures)
+
+    def _latent_scale_and_shift(self) -> tuple[Tensor, Tensor]:
+        config = self.vae.config
+        scale, mean = torch.tensor(float(config.scaling_factor)), getattr(config, "latents_mean", None)
+        if mean is not None and getattr(config, "latents_std", None) is not None:
+            per_channel = {"device": self.device, "dtype": torch.float32}
+            mean = torch.tensor(mean, **per_channel).reshape(1, -1, 1, 1)
+            std = torch.tensor(config.latents_std, **per_channel).reshape(1, -1, 1, 1)
+            return scale.to(self.device) / std, mean
+        shift = torch.tensor(float(getattr(config, "shift_factor", None) or 0.0))
+        return scale.to(self.device), shift.to(self.device)
+
+    @staticmethod
+    def _pictures_at_once(pixels: int) -> int:
+        return max(1, PIXELS_AT_ONCE // pixels)
+
+    @torch.no_grad()
+    def encode_prompts(self, prompts: Sequence[str]) -> Embeddings:
+        """Embeddings of prompts, float32. Warns of a prompt that is longer than the text encoders read (77 tokens)."""
+        for prompt in dict.fromkeys(prompts):
+            self._warn_if_too_long(prompt)
+        return self.embed(prompts)
+
+    def embed(self, prompts: Sequence[str]) -> Embeddings:
+        """Embeddings of prompts, float32, with gradients where the text encoders are trained. Those of the empty prompt
+        are zeros where the base was trained so."""
+        encoded = self.pipeline.encode_prompt(
+            list(prompts), device=self.device, num_images_per_prompt=1, do_classifier_free_guidance=False
+        )
+        hidden, pooled = encoded[0].float(), encoded[2].float() if len(encoded) == 4 else None
+        if self.pipeline.config.get("force_zeros_for_empty_prompt", False):
+            said = torch.tensor([[prompt != ""] for prompt in prompts], device=self.device)
+            hidden, pooled = hidden * said[..., None], pooled * said
+        return Embeddings(hidden, pooled)
+
+    def _warn_if_too_long(self, prompt: str) -> None:
+        tokenizer = self.pipeline.tokenizer
+        ids = tokenizer(prompt, truncation=False, verbose=False).input_ids
+        limit = tokenizer.model_max_length
+        if len(ids) > limit:
+            lost = tokenizer.decode(ids[limit - 1 : -1]).strip()
+            warnings.warn(
+                f"The prompt {prompt!r} has {len(ids)} tokens and this base reads {limit}: {lost!r} at its end has no "
+                "effect; shorten the prompt.",
+                stacklevel=3,
+            )
+
+    def knows_word(self, word: str) -> bool:
+        """Whether the tokenizer has the word whole and not among its rarest, so that it has a meaning already."""
+        ids = self.pipeline.tokenizer(word).input_ids
+        return len(ids) == 3 and ids[1] < RARE
+
+    def unconditional(self) -> Embeddings:
+        """Embeddings (B = 1) of the empty prompt."""
+        return self.encode_prompts([""])
+
+    def time_ids(
+        self,
+        original: int | tuple[int, int],
+        target: int | tuple[int, int],
+        crop: tuple[int, int] = (0, 0),
+        count: int = 1,
+    ) -> Tensor | None:
+        """SDXL's micro-conditioning (Podell et al. 2023, sec. 2.2), (count, 6) float32; None for a base without it.
+
+        original: size in pixels before scaling; target: as trained or drawn; crop: top and left in pixels. Sizes are
+        (height, width), or one number for a square.
+        """
+        if not self.micro_conditioned:
+            return None
+        original, target = ((s, s) if isinstance(s, int) else s for s in (original, target))
+        return torch.tensor([[*original, *crop, *target]] * count, dtype=torch.float32, device=self.device)
+
+    def predict(self, latents: Tensor, t: Tensor, embeddings: Embeddings, time_ids: Tensor | None) -> Tensor:
+        """The UNet's prediction, like `latents` (B, channels, h, w), at training steps t (B,) or ()."""
+        added = {"text_embeds": embeddings.pooled, "time_ids": time_ids} if self.micro_conditioned else None
+        return self.unet(latents, t, embeddings.hidden, added_cond_kwargs=added, return_dict=False)[0]
+
+    def digest(self) -> str:
+        """Eight hex digits that tell bases apart, whatever is loaded into them: of the UNet's configuration and its
+        one-dimensional weights."""
+        if self.mixture is not None:
+            return self.mixture.base_digest
+        # Not what diffusers adds to it: its version, and the folder that it was loaded from.
+        config = {name: value for name, value in self.unet.config.items() if not name.startswith("_")}
+        digest = hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode())
+        for name, parameter in sorted(self.unet.named_parameters()):
+            # Norms and biases change with any training and are quickly read, even in SDXL; adapters are not the base.
+            if parameter.ndim == 1 and "lora_" not in name:
+                digest.update(parameter.detach().float().cpu().numpy().tobytes())
+        return digest.hexdigest()[:8]
+
+
+@contextmanager
+def quiet_loading() -> Iterator[None]:
+    """No bars for parts read from disk (downloads keep theirs), no remarks on a VAE that is an AutoencoderTiny."""
+    verbosity = diffusers.utils.logging.get_verbosity()
+    diffusers.utils.logging.set_verbosity_error()
+    diffusers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="The `local_dir_use_symlinks`")  # of diffusers' making
+            yield
+    finally:
+        diffusers.utils.logging.set_verbosity(verbosity)
+        diffusers.utils.logging.enable_progress_bar()
+        transformers.utils.logging.enable_progress_bar()
+
+
+def _looks_like_hub_id(name: str) -> bool:
+    owner, slash, rest = name.partition("/")
+    is_file = name.endswith((".safetensors", ".ckpt"))
+    return bool(owner.strip(".~") and slash and rest) and "/" not in rest and not is_file
+
+
+def _from_pretrained(source: str, precision: Precision, **options: object) -> DiffusionPipeline:
+    """The pipeline, its class read from model_index.json; UserError for any but SD and SDXL."""
+    class_name = DiffusionPipeline.load_config(source)["_class_name"]
+    if class_name == "StableDiffusionPipeline":
+        # A drawing is not checked by a classifier of photographs.
+        options |= {"safety_checker": None, "requires_safety_checker": False}
+    elif class_name != "StableDiffusionXLPipeline":
+        raise UserError(f"The base {source} is a {class_name}: only Stable Diffusion 1.x, 2.x and XL are known here.")
+    dtypes = {"unet": DTYPES[precision], "default": torch.float32}
+    return DiffusionPipeline.from_pretrained(source, dtype=dtypes, use_safetensors=True, **options)
+
+
+def _load_folder(name: str, folder: Path, precision: Precision) -> DiffusionPipeline:
+    if not (folder / "model_index.json").exists():
+        raise UserError(f"The folder {folder} has no model_index.json, so it is not a diffusers base: choose another.")
+    try:
+        return _from_pretrained(str(folder), precision, local_files_only=True)
+    except (OSError, ValueError, safetensors.SafetensorError) as error:
+        raise UserError(f"The base {name!r} in {folder} cannot be read: {_first_line(error)}") from error
+
+
+def _load_from_hub(name: str, precision: Precision) -> DiffusionPipeline:
+    hub_id = HUB_IDS.get(name, name)
+    # The half-size files are enough where the UNet is in half precision anyway.
+    variant = "fp16" if name in HUB_IDS and precision != "fp32" else None
+    try:
+        return _from_pretrained(hub_id, precision, variant=variant)
+    except (OSError, ValueError, httpx.HTTPError) as error:
+        raise UserError(
+            f"The base {hub_id} could not be loaded from the Hugging Face Hub ({_first_line(error)}): check the name, "
+            "the network and your access to it, or use the base mini, which needs no network."
+        ) from error
+
+
+def _load_single_file(path: Path, precision: Precision) -> DiffusionPipeline:
+    if path.suffix != ".safetensors":
+        raise UserError(f"{path} is not a .safetensors file; other weight files can run code when they are read.")
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            # The second text encoder of the original checkpoints' layout.
+            is_xl = any(name.startswith("conditioner.embedders.1.") for name in file.keys())
+        pipeline_class = StableDiffusionXLPipeline if is_xl else StableDiffusionPipeline
+        # A drawing is not checked by a classifier of photographs.
+        unchecked = {} if is_xl else {"safety_checker": None, "requires_safety_checker": False}
+        pipeline = pipeline_class.from_single_file(str(path), dtype=DTYPES[precision], **unchecked)
+    except (OSError, ValueError, httpx.HTTPError, safetensors.SafetensorError) as error:
+        raise UserError(
+            f"{path} cannot be loaded as Stable Diffusion or SDXL ({_first_line(error)}); its configuration is fetched "
+            "from the Hugging Face Hub, so the first time needs the network."
+        ) from error
+    for name in ("vae", "text_encoder", "text_encoder_2"):
+        if (module := getattr(pipeline, name, None)) is not None:
+            module.float()
+    return pipeline
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,301 @@
+"""Where this runs: Kaggle, Colab or a machine of one's own; its folders, secrets, device and precision.
+
+The only file that names a platform. It imports nothing heavy at its top, so that `set_up` can first install, on Kaggle
+and Colab, what their images lack.
+"""
+
+import importlib
+import importlib.util
+import os
+import platform as machine
+import random
+import re
+import subprocess
+import sys
+import tempfile
+import tomllib
+import warnings
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from comics_genai.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+Platform = Literal["kaggle", "colab", "local"]
+
+# gradio and the transformers and diffusers of the hosted images need huggingface_hub 1.
+HOSTED_CONSTRAINTS = ("huggingface_hub<2",)
+TORCHAO_MINIMUM = "0.16"  # peft raises on any older one, and the hosted images carry 0.10
+# Pascal (a P100 is 6.0) and Volta: newer builds, and torch from 2.15 on, have no kernels for them.
+NEWEST_BUILDS_FROM = (7, 5)
+TORCH_FOR_OLD_GPUS = "torch==2.14.1 --index-url https://download.pytorch.org/whl/cu126"
+PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet")
+CONTAINER = Path("/sys/fs/cgroup")
+QUIET = {
+    "DIFFUSERS_VERBOSITY": "error",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "DATASETS_VERBOSITY": "error",
+    "HF_HUB_VERBOSITY": "error",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+
+
+def platform() -> Platform:
+    """The machine this runs on."""
+    if "KAGGLE_KERNEL_RUN_TYPE" in os.environ:
+        return "kaggle"
+    if "COLAB_RELEASE_TAG" in os.environ or "google.colab" in sys.modules:
+        return "colab"
+    return "local"
+
+
+def root() -> Path:
+    """The repository's root. Raises UserError where the package was installed without its repository."""
+    for folder in (Path(__file__).resolve().parent.parent, Path.cwd(), *Path.cwd().parents):
+        if (folder / "pyproject.toml").is_file() and (folder / "comics_genai" / "environment.py").is_file():
+            return folder
+    raise UserError(
+        f"The repository of comics_genai is not in {Path.cwd()} nor above it: clone it and start from inside it."
+    )
+
+
+def data() -> Path:
+    """Folder of the drawings and the miniature base."""
+    return root() / "1_data"
+
+
+def generated() -> Path:
+    """Folder that holds one folder of pictures a run; it need not exist yet."""
+    return root() / "6_generated"
+
+
+def cached() -> Path:
+    """Folder for what can be computed again; made if absent."""
+    folder = root() / ".cache"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def secret(name: str) -> str | None:
+    """A secret such as HF_TOKEN, from the environment or else from the platform's own store; None if it has none.
+
+    Never printed, and no error of a store is passed on: without the secret, what needs it says so in its own words.
+    """
+    if value := os.environ.get(name, "").strip():
+        return value
+    try:
+        if platform() == "kaggle":
+            from kaggle_secrets import UserSecretsClient
+
+            return (UserSecretsClient().get_secret(name) or "").strip() or None
+        if platform() == "colab":
+            from google.colab import userdata
+
+            return (userdata.get(name) or "").strip() or None
+    except Exception:  # the stores raise classes of their own for: not there, not attached, refused, no internet
+        return None
+    return None
+
+
+@cache
+def device() -> "torch.device":
+    """The GPU if an operation on it really succeeds, else the CPU, with one printed sentence if there was a GPU."""
+    import torch
+
+    if torch.cuda.is_available():
+        # No flag is believed: a GPU that the installed torch has no kernels for also answers is_available().
+        try:
+            check_arithmetic("cuda")
+            return torch.device("cuda")
+        except (RuntimeError, AssertionError) as error:
+            reason = str(error).strip().splitlines()[0].rstrip(".")
+            print(
+                f"This machine's GPU cannot be used by torch {torch.__version__} ({reason}), so this runs on the CPU: "
+                f"{gpu_advice('cuda')}."
+            )
+    return torch.device("cpu")
+
+
+def gpu_advice(device: "torch.device | str") -> str:
+    """What to do about a device that does not compute."""
+    import torch
+
+    if not is_gpu(device):
+        return "leave it out, and the best there is will be taken"
+    try:
+        major, minor = torch.cuda.get_device_capability(device)
+    except (RuntimeError, AssertionError):
+        return "check its driver with nvidia-smi, or leave it out to run on the CPU"
+    if (major, minor) >= NEWEST_BUILDS_FROM:
+        return "install a torch built for that GPU to use it"
+    return (
+        f"its compute capability {major}.{minor} has kernels in torch's builds for CUDA 12.6 alone, so run "
+        f"`pip install {TORCH_FOR_OLD_GPUS}` and restart"
+    )
+
+
+def check_arithmetic(device: "torch.device | str") -> None:
+    """Run a matrix product and a convolution on the device and read the results back; raises RuntimeError."""
+    import torch
+
+    x = torch.ones(8, 8, device=device)
+    product = (x @ x).sum().item()
+    convolved = torch.nn.functional.conv2d(x[None, None], x[None, None, :3, :3]).sum().item()
+    if (product, convolved) != (512.0, 324.0):
+        raise RuntimeError(f"wrong arithmetic: {product} for 512 and {convolved} for 324")
+
+
+def is_gpu(device: "torch.device | str") -> bool:
+    """Whether that is a CUDA GPU."""
+    import torch
+
+    return torch.device(device).type == "cuda"
+
+
+def precision(device: "torch.device | str") -> Literal["fp32", "bf16", "fp16"]:
+    """The fastest autocast precision that the device computes in hardware.
+
+    A T4 answers that it can do bf16, but emulates it: fp16 there. Of CPUs, those whose AMX has tiles for bf16: there it
+    pays two- or threefold. With avx512_bf16 alone it pays too, less; who wants it asks for bf16.
+    """
+    import torch
+
+    if is_gpu(device):
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+    return "bf16" if _has_amx_bf16() else "fp32"
+
+
+def set_up(seed: int = 0) -> None:
+    """Make a notebook ready: packages, quiet libraries, threads, seeds; prints one line of what it runs on.
+
+    Raises UserError when packages are missing and cannot be installed.
+    """
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    # Bars are drawn as text without ipywidgets, and the Hub's are off.
+    for remark in ("IProgress not found", "Cannot enable progress bars"):
+        warnings.filterwarnings("ignore", message=remark)
+    if platform() != "local":
+        _remove_old_torchao()
+    if absent := missing_packages():
+        _install(absent)
+
+    import numpy as np
+    import torch
+    from diffusers.utils import logging as diffusers_logging
+    from transformers.utils import logging as transformers_logging
+
+    diffusers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()
+    torch.set_num_threads(max(1, min(torch.get_num_threads(), available_cores())))
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+    chosen = device()
+    name = torch.cuda.get_device_name() if chosen.type == "cuda" else f"CPU with {torch.get_num_threads()} threads"
+    print(
+        f"Python {machine.python_version()}, torch {torch.__version__}, diffusers {version('diffusers')}, "
+        f"{name}, {precision(chosen)}"
+    )
+
+
+def available_cores() -> int:
+    """Cores this process may use: its affinity, and a container's quota where there is one."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = (CONTAINER / "cpu.max").read_text(encoding="ascii").split()
+        return max(1, min(count, int(quota) // int(period)))
+    except (OSError, ValueError):  # no such file, or "max" for no quota
+        return count
+
+
+def missing_packages() -> list[str]:
+    """The requirements of this package (pyproject.toml) that are not installed, or only in too old a version."""
+    project = tomllib.loads((root() / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return [requirement for requirement in project["dependencies"] if not _satisfied(requirement)]
+
+
+def require(*requirements: str) -> None:
+    """Install what a notebook needs beyond the package's own requirements, on Kaggle and Colab; elsewhere say what to
+    install. Raises UserError where it is missing afterwards."""
+    absent = [requirement for requirement in requirements if not _satisfied(requirement)]
+    if absent and platform() == "local":
+        raise UserError(f"This needs {', '.join(absent)}: run {sys.executable} -m pip install {' '.join(absent)}.")
+    if absent:
+        _install(absent)
+
+
+def _satisfied(requirement: str) -> bool:
+    name, _, minimum = requirement.partition(">=")
+    try:
+        return _numbers(version(name)) >= _numbers(minimum)
+    except PackageNotFoundError:
+        return False
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    """The release numbers of a version: (2, 13, 0) of 2.13.0+cpu."""
+    return tuple(int(number) for number in re.findall(r"\d+", re.split(r"[+a-z]", text)[0]))
+
+
+def _install(requirements: list[str]) -> None:
+    """Install into a hosted image, leaving its torch as it is; on a machine of one's own say what to run instead."""
+    if platform() == "local":
+        raise UserError(
+            f"This Python ({sys.executable}) lacks {', '.join(requirements)}: run make test once in {root()} and "
+            "choose the kernel in its .venv."
+        )
+    kept = [f"torch=={version('torch')}", *HOSTED_CONSTRAINTS]
+    with tempfile.TemporaryDirectory() as folder:
+        constraints = Path(folder) / "constraints.txt"
+        constraints.write_text("\n".join(kept) + "\n", encoding="utf-8")
+        done = subprocess.run(
+            [*PIP, "install", "--constraint", str(constraints), *requirements], capture_output=True, text=True
+        )
+    if done.returncode:
+        reason = (done.stderr.strip() or done.stdout.strip() or "pip said nothing").splitlines()[-1]
+        raise UserError(
+            f"The packages {', '.join(requirements)} could not be installed ({reason}): switch the internet on in this "
+            "notebook's settings and run this cell again."
+        )
+    importlib.invalidate_caches()
+
+
+def has_old_torchao() -> bool:
+    """Whether a torchao is installed with which peft raises at every adapter."""
+    return importlib.util.find_spec("torchao") is not None and not _satisfied(f"torchao>={TORCHAO_MINIMUM}")
+
+
+def free_memory() -> int:
+    """Bytes of RAM that this process may still take: what the system has, or a container's limit if that is less.
+    Where the system does not say (only Linux does), no limit."""
+    free = sys.maxsize
+    try:
+        free = 1024 * int(re.search(r"MemAvailable:\s+(\d+)", Path("/proc/meminfo").read_text("ascii"))[1])
+        limit = int((CONTAINER / "memory.max").read_text("ascii"))
+        used = int((CONTAINER / "memory.current").read_text("ascii"))
+        # Pages of files are given up for anything else.
+        pages = int(re.search(r"^file (\d+)", (CONTAINER / "memory.stat").read_text("ascii"), re.MULTILINE)[1])
+        free = min(free, limit - used + pages)
+    except (OSError, ValueError, TypeError):  # no such file, or "max" for no limit
+        pass
+    return max(free, 0)
+
+
+def _remove_old_torchao() -> None:
+    if has_old_torchao():
+        subprocess.run([*PIP, "uninstall", "--yes", "torchao"], check=False, capture_output=True)
+        importlib.invalidate_caches()
+
+
+def _has_amx_bf16() -> bool:
+    try:
+        return "amx_bf16" in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").split()
+    except OSError:
+        return False

@@ -1,0 +1,1 @@
+"""What generated pictures are worth."""

@@ -1,0 +1,328 @@
+"""Scores of generated pictures of the comic world: identity, pose, joint success, copying; and their table.
+
+    records = score_run(pictures, scenes, references, scorer)
+    scores = table({"fine-tuned": records, "ceiling": score_run(true_renders(scenes), scenes, references, scorer)})
+
+A picture is a copy when it is closer to one of the reference drawings than 99 % of true drawings of the same
+character in other poses are. The distance is that of whole pictures (figure, pose and background), not of identity,
+so a faithful character in a new pose is no copy.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import PIL.Image
+import torch
+from PIL import Image
+from torch import Tensor
+
+from comics_genai import environment, world
+from comics_genai.errors import UserError
+from comics_genai.evaluation.attribute_reader import AttributeReader, Readings, compare
+from comics_genai.evaluation.statistics import Interval, hierarchical_bootstrap
+from comics_genai.files import write_atomic
+from comics_genai.images import as_tensor
+from comics_genai.world.captions import ARMS, FACING, LEGS, PLACES
+
+IDENTITY_RIGHT = 0.85  # share of the attributes from which a picture counts as the character
+POSE_PARTS = ("legs", "left_arm", "right_arm", "facing")  # an expression may differ and the pose still be right
+FALSE_POSITIVES = 0.01
+OTHER_POSES = 300  # true drawings that the copy threshold rests on
+SAME_DRAWING = 0.04  # distance that drawing at another size stays below; other characters are beyond 0.1
+THUMBNAIL = 32  # pixels each way at which pictures are compared
+LEVELS = ("character", "training_seed", "prompt")  # of the bootstrap, outermost first; pictures are the last
+COLUMNS = {
+    "identity": "identity",
+    "identity_named": "named",
+    "identity_unnamed": "unnamed",
+    "pose": "pose",
+    "joint_success": "joint success",
+    "copied": "copy rate",
+}
+Record = dict[str, Any]
+
+
+def score_run(
+    pictures: Sequence[PIL.Image.Image],
+    scenes: Sequence[world.Scene],
+    references: Sequence[PIL.Image.Image],
+    scorer: AttributeReader,
+    embed: Callable[[Tensor], Tensor] | None = None,
+    threshold: float | None = None,
+    labels: Sequence[Mapping[str, Any]] | None = None,
+) -> list[Record]:
+    """One record a picture, JSON-able, against the scene it should show; all scenes are of one character.
+
+    right: {attribute or pose factor: bool}. Of the attributes, those that `scorer.readable` names count:
+    identity, identity_named, identity_unnamed, pose: shares right; identity_right, pose_right, joint_success: bool;
+    joint_error: mean distance of joints in fractions of the picture;
+    reference_distance, nearest_reference, copied: see `reference_distances`; with `embed` (pictures of the scorer's
+    size, (N, 3, size, size) in [-1, 1], to unit vectors) reference_similarity, the cosine to the
+    most similar reference.
+
+    threshold: of the copy test, by default `copy_threshold`. labels: what else a record keeps, among it the groups of
+    the bootstrap (LEVELS); by default "prompt" tells the intended scenes apart.
+    """
+    if not len(pictures) == len(scenes) == len(labels if labels is not None else scenes):
+        raise UserError(f"There are {len(pictures)} pictures and {len(scenes)} scenes: give each picture its scene.")
+    if not pictures:
+        return []
+    if any(scene.character != scenes[0].character for scene in scenes):
+        raise UserError("The scenes are of several characters: score each character against its own drawings.")
+    readings, truth = scorer.read(pictures), Readings.of(scenes)
+    right = compare(readings, truth)
+    joint_error = np.linalg.norm(readings.joints - truth.joints, axis=-1).mean(-1)
+    distances = reference_distances(pictures, references)
+    if threshold is None:
+        threshold = copy_threshold(scenes[0].character, references)
+    similarity = None
+    if embed is not None:
+
+        def seen(images: Sequence[PIL.Image.Image]) -> Tensor:
+            return as_tensor(images, scorer.config.size) * 2 - 1
+
+        similarity = (embed(seen(pictures)) @ embed(seen(references)).T).max(-1).values
+    records = []
+    for i, scene in enumerate(scenes):
+        factors = {name: bool(values[i]) for name, values in right.items()}
+        record: Record = {"prompt": world.scene_prompt(scene, "a girl"), **(labels[i] if labels else {})}
+        record |= _shares(factors, scorer.readable)
+        record["joint_error"] = float(joint_error[i])
+        record["reference_distance"] = float(distances[i].min())
+        record["nearest_reference"] = int(distances[i].argmin())
+        record["copied"] = bool(distances[i].min() < threshold)
+        if similarity is not None:
+            record["reference_similarity"] = float(similarity[i])
+        records.append(record | {"right": factors})
+    return records
+
+
+def _shares(right: Mapping[str, bool], readable: Sequence[str]) -> Record:
+    named = [right[a.name] for a in world.ATTRIBUTES if a.named and a.name in readable]
+    unnamed = [right[a.name] for a in world.ATTRIBUTES if not a.named and a.name in readable]
+    identity = float(np.mean(named + unnamed))
+    identity_right = identity >= IDENTITY_RIGHT
+    pose_right = all(right[name] for name in POSE_PARTS)
+    return {
+        "identity": identity,
+        "identity_named": float(np.mean(named)),
+        "identity_unnamed": float(np.mean(unnamed)),
+        "pose": float(np.mean([right[name] for name in world.POSE_FACTORS])),
+        "identity_right": identity_right,
+        "pose_right": pose_right,
+        "joint_success": identity_right and pose_right,
+    }
+
+
+def reference_distances(pictures: Sequence[PIL.Image.Image], references: Sequence[PIL.Image.Image]) -> np.ndarray:
+    """Distance (N, references): root mean square difference of RGB in [0, 1] at 32 px, under the best alignment.
+
+    Shifts of up to 1/16 of the width, in half pixels, are tried. So neither shift, blur, noise nor a colour cast hides
+    a copy; another pose or background is far away.
+    """
+    return _aligned_distances(_thumbnails(pictures), _thumbnails(references))
+
+
+def _thumbnails(pictures: Sequence[PIL.Image.Image]) -> np.ndarray:
+    """(N, 64, 64, 3) in [0, 1], every pixel the mean of those it stands for: twice as fine as what is compared."""
+    side = (2 * THUMBNAIL, 2 * THUMBNAIL)
+    small = [picture.convert("RGB").resize(side, Image.Resampling.BOX) for picture in pictures]
+    return np.stack([np.asarray(picture, np.float32) for picture in small]) / 255
+
+
+def _aligned_distances(pictures: np.ndarray, references: np.ndarray) -> np.ndarray:
+    most = THUMBNAIL // 8
+    inner = 2 * (THUMBNAIL - most)
+
+    def window(x: np.ndarray, dy: int, dx: int) -> np.ndarray:
+        part = x[:, dy : dy + inner, dx : dx + inner]
+        halved = part[:, ::2, ::2] + part[:, 1::2, ::2] + part[:, ::2, 1::2] + part[:, 1::2, 1::2]
+        return halved.reshape(len(x), -1) / 4
+
+    centers = window(references, most, most)
+    best = np.full((len(pictures), len(references)), np.inf, np.float32)
+    for dy in range(2 * most + 1):
+        for dx in range(2 * most + 1):
+            shifted = window(pictures, dy, dx)
+            squares = np.square(shifted).sum(1)[:, None] + np.square(centers).sum(1) - 2 * shifted @ centers.T
+            best = np.minimum(best, squares / centers.shape[1])
+    return np.sqrt(np.maximum(best, 0))
+
+
+def copy_threshold(
+    character: world.Character, references: Sequence[PIL.Image.Image], count: int = OTHER_POSES
+) -> float:
+    """The distance below which 1 % of `count` true drawings of the character, in other poses, lie to their nearest."""
+    distances = _aligned_distances(_other_poses(character, count), _thumbnails(references))
+    return float(np.quantile(distances.min(-1), FALSE_POSITIVES))
+
+
+def known_character(drawings: Sequence[PIL.Image.Image]) -> world.Character | None:
+    """The held-out character of the comic world that all these drawings show, or None: only such can be scored."""
+    if not drawings:
+        return None
+    for character in world.HELD_OUT:
+        references = [world.draw(scene) for scene in world.reference_scenes(character)]
+        if reference_distances(drawings, references).min(-1).max() < SAME_DRAWING:
+            return character
+    return None
+
+
+@cache
+def _other_poses(character: world.Character, count: int) -> np.ndarray:
+    return _thumbnails([world.draw(scene) for scene in other_pose_scenes(character, count)])
+
+
+def other_pose_scenes(
+    character: world.Character, count: int, seed: int = 0, half: Literal["all", "validation", "test"] = "all"
+) -> list[world.Scene]:
+    """Random scenes of a character whose legs, arms and facing together are in none of the reference drawings.
+
+    half: a checkpoint is chosen by poses of one half and measured by those of the other, so that no choice is made on
+    what is measured.
+    """
+    rng, scenes = np.random.default_rng([11, seed]), []
+    drawn = {_pose_parts(pose) for pose in world.REFERENCE_POSES}
+    while len(scenes) < count:
+        pose, setting = world.sample_pose(rng), world.sample_setting(rng)
+        if _pose_parts(pose) not in drawn and half in ("all", _half(pose)):
+            scenes.append(world.Scene(character, pose, setting))
+    return scenes
+
+
+def _half(pose: world.Pose) -> str:
+    """A checkerboard over legs, arms and facing: every value of each occurs in both halves."""
+    places = [world.POSE_FACTORS[name].index(getattr(pose, name)) for name in POSE_PARTS]
+    return ("test", "validation")[sum(places) % 2]
+
+
+def _pose_parts(pose: world.Pose) -> tuple[str, ...]:
+    return tuple(getattr(pose, name) for name in POSE_PARTS)
+
+
+def true_renders(
+    scenes: Sequence[world.Scene], size: int = 128, through: Callable[[np.ndarray], np.ndarray] | None = None
+) -> list[PIL.Image.Image]:
+    """The ceiling: the scenes as the world draws them, `size` px each way.
+
+    through: what a base can encode at best, uint8 (N, size, size, 3) to the same, for instance
+    `lambda x: base.decode(base.encode_images(x))`.
+    """
+    drawn = [world.draw(scene, size) for scene in scenes]
+    if through is None or not drawn:
+        return drawn
+    return [Image.fromarray(picture) for picture in through(np.stack([np.asarray(picture) for picture in drawn]))]
+
+
+def other_character_renders(scenes: Sequence[world.Scene], size: int = 128) -> list[PIL.Image.Image]:
+    """The floor: the same poses and places with other held-out characters in turn; to be scored against `scenes`."""
+    pictures = []
+    for i, scene in enumerate(scenes):
+        others = [character for character in world.HELD_OUT if character != scene.character]
+        pictures.append(world.draw(replace(scene, character=others[i % len(others)]), size))
+    return pictures
+
+
+def summarise(records: Sequence[Record], resamples: int = 10_000) -> dict[str, Interval]:
+    """Mean and 95 % interval of every score, and of every factor under its own name.
+
+    Hierarchical bootstrap over those LEVELS that all records have. With one character the intervals speak of prompts
+    and seeds only. A score that not all records have is left out.
+    """
+    if not records:
+        raise UserError("There is no scored picture to summarise: draw some first.")
+    scores = {
+        name: [record[name] for record in records]
+        for name in (*COLUMNS, "identity_right", "pose_right", "joint_error", "reference_similarity")
+        if all(record.get(name) is not None for record in records)
+    }
+    scores |= {name: [record["right"][name] for record in records] for name in records[0]["right"]}
+    groups = [[record[level] for record in records] for level in LEVELS if all(level in record for record in records)]
+    values = np.array(list(scores.values()), np.float64).T
+    return dict(zip(scores, hierarchical_bootstrap(values, groups, resamples), strict=True))
+
+
+def table(runs: Mapping[str, Sequence[Record]], columns: Mapping[str, str] = COLUMNS) -> dict[str, Any]:
+    """The comparison, JSON-able: {"columns": {key: label}, "rows": [{"name": run, "pictures": N, key: interval}]}.
+
+    An interval is {"mean", "low", "high"}, fractions, or null where the run has no such score.
+    """
+    rows = []
+    for name, records in runs.items():
+        summary = summarise(records)
+        intervals = {key: asdict(summary[key]) if key in summary else None for key in columns}
+        rows.append({"name": name, "pictures": len(records), **intervals})
+    return {"columns": dict(columns), "rows": rows}
+
+
+def scene_of(prompt: str, character: world.Character) -> world.Scene:
+    """The scene a prompt of `world.scene_prompt` asks for; UserError where it leaves a part of the pose open."""
+    clauses = {clause.strip() for clause in prompt.split(",")}
+    phrases = {
+        "legs": LEGS,
+        "left_arm": {value: f"left arm {words}" for value, words in ARMS.items()},
+        "right_arm": {value: f"right arm {words}" for value, words in ARMS.items()},
+        "facing": FACING,
+        "expression": {value: value for value in world.POSE_FACTORS["expression"]},
+        "background": PLACES,
+    }
+    found = {}
+    for factor, words in phrases.items():
+        values = [value for value, phrase in words.items() if phrase in clauses]
+        if len(values) != 1 and factor != "background":
+            raise UserError(
+                f"The prompt {prompt!r} does not say one {factor.replace('_', ' ')}, so it cannot be scored: name one "
+                f"of {', '.join(words.values())}, between commas."
+            )
+        found[factor] = values[0] if values else "paper"
+    return world.Scene(character, setting=world.Setting(found.pop("background")), pose=world.Pose(**found))
+
+
+@dataclass(frozen=True)
+class ScoreSettings:
+    """Score the pictures of a folder that `generate` made, against a held-out character of the comic world."""
+
+    folder: Path
+    """with metadata.jsonl: file_name, prompt and seed of every picture"""
+    character: int = 0
+    """0 is UnicornGirl, 1 to 9 are her companions"""
+    scorer: Path | None = None
+    """by default the miniature's"""
+
+
+def score_folder(settings: ScoreSettings) -> str:
+    """Writes scores.jsonl (a record a picture) and scores.json (the table) into the folder; returns the table as text.
+
+    The references are the character's six drawings. UserError for a folder without pictures or prompts without a pose.
+    """
+    folder, metadata = settings.folder, settings.folder / "metadata.jsonl"
+    if not 0 <= settings.character < len(world.HELD_OUT):
+        raise UserError(f"character is {settings.character}, but must be 0 (UnicornGirl) to {len(world.HELD_OUT) - 1}.")
+    character = world.HELD_OUT[settings.character]
+    try:
+        made = [json.loads(line) for line in metadata.read_text(encoding="utf-8").splitlines() if line.strip()]
+        pictures = [Image.open(folder / row["file_name"]).convert("RGB") for row in made]
+        scenes = [scene_of(row["prompt"], character) for row in made]
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"The pictures of {folder} cannot be read ({error!r}): give one that generate made.") from error
+    if not pictures:
+        raise UserError(f"{metadata} names no picture: give a folder that generate made.")
+    labels = [{key: row[key] for key in ("file_name", "prompt", "seed") if key in row} for row in made]
+    references = [world.draw(scene) for scene in world.reference_scenes(character)]
+    scorer = AttributeReader.load(settings.scorer or environment.data() / "mini_sdxl" / "scorer")
+    with torch.inference_mode():
+        records = score_run(pictures, scenes, references, scorer, labels=labels)
+    scores = table({folder.resolve().name: records})
+    write_atomic(folder / "scores.jsonl", "".join(json.dumps(record) + "\n" for record in records).encode())
+    write_atomic(folder / "scores.json", (json.dumps(scores, indent=2) + "\n").encode())
+    row = scores["rows"][0]
+    lines = [f"{len(records)} pictures of {folder}, means with 95 % intervals:"]
+    for key, label in scores["columns"].items():
+        mean, low, high = (100 * row[key][end] for end in ("mean", "low", "high"))
+        lines.append(f"  {label:<14}{mean:5.1f} % [{low:.1f}, {high:.1f}]")
+    return "\n".join(lines)

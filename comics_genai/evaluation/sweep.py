@@ -1,0 +1,229 @@
+"""Ways to draw a character in the same poses from the same seeds, side by side: as pictures, and scored.
+
+    poses = Poses(base, drawings, folder)
+    way = Way("UnicornGirl, a girl", runs=("runs/dreambooth_lora",))
+    strengths = poses.vary("strength", way, (0, 0.5, 1))
+    strengths.grid(), strengths.lines("strength")
+
+Every picture is kept in the folder with its record. Of a character of the comic world the truth is known, so every way
+is scored as in `comparison`; of anyone else the pictures are made, for the eye.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import PIL.Image
+import torch
+from matplotlib.figure import Figure
+
+from comics_genai import environment, world
+from comics_genai.bases.adapters import load_adapters, run_settings
+from comics_genai.bases.base import Base
+from comics_genai.drawings import Drawing
+from comics_genai.drawings.captions import subject
+from comics_genai.evaluation import comparison, metrics
+from comics_genai.evaluation.attribute_reader import AttributeReader
+from comics_genai.files import write_atomic
+from comics_genai.plotting import figures
+from comics_genai.sampling.generate import Sampling, generate
+from comics_genai.world.captions import identity_words
+
+SHOWN = 4  # pictures of a way in a grid
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to draw: who is asked for, what was fine-tuned, how is sampled, and what is begun from."""
+
+    subject: str  # as in a prompt, "UnicornGirl, a girl"
+    sampling: Sampling = Sampling()
+    runs: tuple[str | Path, ...] = ()  # fine-tunings, as `load_adapters` takes them; () = the base alone
+    weights: tuple[float, ...] = ()  # of each run in the strength; () = 1 each
+    best: bool = True  # the checkpoint that validation chose, else the last
+    start: Drawing | None = None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What several ways drew: pictures by label, pose by pose with all seeds; scores as `metrics.table` gives them,
+    None where the truth is not known."""
+
+    poses: Sequence[str]  # in words, one a picture
+    pictures: dict[str, list[PIL.Image.Image]]
+    scores: dict[str, Any] | None
+
+    def interval(self, label: str, score_: str) -> str:
+        """A score of a way in words: "46 % [38, 55]"."""
+        rows = self.scores["rows"] if self.scores else []
+        found = [row[score_] for row in rows if row["name"] == label and row[score_]]
+        if not found:
+            return "unknown"
+        mean, low, high = (100 * found[0][end] for end in figures.ENDS)
+        return f"{mean:.0f} % [{low:.0f}, {high:.0f}]"
+
+    def mean(self, label: str, score_: str) -> float:
+        """A score of a way, a fraction; NaN where it is not known."""
+        rows = self.scores["rows"] if self.scores else []
+        found = [row[score_]["mean"] for row in rows if row["name"] == label and row[score_]]
+        return found[0] if found else float("nan")
+
+    def best(self, score_: str = "joint") -> str:
+        """The label with the highest score; "joint" is identity times pose. Of equal ones, and where nothing is known,
+        the first."""
+        labels = list(self.pictures)
+        if self.scores is None:
+            return labels[0]
+
+        def value(label: str) -> float:
+            joint = self.mean(label, "identity") * self.mean(label, "pose")
+            return joint if score_ == "joint" else self.mean(label, score_)
+
+        return max(labels, key=value)
+
+    def grid(self, side: int = 96) -> PIL.Image.Image:
+        """A row of pictures for each way, of different poses where there are enough."""
+        every = max(1, len(self.poses) // SHOWN)
+        shown = list(range(0, len(self.poses), every))[:SHOWN]
+        rows = {label: [pictures[i] for i in shown] for label, pictures in self.pictures.items()}
+        return figures.labelled_grid(rows, [self.poses[i] for i in shown], side)
+
+    def lines(self, xlabel: str, title: str = "") -> Figure | None:
+        """Scores over the labels, which are numbers; None where nothing is known."""
+        return figures.score_lines(self.scores, xlabel, title) if self.scores else None
+
+    def bars(self, title: str = "") -> Figure | None:
+        """Scores of each way; None where nothing is known."""
+        return figures.score_bars(self.scores, title) if self.scores else None
+
+
+class Poses:
+    """The poses that all ways draw: of the test's half, which no drawing shows and no checkpoint was chosen by.
+
+    folder: gets the pictures with their records, and NAME.json with the scores of each comparison.
+    """
+
+    def __init__(
+        self,
+        base: Base,
+        drawings: Sequence[Drawing],
+        folder: Path,
+        scenes: int = 4,
+        seeds: int = 2,
+        scorer: AttributeReader | None = None,
+    ):
+        self.base, self.folder, self.seeds = base, Path(folder), range(seeds)
+        self.references = [drawing.image for drawing in drawings]
+        self.character = metrics.known_character(self.references)
+        self.scenes = comparison.posed_scenes(self.character or world.UNICORN_GIRL, scenes)
+        self._scorer = scorer
+        self._loaded: tuple[tuple[str | Path, ...], bool] | None = None
+
+    @classmethod
+    def of_run(
+        cls,
+        run: str | Path,
+        drawings: Sequence[Drawing],
+        folder: Path,
+        device: str | torch.device = "cpu",
+        sampling: Sampling | None = None,
+        scenes: int = 4,
+        seeds: int = 2,
+    ) -> tuple["Poses", Way]:
+        """Poses on the base that a finished run was trained on, and the way to draw that the run taught it."""
+        settings, device = run_settings(run), torch.device(device)
+        precision = environment.precision(device) if device.type == "cuda" else "fp32"
+        name = subject(settings["identifier"], settings["class_name"])
+        base = Base.load(settings["base"], device, precision)
+        return cls(base, drawings, folder, scenes, seeds), Way(name, sampling or Sampling(), runs=(run,))
+
+    def draw(self, way: Way) -> list[PIL.Image.Image]:
+        """The pictures of one way, pose by pose, each with all seeds."""
+        prompts = [world.scene_prompt(scene, way.subject) for scene in self.scenes]
+        return self.asked(way, prompts, self.seeds)
+
+    def asked(self, way: Way, prompts: Sequence[str], seeds: Sequence[int]) -> list[PIL.Image.Image]:
+        """The pictures of prompts in one's own words, prompt by prompt, each with all seeds."""
+        if self._loaded != (way.runs, way.best):
+            load_adapters(self.base, way.runs, way.best)
+            self._loaded = (way.runs, way.best)
+        weights = way.weights or (1.0,) * len(way.runs)
+        adapters = [replace(a, weight=weight) for a, weight in zip(self.base.adapters, weights, strict=True)]
+        made = generate(self.base, prompts, seeds, self.folder, way.sampling, adapters, way.start)
+        return [picture.image for picture in made]
+
+    def compare(self, name: str, ways: Mapping[str, Way], bounds: bool = False) -> Comparison:
+        """Draw every way and score it; the scores are also written as NAME.json. With `bounds` between those of
+        `comparison`, where the truth is known."""
+        pictures = {label: self.draw(way) for label, way in ways.items()}
+        if bounds and self.character is not None:
+            pictures |= comparison.bounds(self.base, self._shown)
+        poses = [f"{scene.pose.legs}, {scene.pose.expression}" for scene in self._shown]
+        return Comparison(poses, pictures, self._scored(name, pictures))
+
+    def vary(self, setting: str, way: Way, values: Sequence[Any], name: str = "") -> Comparison:
+        """`compare` of one way with several values of a setting of its sampling, which are the labels."""
+        ways = {str(value): replace(way, sampling=replace(way.sampling, **{setting: value})) for value in values}
+        return self.compare(name or setting, ways)
+
+    def _scored(self, name: str, pictures: Mapping[str, list[PIL.Image.Image]]) -> dict[str, Any] | None:
+        if self.character is None:
+            return None
+        scores = metrics.table({label: self._records(made) for label, made in pictures.items()})
+        write_atomic(self.folder / f"{name}.json", (json.dumps(scores, indent=2) + "\n").encode())
+        return scores
+
+    def words(self) -> list[str]:
+        """Everything about the character that words can say, a clause each; [] of anyone outside the comic world."""
+        return list(identity_words(self.character)) if self.character else []
+
+    def unsaid(self) -> list[str]:
+        """The attributes of identity that no word says; [] of anyone outside the comic world."""
+        if self.character is None:
+            return []
+        said = {factor for words in identity_words(self.character).values() for factor in words}
+        return [a.name.replace("_", " ") for a in world.ATTRIBUTES if a.name not in said]
+
+    def attributes(self, comparison: Comparison) -> Comparison:
+        """The comparison with each readable attribute of identity as a score: first those that a careful prompt says,
+        then those it has no word for."""
+        if self.character is None:
+            return comparison
+        unsaid = self.unsaid()
+        readable = {a.name: a.name.replace("_", " ") for a in world.ATTRIBUTES if a.name in self.scorer.readable}
+        columns = {name: words for name, words in readable.items() if words not in unsaid}
+        columns |= {name: f"{words} (no word)" for name, words in readable.items() if words in unsaid}
+        records = {label: self._records(made) for label, made in comparison.pictures.items()}
+        return replace(comparison, scores=metrics.table(records, columns))
+
+    @property
+    def scorer(self) -> AttributeReader:
+        if self._scorer is None:
+            self._scorer = AttributeReader.load(environment.data() / "mini_sdxl" / "scorer")
+        return self._scorer
+
+    @property
+    def _shown(self) -> list[world.Scene]:
+        """What each picture of a way should show."""
+        return [scene for scene in self.scenes for _ in self.seeds]
+
+    def _records(self, pictures: Sequence[PIL.Image.Image]) -> list[metrics.Record]:
+        return metrics.score_run(pictures, self._shown, self.references, self.scorer)
+
+
+def best_settings(comparisons: Mapping[str, Comparison]) -> str:
+    """What comparisons of numbers or words say is best, in Markdown; and what that is worth."""
+    if any(c.scores is None for c in comparisons.values()):
+        return "These drawings show nobody of the comic world, so nothing is measured: judge by eye."
+    found = []
+    for name, made in comparisons.items():
+        label = made.best()
+        identity, pose = made.mean(label, "identity"), made.mean(label, "pose")
+        found.append(f"the best {name} is **{label}** ({identity:.0%} of her attributes right, {pose:.0%} of the pose)")
+    count = min(len(c.poses) for c in comparisons.values())
+    return (
+        f"By identity × pose {'; '.join(found)}. Each figure is a mean over {count} pictures, and each best was chosen "
+        "on the pictures that it is reported of: differences smaller than the intervals above are noise."
+    )

@@ -1,0 +1,110 @@
+"""Which checkpoint is the best: scores of validation pictures, while a character is being learnt.
+
+    judge = judge_of(drawings.load("1_data/unicorn_girl"), "UnicornGirl", "girl")
+    finetune(FinetuneSettings(validation_prompts=judge.prompts, validate_every=50), folder, validate=judge)
+
+The last weights are seldom the best: identity over steps rises and falls, and copying only rises. A character of the
+comic world is scored by the truth, anyone else by CLIP and DINO. The prompts are never those of a test.
+"""
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import torch
+
+from comics_genai import environment, world
+from comics_genai.drawings import Drawing
+from comics_genai.drawings.captions import class_prompt, subject
+from comics_genai.errors import UserError
+from comics_genai.evaluation import metrics
+from comics_genai.evaluation.attribute_reader import AttributeReader
+from comics_genai.evaluation.features import CLIP, DINO, Features
+
+FIGURES = ("identity", "pose", "copied")
+
+
+class Judge:
+    """Callable as `finetune` wants its `validate`: (step, pictures of `prompts`) to their mean scores.
+
+    "score", by which the best is chosen: the mean over pictures of identity times pose, a copy counting 0. Without a
+    character the truth is not known: the prompts ask for the same poses, and nothing is scored.
+    """
+
+    def __init__(
+        self,
+        character: world.Character | None,
+        references: Sequence[PIL.Image.Image],
+        identifier: str,
+        class_name: str,
+        prompts: int = 8,
+        scorer: Path | None = None,
+    ):
+        self.references, self.character = references, character
+        self.scenes = metrics.other_pose_scenes(character or world.UNICORN_GIRL, prompts, seed=2, half="validation")
+        self.prompts = tuple(world.scene_prompt(scene, subject(identifier, class_name)) for scene in self.scenes)
+        if character is not None:
+            self.scorer = AttributeReader.load(scorer or environment.data() / "mini_sdxl" / "scorer")
+            self.threshold = metrics.copy_threshold(character, references)
+
+    def __call__(self, step: int, pictures: Sequence[PIL.Image.Image]) -> dict[str, float]:
+        if self.character is None:
+            return {}
+        records = metrics.score_run(pictures, self.scenes, self.references, self.scorer, threshold=self.threshold)
+        figures = {name: float(np.mean([record[name] for record in records])) for name in FIGURES}
+        return figures | {"score": float(np.mean([r["identity"] * r["pose"] * (not r["copied"]) for r in records]))}
+
+
+class FeatureJudge(Judge):
+    """The same for anyone's drawings, by what CLIP and DINO make of the pictures.
+
+    "score": the mean over pictures of DINO's similarity to the drawings times CLIP's to the prompt, a copy counting 0.
+    CLIP is asked with the class alone, since it does not know the character's name either. own: prompts to be asked in
+    place of those of the comic world.
+    """
+
+    def __init__(
+        self,
+        features: Features,
+        references: Sequence[PIL.Image.Image],
+        identifier: str,
+        class_name: str,
+        prompts: int = 8,
+        own: Sequence[str] = (),
+    ):
+        super().__init__(None, references, identifier, class_name, prompts)
+        self.features, self.prompts = features, tuple(own) or self.prompts
+        self.asked = [class_prompt(prompt, identifier, class_name) for prompt in self.prompts]
+
+    def __call__(self, step: int, pictures: Sequence[PIL.Image.Image]) -> dict[str, float]:
+        rows = self.features.score(pictures, self.asked, self.references)
+        figures = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+        products = [max(row["dino"], 0) * max(row["clip_t"], 0) * (1 - row["copied"]) for row in rows]
+        return figures | {"score": float(np.mean(products))}
+
+
+def judge_of(
+    drawings: Sequence[Drawing],
+    identifier: str,
+    class_name: str,
+    prompts: int = 8,
+    clip: str = CLIP,
+    dino: str = DINO,
+    device: str | torch.device = "cpu",
+    own: Sequence[str] = (),
+) -> Judge:
+    """A judge of whoever the drawings show. clip, dino: for a stranger to the comic world, by name or folder; where
+    they cannot be loaded, a warning says that nothing is scored and the last checkpoint is kept. own: a stranger's
+    prompts, see `FeatureJudge`."""
+    images = [drawing.image for drawing in drawings]
+    character = metrics.known_character(images)
+    if character is None:
+        try:
+            return FeatureJudge(Features.load(clip, dino, device), images, identifier, class_name, prompts, own)
+        except UserError as error:
+            warnings.warn(
+                f"Validation pictures are drawn but not scored, and the last checkpoint is kept: {error}", stacklevel=2
+            )
+    return Judge(character, images, identifier, class_name, prompts)

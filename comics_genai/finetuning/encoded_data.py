@@ -1,0 +1,133 @@
+"""Six drawings as training reads them: every variant and every prompt encoded once and kept on the device."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from comics_genai import drawings
+from comics_genai.bases.base import Base, Embeddings
+from comics_genai.drawings.captions import class_prompt, instance_prompt, mirrored_prompt
+from comics_genai.errors import UserError
+from comics_genai.finetuning.settings import FinetuneSettings
+from comics_genai.sampling.generate import generate
+from comics_genai.training.seeding import step_seed
+
+MAX_SHRINK = 0.12  # of an augmented variant, as a fraction of the side; shifts stay within what this frees
+
+
+def squared(image: PIL.Image.Image, size: int) -> PIL.Image.Image:
+    """The whole drawing in a square of `size` px, its border continued where it is not square."""
+    return _placed(image, size, shrink=0.0, across=0.5, down=0.5)
+
+
+def _placed(image: PIL.Image.Image, size: int, shrink: float, across: float, down: float) -> PIL.Image.Image:
+    """The whole drawing, smaller by the fraction `shrink`, at `across` and `down` (in [0, 1]) of the room that leaves.
+
+    The room is filled by continuing the border pixels: paper stays paper, and a sky sky.
+    """
+    scale = size * (1 - shrink) / max(image.size)
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    small = np.asarray(image.resize((width, height), PIL.Image.Resampling.LANCZOS))
+    left, top = round((size - width) * across), round((size - height) * down)
+    room = ((top, size - height - top), (left, size - width - left), (0, 0))
+    return PIL.Image.fromarray(np.pad(small, room, mode="edge"))
+
+
+def variants_of(image: PIL.Image.Image, size: int, count: int, seed: int) -> np.ndarray:
+    """uint8 (count, size, size, 3): the drawing itself, then slightly smaller and shifted ones; nothing is cut off."""
+    rng = np.random.default_rng(seed)
+    places = [(0.0, 0.5, 0.5)] + [(MAX_SHRINK * rng.random(), rng.random(), rng.random()) for _ in range(count - 1)]
+    return np.stack([np.asarray(_placed(image, size, *place)) for place in places])
+
+
+def as_seen(base: Base, character: Sequence[drawings.Drawing], size: int = 0) -> list[PIL.Image.Image]:
+    """The drawings as the base sees them: squared, in its size, through its VAE; what is lost here cannot be learnt."""
+    side = size or base.size
+    pixels = np.stack([np.asarray(squared(drawing.image, side)) for drawing in character])
+    return [PIL.Image.fromarray(picture) for picture in base.decode(base.encode_images(pixels))]
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """All that the steps read, on the device: N drawings in V variants, and what prior preservation needs."""
+
+    latents: Tensor  # (N, V, channels, h, w)
+    texts: list[str]  # N prompts
+    class_texts: list[str]  # the same without the identifier
+    prompts: Embeddings  # N
+    class_prompts: Embeddings  # N
+    unconditional: Embeddings  # 1
+    time_ids: Tensor | None  # (N, 6)
+    shares: Tensor | None = None  # (N, V, 1, h, w): what each place counts in the loss; None = all alike
+    class_latents: Tensor | None = None  # (N, M, channels, h, w), M class pictures of each class prompt
+    class_time_ids: Tensor | None = None  # (1, 6)
+
+
+def prepare(base: Base, character: Sequence[drawings.Drawing], settings: FinetuneSettings, cache: Path) -> TrainingData:
+    """Encode every variant of every drawing and every prompt once. Class pictures are kept in `cache`."""
+    size = settings.size or base.size
+    named = (settings.identifier, settings.class_name)
+    images = [drawing.image for drawing in character]
+    prompts = [instance_prompt(drawing.caption, *named) for drawing in character]
+    if settings.mirror:
+        images += [image.transpose(PIL.Image.Transpose.FLIP_LEFT_RIGHT) for image in images]
+        prompts += [mirrored_prompt(prompt) for prompt in prompts]
+    class_prompts = [class_prompt(prompt, *named) for prompt in prompts]
+    latents = [
+        base.encode_images(variants_of(image, size, settings.variants, step_seed(settings.seed, i)))
+        for i, image in enumerate(images)
+    ]
+    # SDXL takes the original size as a measure of sharpness: beyond the target's it says nothing, and was hardly seen.
+    sizes = [min(max(image.size), size) for image in images]
+    time_ids = [base.time_ids(original, size) for original in sizes]
+    data = {
+        "latents": torch.stack(latents),
+        "texts": prompts,
+        "class_texts": class_prompts,
+        "prompts": base.encode_prompts(prompts),
+        "class_prompts": base.encode_prompts(class_prompts),
+        "unconditional": base.unconditional(),
+        "time_ids": torch.cat(time_ids) if base.micro_conditioned else None,
+    }
+    if settings.background_weight < 1:
+        data["shares"] = _shares(character, settings, data["latents"], size).to(base.device)
+    if settings.preserves_prior and settings.prior == "images":
+        pictures = _class_pictures(base, class_prompts, settings, cache)
+        class_latents = base.encode_images(np.stack([np.asarray(picture) for picture in pictures]))
+        data["class_latents"] = class_latents.unflatten(0, (len(class_prompts), -1))
+        data["class_time_ids"] = base.time_ids(size, size)
+    return TrainingData(**data)
+
+
+def _shares(character: Sequence[drawings.Drawing], settings: FinetuneSettings, latents: Tensor, size: int) -> Tensor:
+    """What each place of `latents` counts: 1 on the figure and `background_weight` beside it, over the mean of both."""
+    masks = [drawing.mask for drawing in character]
+    if missing := [drawing.name for drawing in character if drawing.mask is None]:
+        raise UserError(
+            f"background_weight is {settings.background_weight:g}, but {missing[0]} has no transparency that tells the "
+            "figure from its background: give drawings with an alpha channel, or leave it at 1."
+        )
+    if settings.mirror:
+        masks += [mask.transpose(PIL.Image.Transpose.FLIP_LEFT_RIGHT) for mask in masks]
+    drawn = np.stack([
+        variants_of(mask.convert("RGB"), size, settings.variants, step_seed(settings.seed, i))[..., 0]
+        for i, mask in enumerate(masks)
+    ])  # fmt: skip
+    covered = F.adaptive_avg_pool2d(torch.from_numpy(drawn).float() / 255, latents.shape[-2:]).unsqueeze(2)
+    shares = covered + settings.background_weight * (1 - covered)
+    return shares / shares.mean((-2, -1), keepdim=True)
+
+
+def _class_pictures(
+    base: Base, class_prompts: Sequence[str], settings: FinetuneSettings, cache: Path
+) -> list[PIL.Image.Image]:
+    """At least `class_images` pictures, equally many of each prompt, prompt by prompt."""
+    seeds = range(-(-settings.class_images // len(class_prompts)))
+    sampling = replace(settings.sampling, size=settings.size or base.size)
+    return [picture.image for picture in generate(base, class_prompts, seeds, cache, sampling)]

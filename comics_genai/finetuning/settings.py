@@ -1,0 +1,117 @@
+"""What a fine-tuning is told: the drawings, the base, the method and every number, as one typed record."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from comics_genai.errors import UserError
+from comics_genai.sampling.generate import Sampling
+from comics_genai.training import optimizers
+from comics_genai.training.loop import LoopSettings
+
+LORA_TARGETS = {
+    "attention": ["to_q", "to_k", "to_v", "to_out.0"],
+    "all": ["to_q", "to_k", "to_v", "to_out.0", "ff.net.0.proj", "ff.net.2", "proj_in", "proj_out"]
+    + ["conv1", "conv2", "conv_shortcut", "time_emb_proj"],
+}
+
+TEXT_TARGETS = ["q_proj", "k_proj", "v_proj", "out_proj"]
+
+
+@dataclass(frozen=True)
+class FinetuneSettings:
+    """What to learn, on what, and how; the defaults suit the miniature. Raises UserError for a value out of range."""
+
+    drawings: str = "1_data/unicorn_girl"  # folder or Hub dataset id
+    identifier: str = "UnicornGirl"  # the word that comes to mean the character
+    class_name: str = "girl"  # what kind of thing it is, a noun
+    base: str = "mini"  # see Base.load
+    method: Literal["dreambooth-lora", "lora", "dreambooth"] = "dreambooth-lora"
+    steps: int = 300
+    batch_size: int = 6  # drawings a step; prior preservation adds as many again
+    learning_rate: float = 1e-3  # SDXL's LoRA takes 1e-4, full weights 2e-6 to 5e-6
+    schedule: Literal["constant", "linear", "cosine"] = "cosine"
+    warmup_steps: int = 10
+    decay_from: float = 0.5  # fraction of steps after which the schedule falls to 0
+    optimizer: optimizers.Name = "adamw"  # prodigy wants a rate of 1; why not schedule-free: optimizers.build
+    accumulate: int = 1  # batches an optimizer step, for a larger batch than memory holds
+    fused_backward: bool = False  # each weight is updated in the backward pass, and its gradient freed at once
+    weight_decay: float = 1e-2
+    ema_decay: float = 0.0  # 0 = off
+    rank: int = 16
+    alpha: float = 16.0  # the adapter's output is scaled by alpha / rank
+    lora_targets: Literal["attention", "all"] = "attention"
+    train_text_encoders: bool = False  # with adapters in their attention, or with method dreambooth all their weights
+    learn_token: bool = False  # the identifier becomes a token whose vector is learnt too: pivotal tuning
+    lora_dropout: float = 0.0  # share of the adapter's inputs that a step leaves out
+    dora: bool = False  # weight-decomposed adapters: direction and magnitude apart (Liu et al. 2024)
+    prior: Literal["prediction", "images", "none"] = "prediction"
+    prior_weight: float = 1.0  # lambda
+    class_images: int = 24  # drawn by the base for prior "images"
+    min_snr_gamma: float = 5.0  # 0 = off
+    noise_offset: float = 0.0  # standard deviation of noise alike in all of a channel, which lets brightness change
+    background_weight: float = 1.0  # of the loss where a drawing is transparent; 0 = the figure alone counts
+    caption_dropout: float = 0.05  # share of drawings shown without a prompt, so that guidance keeps its meaning
+    variants: int = 8  # of each drawing: itself, and others slightly shrunk and shifted
+    mirror: bool = False  # also mirrored: only for a character that is the same from both sides
+    size: int = 0  # pixels each way; 0 = the base's own
+    seed: int = 0
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"  # on the command line on a GPU: what that has in hardware
+    gradient_checkpointing: bool = False  # less memory, more time
+    compile: bool = False  # the first step takes a minute or more longer, all others less
+    max_minutes: float = 0.0  # 0 = no budget
+    checkpoint_every: int = 0  # steps; 0 = only on stop and at the end
+    validate_every: int = 0  # steps; 0 = never
+    validation_prompts: tuple[str, ...] = ()
+    validation_seed: int = 1000
+    # Networks that score validation pictures of a stranger to the comic world, by name or folder: those of `features`.
+    judge_clip: str = "openai/clip-vit-base-patch32"
+    judge_dino: str = "facebook/dino-vits16"
+    sampling: Sampling = field(default_factory=Sampling)  # of validation and class pictures
+
+    def __post_init__(self) -> None:
+        ranges = {
+            "identifier": (bool(self.identifier.strip()), "a word for the character"),
+            "class_name": (bool(self.class_name.strip()), "a noun, such as girl"),
+            "method": (self.method in ("dreambooth-lora", "lora", "dreambooth"), "dreambooth-lora, lora or dreambooth"),
+            "batch_size": (self.batch_size >= 1, "at least 1"),
+            "rank": (self.rank >= 1, "at least 1"),
+            "alpha": (self.alpha > 0, "above 0"),
+            "lora_targets": (self.lora_targets in LORA_TARGETS, "attention or all"),
+            "prior": (self.prior in ("prediction", "images", "none"), "prediction, images or none"),
+            "prior_weight": (self.prior_weight >= 0, "0 or more"),
+            "class_images": (self.class_images >= 1, "at least 1"),
+            "min_snr_gamma": (self.min_snr_gamma >= 0, "0 (off) or more"),
+            "caption_dropout": (0 <= self.caption_dropout < 1, "in [0, 1)"),
+            "lora_dropout": (0 <= self.lora_dropout < 1, "in [0, 1)"),
+            "noise_offset": (self.noise_offset >= 0, "0 (off) or more"),
+            "background_weight": (0 <= self.background_weight <= 1, "in [0, 1]"),
+            "variants": (self.variants >= 1, "at least 1 (the drawing itself)"),
+        }
+        for name, (holds, range_) in ranges.items():
+            if not holds:
+                raise UserError(f"{name} is {getattr(self, name)!r}, but must be {range_}.")
+
+    @classmethod
+    def of_run(cls, record: Mapping[str, Any]) -> "FinetuneSettings":
+        """The settings that a run's settings.json holds under "finetune"."""
+        prompts, sampling = tuple(record["validation_prompts"]), Sampling(**record["sampling"])
+        return cls(**{**record, "validation_prompts": prompts, "sampling": sampling})
+
+    @property
+    def changes_prompts(self) -> bool:
+        """Whether training changes what a prompt says, so that prompts are encoded anew in every step."""
+        return self.train_text_encoders or self.learn_token
+
+    @property
+    def preserves_prior(self) -> bool:
+        return self.method != "lora" and self.prior != "none" and self.prior_weight > 0
+
+    def loop(self) -> LoopSettings:
+        """The part that the training loop is told."""
+        names = ("steps", "learning_rate", "schedule", "warmup_steps", "decay_from", "weight_decay", "ema_decay")
+        names += ("seed", "precision", "max_minutes", "checkpoint_every", "validate_every")
+        names += ("optimizer", "accumulate", "fused_backward")
+        # Without all gradients at once there is no norm of all of them to clip.
+        clip = {"clip_norm": 0.0} if self.fused_backward else {}
+        return LoopSettings(**{name: getattr(self, name) for name in names}, **clip)

@@ -1,0 +1,106 @@
+"""What a fine-tuning shows of itself on the way: pictures from fixed noise, and the best of its checkpoints, kept.
+
+    validation = Validation(base, settings, folder, validate)
+    train(..., validate=validation)
+    chosen(folder)   # {"step": 150, "score": 0.42}
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import PIL.Image
+import torch
+from diffusers.training_utils import _collate_lora_metadata
+from peft.utils import get_peft_model_state_dict
+from torch import nn
+
+from comics_genai.bases.base import Base, Embeddings
+from comics_genai.drawings.captions import instance_prompt
+from comics_genai.files import save_tensors, write_atomic
+from comics_genai.finetuning.settings import FinetuneSettings
+from comics_genai.run import BEST, EMBEDS_FILE, FULL_FILE, LORA_FILE
+from comics_genai.sampling.generate import sample
+
+Validate = Callable[[int, list[PIL.Image.Image]], dict[str, float]]
+
+
+class Validation:
+    """Pictures of the validation prompts from fixed noise, kept as training goes; callable as `loop.train` wants it."""
+
+    def __init__(self, base: Base, settings: FinetuneSettings, folder: Path, validate: Validate | None):
+        self.base, self.folder, self.validate, self.sampling = base, folder, validate, settings.sampling
+        self.full = settings.method == "dreambooth"
+        named = (settings.identifier, settings.class_name)
+        prompts = settings.validation_prompts or (instance_prompt(None, *named),)
+        self.seeds = [settings.validation_seed + i for i in range(len(prompts))]
+        self.texts, self.changing = prompts, settings.changes_prompts
+        self.prompts, self.negative = self._encoded()
+
+    def _encoded(self) -> tuple[Embeddings, Embeddings]:
+        negative = self.sampling.negative
+        unwanted = self.base.encode_prompts([negative]) if negative else self.base.unconditional()
+        return self.base.encode_prompts(self.texts), unwanted
+
+    def __call__(self, step: int, trained: nn.Module) -> dict[str, float]:
+        from comics_genai.plotting import figures  # 30 MB of matplotlib, which training without pictures does without
+
+        if self.changing:
+            self.prompts, self.negative = self._encoded()
+        pictures = []
+        for i in range(0, len(self.seeds), self.sampling.batch_size):
+            batch = slice(i, i + self.sampling.batch_size)
+            # Compiled anew for this batch, it would take longer than it draws.
+            with torch.compiler.set_stance("force_eager"):
+                pixels = sample(self.base, self.prompts[batch], self.negative, self.seeds[batch], self.sampling)
+            pictures += [PIL.Image.fromarray(picture) for picture in pixels]
+        figures.save_grid(pictures, self.folder / "validation" / f"step_{step:06d}.png", columns=len(pictures))
+        measured = self.validate(step, pictures) if self.validate else {}
+        if "score" in measured:
+            self._keep_if_best(step, measured["score"], trained)
+        return measured
+
+    def _keep_if_best(self, step: int, score: float, trained: nn.Module) -> None:
+        best = chosen(self.folder)
+        if best is not None and best["score"] >= score:
+            return
+        folder = self.folder / BEST
+        folder.mkdir(parents=True, exist_ok=True)
+        if self.base.learned_token is not None:
+            self.base.learned_token.save(folder / EMBEDS_FILE)
+        if self.full:
+            save_tensors(folder / FULL_FILE, {name: p for name, p in trained.named_parameters() if p.requires_grad})
+        else:
+            save_lora(self.base, folder)
+        write_atomic(folder / "chosen.json", json.dumps({"step": step, "score": score}).encode())
+
+
+def chosen(folder: Path) -> dict[str, float] | None:
+    """The step and the score of the checkpoint that a run's validation chose; None where it chose none."""
+    path = folder / BEST / "chosen.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def save_lora(base: Base, folder: Path) -> Path:
+    """Write the adapter, of the UNet and of what else has one, as diffusers reads it, with rank and alpha; returns the
+    file."""
+    # peft's names throughout: diffusers' own conversion renames attention alone, and its loader, which judges all names
+    # by the first, would then leave attention out without an error.
+    modules = {"unet": base.unet, **base.text_encoders()}
+    adapted = {name: module for name, module in modules.items() if hasattr(module, "peft_config")}
+    layers = {
+        f"{name}_lora_layers": {k: t.detach().cpu().contiguous() for k, t in get_peft_model_state_dict(module).items()}
+        for name, module in adapted.items()
+    }
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".lora.") as temporary:
+        base.pipeline.save_lora_weights(
+            temporary,
+            weight_name=LORA_FILE,
+            safe_serialization=True,
+            **layers,
+            **_collate_lora_metadata(adapted),
+        )
+        os.replace(Path(temporary) / LORA_FILE, folder / LORA_FILE)
+    return folder / LORA_FILE

@@ -1,0 +1,132 @@
+"""Notebooks executed from a fresh kernel: in place, as they are committed, or into another file with other parameters.
+
+    python -m comics_genai notebook 4_finetuning/lora/LoRA.ipynb
+
+So every committed notebook was made: its outputs are those of one run, and say nothing of when and where that was.
+"""
+
+import ast
+import os
+import re
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import papermill
+from papermill.exceptions import PapermillExecutionError
+
+from comics_genai import environment
+from comics_genai.errors import UserError
+from comics_genai.files import write_atomic
+
+KEPT = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
+KEPT |= {"language_info": {"name": "python"}}  # of a notebook's metadata; the rest tells of the machine
+PROGRESS = re.compile(r"(.+?): \d+/\d+ · ")  # a line of `progress.Progress`
+
+
+def run(notebook: Path, executed: Path, parameters: Mapping[str, Any] | None = None) -> None:
+    """Execute `notebook` from its own folder into the file `executed`, which is written as its cells end.
+
+    Progress comes as lines, here and in the file. Raises UserError when there is no such notebook or a cell fails;
+    `executed` then shows where.
+    """
+    if not notebook.is_file():
+        raise UserError(f"The notebook {notebook} is missing: check out a version of the repository that has it.")
+    executed.parent.mkdir(parents=True, exist_ok=True)
+    print(f"Executing {notebook.name} ...", flush=True)
+    try:
+        with _lines_of_progress():
+            papermill.execute_notebook(
+                str(notebook),
+                str(executed),
+                parameters=dict(parameters or {}),
+                cwd=str(notebook.parent),
+                progress_bar=False,
+                stdout_file=sys.stdout,
+                stderr_file=sys.stderr,
+            )
+    except PapermillExecutionError as error:
+        raise UserError(
+            f"The notebook stopped in cell {error.exec_count} ({error.ename}: {error.evalue}); {executed} shows where. "
+            "Run the same command again to go on."
+        ) from error
+
+
+def parameters_of(notebook: Path) -> dict[str, Any]:
+    """Names and values of the cell tagged parameters, which assigns literals. Raises UserError where there is none."""
+    cells = nbformat.read(notebook, as_version=4).cells if notebook.is_file() else []
+    sources = [cell.source for cell in cells if "parameters" in cell.metadata.get("tags", [])]
+    if not sources:
+        raise UserError(f"{notebook} is missing or has no cell tagged parameters: restore it with git.")
+    values: dict[str, Any] = {}
+    for statement in ast.parse(sources[0]).body:
+        assigned, value = statement.targets[0], ast.literal_eval(statement.value)
+        if isinstance(assigned, ast.Tuple):
+            values |= zip([name.id for name in assigned.elts], value, strict=True)
+        else:
+            values[assigned.id] = value
+    return values
+
+
+@contextmanager
+def _lines_of_progress() -> Iterator[None]:
+    before = os.environ.get("TQDM_DISABLE")
+    os.environ["TQDM_DISABLE"] = "1"  # the kernel's bars would not reach this terminal; its lines do
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["TQDM_DISABLE"]
+        else:
+            os.environ["TQDM_DISABLE"] = before
+
+
+def execute_in_place(notebook: Path) -> str:
+    """Execute a notebook with its parameters as they stand, and put the result in its place if every cell ran.
+
+    Returns what to print. The file is as `committable` makes it, and untouched where a cell fails.
+    """
+    running, start = environment.cached() / "notebooks" / f"{notebook.stem}.running.ipynb", time.monotonic()
+    run(notebook.absolute(), running)
+    done = committable(nbformat.read(running, as_version=4))
+    write_atomic(notebook, nbformat.writes(done).rstrip("\n").encode() + b"\n")
+    running.unlink()
+    minutes, size = (time.monotonic() - start) / 60, notebook.stat().st_size / 1e6
+    return f"{notebook} ran to its end in {minutes:.1f} minutes and takes {size:.2f} MB."
+
+
+def committable(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """The notebook without traces of when and where it ran: no times, no widgets, each progress as its last line."""
+    notebook.metadata = nbformat.from_dict(KEPT)
+    for cell in notebook.cells:
+        cell.metadata = nbformat.from_dict({"tags": tags} if (tags := cell.metadata.get("tags")) else {})
+        if cell.cell_type == "code":
+            cell.outputs = _merged(cell.outputs)
+    return notebook
+
+
+def _merged(outputs: Sequence[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
+    """Outputs with neighbouring pieces of one stream as one."""
+    merged: list[nbformat.NotebookNode] = []
+    for output in outputs:
+        if output.output_type == "stream" and merged and merged[-1].get("name") == output.name:
+            merged[-1].text += output.text
+        else:
+            merged.append(output)
+    for output in merged:
+        if output.output_type == "stream":
+            output.text = _last_of_each_progress(output.text)
+    return merged
+
+
+def _last_of_each_progress(text: str) -> str:
+    lines = text.splitlines(keepends=True)
+    tasks = [match[1] if (match := PROGRESS.match(line)) else None for line in lines]
+    following = [*tasks[1:], None]
+    return "".join(
+        line for line, task, then in zip(lines, tasks, following, strict=True) if task is None or task != then
+    )

@@ -1,0 +1,1 @@
+"""Memory and time of a fine-tuning, before it begins."""

@@ -1,0 +1,179 @@
+"""Will a fine-tuning fit this GPU, how long will it take, and with which recipe: the fastest one that fits.
+
+    python -m comics_genai plan --base sdxl --method dreambooth-lora --gpu t4
+
+Memory is counted (see `meter`) for each phase that `finetune` and `generate` go through; time is an estimate from
+counted kernels and the GPU's data sheet. Neither weights nor a GPU are needed.
+"""
+
+import json
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from comics_genai.bases import architectures
+from comics_genai.errors import UserError
+from comics_genai.planning import gpus
+from comics_genai.planning.job import Job, PlanSettings, Recipe
+
+GIB = 2**30
+CUDA_GIB = 0.5  # its context, and the workspaces of cuBLAS and cuDNN
+GAPS = 1.05  # what the allocator takes for what is asked of it, in pieces of different sizes
+PARTS = ("weights", "frozen copy", "trainable", "copies", "optimizer", "gradients", "activations")
+LABELS = {
+    "frozen copy": "frozen copy, for the prior",
+    "trainable": "trained weights",
+    "copies": "their half-precision copies",
+    "optimizer": "optimizer states",
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The verdict. phases: bytes by part at each phase's peak; seconds: None without a GPU of the table, or if it does
+    not fit."""
+
+    settings: PlanSettings
+    memory_gib: float
+    fits: bool
+    advice: str
+    recipe: Recipe
+    phases: dict[str, dict[str, int]]
+    seconds: dict[str, float] | None  # of a "step", of all "training" with what comes before it, of a "picture"
+
+    @property
+    def peak_gib(self) -> float:
+        return max(sum(parts.values()) for parts in self.phases.values()) / GIB
+
+    @property
+    def needs_gib(self) -> float:
+        """The peak with what cannot be counted."""
+        return _needed(self.peak_gib)
+
+
+def main(settings: PlanSettings) -> str:
+    """What the command prints."""
+    result = plan(settings)
+    return json.dumps(as_json(result), indent=2) if settings.json else as_text(result)
+
+
+def plan(settings: PlanSettings, advise: bool = True) -> Plan:
+    """The fastest recipe that fits, else the smallest. Raises UserError for an unknown base or GPU, or neither a GPU
+    nor its memory."""
+    if not settings.gpu and not settings.memory_gib:
+        raise UserError(f"Give the GPU, --gpu with one of {', '.join(gpus.GPUS)}, or its memory, --memory-gib.")
+    gpu = gpus.named(settings.gpu) if settings.gpu else None
+    capacity = settings.memory_gib or gpu.memory_gib
+    job = Job(settings, gpu.precision if gpu else "fp16")
+    recipes = list(job.recipes())
+    for recipe in recipes:
+        last = recipe == recipes[-1]
+        if not last and _needed(job.resident(recipe) / GIB) > capacity:
+            continue  # its activations need not be counted
+        phases = job.phases(recipe)
+        if fits := all(_needed(sum(parts.values()) / GIB) <= capacity for parts in phases.values()):
+            break
+    for pictures in (8, 4, 2):
+        drawn = job.phases(replace(recipe, sampling_batch=pictures))
+        if all(_needed(sum(parts.values()) / GIB) <= capacity for parts in drawn.values()):
+            recipe, phases = replace(recipe, sampling_batch=pictures), drawn
+            break
+    seconds = job.seconds(recipe, gpu) if gpu and fits else None
+    result = Plan(settings, capacity, fits, "", recipe, phases, seconds)
+    return result if fits or not advise else replace(result, advice=_advice(result))
+
+
+def _needed(gib: float) -> float:
+    return gib * GAPS + CUDA_GIB
+
+
+def _advice(tried: Plan) -> str:
+    """One sentence: what is too large, and what to change; only what was planned itself and fits is named."""
+    settings, ways = tried.settings, []
+    base = architectures.load(settings.base)
+    half = (settings.resolution or base.size) // 2 // base.downscale * base.downscale
+    smaller: dict[str, dict[str, Any]] = {}
+    if settings.full:
+        smaller["--method dreambooth-lora"] = {"method": "dreambooth-lora"}
+    if half:
+        smaller[f"--resolution {half}"] = {"resolution": half}
+    for options, changes in smaller.items():
+        if (other := plan(replace(settings, **changes), advise=False)).fits:
+            ways.append(f"{options} (then {other.needs_gib:.1f} GiB)")
+            break
+    if larger := [gpu for gpu in gpus.GPUS.values() if gpu.memory_gib >= tried.needs_gib]:
+        gpu = min(larger, key=lambda gpu: gpu.memory_gib)
+        ways.append(f"a GPU with at least {tried.needs_gib:.1f} GiB, such as the {gpu.name}")
+    phase = max(tried.phases, key=lambda name: sum(tried.phases[name].values()))
+    return (
+        f"{phase.capitalize()} needs {tried.needs_gib:.1f} GiB even with {tried.recipe}: "
+        f"choose {', or '.join(ways) or 'a smaller base'}."
+    )
+
+
+def command(plan: Plan) -> str:
+    """The `finetune` command of a plan, to which drawings and names are added."""
+    settings, recipe = plan.settings, plan.recipe
+    options = f"--base {settings.base} --method {settings.method} --steps {settings.steps}"
+    options += f" --batch-size {settings.batch_size} --precision {recipe.precision}"
+    if not settings.full:
+        options += f" --rank {settings.rank} --alpha {settings.rank}"
+    if settings.base != "mini":
+        options += f" --learning-rate {'5e-6' if settings.full else '1e-4'}"
+    if settings.resolution:
+        options += f" --size {settings.resolution}"
+    flags = {"gradient_checkpointing": recipe.gradient_checkpointing, "fused_backward": recipe.fused_backward}
+    options += "".join(f" --{name.replace('_', '-')}" for name, given in flags.items() if given)
+    options += f" --optimizer {recipe.optimizer}" if recipe.optimizer != "adamw" else ""
+    options += " --prior images" if recipe.prior == "images" else ""
+    return f"python -m comics_genai finetune {options} --sampling.batch-size {recipe.sampling_batch}"
+
+
+def as_json(plan: Plan) -> dict[str, Any]:
+    """The plan as JSON-able figures: GiB and seconds."""
+    gib = {p: {part: round(size / GIB, 3) for part, size in parts.items()} for p, parts in plan.phases.items()}
+    return {
+        "settings": asdict(plan.settings),
+        "fits": plan.fits,
+        "advice": plan.advice,
+        "memory_gib": plan.memory_gib,
+        "peak_gib": round(plan.peak_gib, 3),
+        "needs_gib": round(plan.needs_gib, 3),
+        "phases_gib": gib,
+        "recipe": asdict(plan.recipe),
+        "estimated_seconds": plan.seconds and {name: round(s, 3) for name, s in plan.seconds.items()},
+        "command": command(plan),
+    }
+
+
+def as_text(plan: Plan) -> str:
+    """The plan as a short table and sentences."""
+    settings = plan.settings
+    gpu = f"the {gpus.named(settings.gpu).name}" if settings.gpu else "a GPU"
+    lines = [
+        f"{settings.method} of {settings.base} on {gpu} with {plan.memory_gib:g} GiB",
+        f"It {'fits' if plan.fits else 'does not fit'}: it needs {plan.needs_gib:.1f} GiB, of which "
+        f"{plan.peak_gib:.1f} are counted, and the rest is left to CUDA and to gaps.",
+    ]
+    lines += [plan.advice] if plan.advice else []
+    unit, scale = ("GiB", GIB) if plan.peak_gib >= 1 else ("MiB", 2**20)
+    lines += ["", f"{unit + ' at the peak of':<28}" + "".join(f"{phase:>16}" for phase in plan.phases)]
+    for part in PARTS:
+        sizes = [parts.get(part, 0) for parts in plan.phases.values()]
+        if any(sizes):
+            lines.append(f"  {LABELS.get(part, part):<26}" + "".join(f"{size / scale:>16.2f}" for size in sizes))
+    totals = [sum(parts.values()) for parts in plan.phases.values()]
+    lines.append(f"  {'all':<26}" + "".join(f"{total / scale:>16.2f}" for total in totals))
+    pictures = f"{plan.recipe.sampling_batch} picture{'s' * (plan.recipe.sampling_batch > 1)} at once"
+    lines += [
+        "",
+        f"Recipe: {plan.recipe}.",
+        f"VAE and text encoders are gone before the first step; `generate` draws {pictures}.",
+    ]
+    if plan.seconds:
+        step, picture = plan.seconds["step"], plan.seconds["picture"]
+        minutes = plan.seconds["training"] / 60
+        lines.append(
+            f"Time: about {minutes:.0f} min for {settings.steps} steps of {step:.2g} s, and {picture:.2g} s a picture. "
+            "It is an estimate from the GPU's data sheet, good to a factor of two."
+        )
+    return "\n".join([*lines, "", command(plan)] if plan.fits else lines)

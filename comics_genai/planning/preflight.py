@@ -1,0 +1,98 @@
+"""Before a fine-tuning begins: can this machine carry it to its end? What is wrong is named with its cure.
+
+    check_machine(settings, device)            before anything is loaded
+    check_room(trainable, settings, folder)    before the first step
+
+`plan` answers the same for a machine that is not at hand.
+"""
+
+import os
+import shutil
+import warnings
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from comics_genai import environment
+from comics_genai.bases import architectures
+from comics_genai.errors import UserError
+from comics_genai.finetuning.settings import FinetuneSettings
+from comics_genai.training.checkpoint import CHECKPOINTS_KEPT
+
+MOMENTS = {"adamw": 8, "adamw8bit": 2, "adafactor": 0, "prodigy": 16}  # bytes a weight that an optimizer keeps
+SMALLEST_DISK = 50_000_000  # bytes: log, pictures, settings
+
+
+def check_machine(settings: FinetuneSettings, device: str | torch.device) -> None:
+    """Raise UserError if the device cannot compute, peft cannot make adapters here, or the base does not fit the
+    memory; warn of a precision that the device only emulates."""
+    device = torch.device(device)
+    try:
+        environment.check_arithmetic(device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).strip().splitlines()[0].rstrip(".")
+        raise UserError(f"The device {device} cannot be used ({reason}): {environment.gpu_advice(device)}.") from error
+    if device.type == "cuda" and settings.precision == "bf16" and environment.precision(device) != "bf16":
+        warnings.warn(
+            f"{torch.cuda.get_device_name(device)} emulates bf16, many times slower than what it has in hardware: "
+            "use --precision fp16.",
+            stacklevel=3,
+        )
+    if settings.method != "dreambooth" and environment.has_old_torchao():
+        raise UserError(
+            f"The installed torchao is older than {environment.TORCHAO_MINIMUM}, and with it peft makes no adapter: "
+            "run `pip uninstall --yes torchao` (nothing here needs it), and restart Python."
+        )
+    needed = base_bytes(settings)
+    if needed > (free := environment.free_memory()):
+        raise UserError(
+            f"The base {settings.base} takes {_gb(needed)} of memory to load, and {_gb(free)} are free: close other "
+            "programs, use a machine with more, or a smaller base such as sd15."
+        )
+
+
+def base_bytes(settings: FinetuneSettings) -> int:
+    """What the base's weights take in memory: the UNet in its precision, all else in float32; 0 where nobody knows
+    before it is downloaded."""
+    if settings.base not in architectures.PUBLISHED and not (Path(settings.base) / "unet").is_dir():
+        return 0
+    try:
+        base = architectures.load(settings.base)
+    except (UserError, OSError, ValueError, KeyError):
+        return 0  # whatever is wrong with the folder, loading it will say
+    half = settings.precision != "fp32" and settings.method != "dreambooth"
+    unet = sum(p.numel() for p in base.unet.parameters()) * (2 if half else 4)
+    return unet + sum(p.numel() * 4 for module in (base.vae, *base.text_encoders) for p in module.parameters())
+
+
+def check_room(trainable: nn.Module, settings: FinetuneSettings, folder: Path) -> None:
+    """Raise UserError if the checkpoints do not fit the disk, or gradients and the optimizer's state the memory of the
+    device that the weights are on."""
+    weights = [p for p in trainable.parameters() if p.requires_grad]
+    count, device = sum(p.numel() for p in weights), weights[0].device
+    each = 4 + MOMENTS.get(settings.optimizer, 8) + (4 if settings.ema_decay else 0)
+    # One more than is kept while the newest is written, and the result.
+    on_disk = count * (each * (CHECKPOINTS_KEPT + 1) + 8) + SMALLEST_DISK
+    on_disk -= sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) if folder.exists() else 0
+    free = shutil.disk_usage(_existing(folder)).free
+    if on_disk > free:
+        raise UserError(
+            f"The run needs {_gb(on_disk)} on the disk for its checkpoints, and {_gb(free)} are free in {folder}: make "
+            "room, or put the run on another disk."
+        )
+    in_memory = count * (each - 4 + (0 if settings.fused_backward else 4))
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else environment.free_memory()
+    if in_memory > free:
+        raise UserError(
+            f"Gradients and the state of {settings.optimizer} take {_gb(in_memory)} of memory, and {_gb(free)} are "
+            "free: train an adapter (--method dreambooth-lora), or choose adafactor or --fused-backward."
+        )
+
+
+def _existing(folder: Path) -> Path:
+    return next(path for path in (folder.resolve(), *folder.resolve().parents) if os.path.isdir(path))
+
+
+def _gb(count: int) -> str:
+    return f"{count / 1e9:.1f} GB"

@@ -1,0 +1,1 @@
+"""Figures, diagrams and tables in one style."""

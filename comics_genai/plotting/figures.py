@@ -1,0 +1,284 @@
+"""Every figure in one style: contact sheets and grids of pictures, loss curves, bars with intervals."""
+
+import io
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import PIL.Image
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from PIL import ImageDraw, ImageFont
+
+from comics_genai.files import write_atomic
+
+INK, GRAPHITE, PAPER = "#2b2733", "#7d7887", "#ffffff"
+COLORS = ("#7b4fa3", "#e0795b", "#3f8f8a", "#d9a53a", "#5b76b8", "#b0557f")
+STYLE = {
+    "figure.dpi": 120,
+    "figure.facecolor": PAPER,
+    "figure.constrained_layout.use": True,
+    "font.size": 9,
+    "text.color": INK,
+    "axes.edgecolor": GRAPHITE,
+    "axes.labelcolor": INK,
+    "axes.prop_cycle": plt.cycler(color=COLORS),
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 10,
+    "xtick.color": GRAPHITE,
+    "ytick.color": GRAPHITE,
+    "legend.frameon": False,
+    "savefig.bbox": "tight",
+}
+GAP = 12  # pixels between pictures
+LINES = ("identity_named", "identity_unnamed", "pose", "copied")  # columns of a table of scores that lines show
+ENDS = ("mean", "low", "high")
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """The style of all plots, within."""
+    with plt.rc_context(STYLE):
+        yield
+
+
+def grid(pictures: Sequence[PIL.Image.Image], columns: int = 0, side: int = 0) -> PIL.Image.Image:
+    """Pictures edge to edge, row by row, each `side` px (0 = as the first is); columns 0 = about a square."""
+    columns = columns or int(np.ceil(np.sqrt(len(pictures))))
+    side = side or pictures[0].width
+    sheet = PIL.Image.new("RGB", (columns * side, -(-len(pictures) // columns) * side), PAPER)
+    for i, picture in enumerate(pictures):
+        sheet.paste(_fitted(picture, side), (i % columns * side, i // columns * side))
+    return sheet
+
+
+def show(picture: PIL.Image.Image) -> None:
+    """Show a sheet in a notebook in 256 colours: a third of the bytes, and no eye sees it in flat comic colours."""
+    from IPython.display import display
+
+    display(picture.convert("RGB").quantize(256))
+
+
+def contact_sheet(
+    drawings: Sequence[PIL.Image.Image],
+    pictures: Sequence[PIL.Image.Image],
+    captions: Sequence[str] = (),
+    drawing_captions: Sequence[str] = (),
+    titles: tuple[str, str] = ("The drawings", "New poses"),
+    columns: int = 6,
+    side: int = 192,
+) -> PIL.Image.Image:
+    """The drawings above the new poses, in the same geometry, each with its caption underneath.
+
+    side: of a picture, in pixels. Captions are wrapped and shown whole.
+    """
+    sections = [(titles[0], drawings, drawing_captions), (titles[1], pictures, captions)]
+    blocks = [_section(title, images, texts, columns, side) for title, images, texts in sections if len(images)]
+    sheet = PIL.Image.new("RGB", (blocks[0].width, sum(block.height for block in blocks) + GAP), PAPER)
+    top = 0
+    for block in blocks:
+        sheet.paste(block, (0, top))
+        top += block.height
+    return sheet
+
+
+def _section(
+    title: str, images: Sequence[PIL.Image.Image], captions: Sequence[str], columns: int, side: int
+) -> PIL.Image.Image:
+    title_font, font = ImageFont.load_default(side / 9), ImageFont.load_default(side / 16)
+    # Widths vary from letter to letter: this many average ones fill a line with some room to spare.
+    letters = int(0.95 * side / font.getlength("average letter") * len("average letter"))
+    texts = [textwrap.fill(caption, letters) for caption in captions] + [""] * (len(images) - len(captions))
+    line, head = side / 12, int(side / 5)
+    rows = [range(i, min(i + columns, len(images))) for i in range(0, len(images), columns)]
+    room = [int(line * max(texts[i].count("\n") + 1 if texts[i] else 0 for i in row)) + GAP for row in rows]
+    size = (columns * (side + GAP) + GAP, head + sum(side + GAP // 2 + below for below in room))
+    sheet = PIL.Image.new("RGB", size, PAPER)
+    draw = ImageDraw.Draw(sheet)
+    draw.text((GAP, head / 4), title, INK, title_font)
+    top = head
+    for row, below in zip(rows, room, strict=True):
+        for column, i in enumerate(row):
+            left = GAP + column * (side + GAP)
+            sheet.paste(_fitted(images[i], side), (left, top))
+            draw.rectangle((left - 1, top - 1, left + side, top + side), outline=GRAPHITE)
+            draw.text((left, top + side + GAP // 2), texts[i], INK, font, spacing=line - side / 16)
+        top += side + GAP // 2 + below
+    return sheet
+
+
+def _fitted(picture: PIL.Image.Image, side: int) -> PIL.Image.Image:
+    """The whole picture, centred on paper in a square of `side` px."""
+    scale = side / max(picture.size)
+    size = tuple(max(1, round(length * scale)) for length in picture.size)
+    square = PIL.Image.new("RGB", (side, side), PAPER)
+    small = picture.convert("RGB").resize(size, PIL.Image.Resampling.LANCZOS)
+    square.paste(small, ((side - size[0]) // 2, (side - size[1]) // 2))
+    return square
+
+
+def labelled_grid(
+    rows: Mapping[str, Sequence[PIL.Image.Image]], columns: Sequence[str], side: int = 128
+) -> PIL.Image.Image:
+    """A row of pictures for each label, under the columns' labels; a picture is `side` px."""
+    font, head = ImageFont.load_default(side / 10), side // 4
+    letters = int(0.9 * side / font.getlength("average letter") * len("average letter"))
+    sheet = PIL.Image.new("RGB", ((len(columns) + 1) * side, head + len(rows) * side), PAPER)
+    draw = ImageDraw.Draw(sheet)
+    for column, label in enumerate(columns):
+        draw.text(((column + 1) * side + GAP // 2, head / 4), label, INK, font)
+    for row, (label, pictures) in enumerate(rows.items()):
+        top = head + row * side
+        draw.multiline_text((GAP // 2, top + GAP), textwrap.fill(label, letters), INK, font)
+        for column, picture in enumerate(pictures):
+            sheet.paste(_fitted(picture, side), ((column + 1) * side, top))
+    return sheet
+
+
+def save_grid(pictures: Sequence[PIL.Image.Image], path: Path, columns: int = 0) -> Path:
+    """Write `grid` as a PNG, atomically."""
+    return save_picture(grid(pictures, columns), path)
+
+
+def save_picture(picture: PIL.Image.Image, path: Path) -> Path:
+    """Write a PNG, atomically."""
+    buffer = io.BytesIO()
+    picture.save(buffer, format="PNG")
+    write_atomic(Path(path), buffer.getvalue())
+    return Path(path)
+
+
+def save_figure(figure: Figure, path: Path) -> Path:
+    """Write a plot as the path's suffix says (.png, .pdf, .svg), atomically."""
+    buffer = io.BytesIO()
+    with style():
+        figure.savefig(buffer, format=Path(path).suffix.removeprefix("."))
+    write_atomic(Path(path), buffer.getvalue())
+    return Path(path)
+
+
+def smoothed_line(axes: Axes, rows: Sequence[Mapping[str, Any]], name: str, label: str, color: str) -> None:
+    """A figure of log.jsonl over steps: thin as logged, thick as a running mean over a tenth of the rows."""
+    logged = [row for row in rows if row.get(name) is not None]
+    steps, values = [row["step"] for row in logged], np.array([row[name] for row in logged])
+    width = max(1, len(values) // 10)
+    # At both ends the mean is over the rows that there are.
+    weight = np.convolve(np.ones_like(values), np.ones(width), "same")
+    axes.plot(steps, values, color=color, alpha=0.3, linewidth=0.8)
+    axes.plot(steps, np.convolve(values, np.ones(width), "same") / weight, color=color, label=label)
+
+
+def loss_curve(rows: Sequence[Mapping[str, Any]], names: Sequence[str] = ("loss",), title: str = "") -> Figure:
+    """`smoothed_line` of figures of log.jsonl."""
+    with style():
+        figure, axes = plt.subplots(figsize=(6, 3))
+        for color, name in zip(COLORS, names, strict=False):
+            smoothed_line(axes, rows, name, name, color)
+        axes.set(xlabel="step", ylabel="loss", title=title)
+        axes.set_ylim(bottom=0)
+        if len(names) > 1:
+            axes.legend()
+    plt.close(figure)
+    return figure
+
+
+def validation_curve(rows: Sequence[Mapping[str, Any]], chosen: int | None = None) -> Figure:
+    """Validation's identity, pose, copy rate and score in log.jsonl over steps; the chosen step is marked."""
+    names = {"identity": "identity", "pose": "pose", "copied": "copy rate", "score": "score"}
+    measured = [row for row in rows if "validation_score" in row]
+    with style():
+        figure, axes = plt.subplots(figsize=(6, 3))
+        for name, label in names.items():
+            values = [100 * row[f"validation_{name}"] for row in measured]
+            axes.plot([row["step"] for row in measured], values, marker="o", markersize=3, label=label)
+        if chosen is not None:
+            axes.axvline(chosen, color=GRAPHITE, linewidth=0.8, linestyle=":")
+            axes.annotate("chosen", (chosen, 100), (3, 0), textcoords="offset points", color=GRAPHITE, va="top")
+        axes.set(xlabel="step", ylabel="%", ylim=(0, 105), title="Validation poses, over the steps")
+        axes.legend(ncols=2)
+    plt.close(figure)
+    return figure
+
+
+def validation_strip(run: Path, rows: int = 6, side: int = 96) -> PIL.Image.Image:
+    """The validation pictures of a run folder, from the same noise each time: a row for each step, evenly chosen."""
+    paths = sorted((Path(run) / "validation").glob("step_*.png"))
+    shown = [paths[i] for i in sorted({round(i) for i in np.linspace(0, len(paths) - 1, min(rows, len(paths)))})]
+    lines: list[PIL.Image.Image] = []
+    for path in shown:
+        label = PIL.Image.new("RGB", (side, side), PAPER)
+        step = int(path.stem.removeprefix("step_"))
+        ImageDraw.Draw(label).text((GAP, side * 0.4), f"step {step}", INK, ImageFont.load_default(side / 6))
+        with PIL.Image.open(path) as row:
+            lines += [label, *(row.crop((x, 0, x + row.height, row.height)) for x in range(0, row.width, row.height))]
+    return grid(lines, columns=len(lines) // len(shown), side=side)
+
+
+def comparison_bars(
+    rows: Mapping[str, Mapping[str, tuple[float, float, float] | None]], columns: Mapping[str, str], title: str = ""
+) -> Figure:
+    """A group of bars for each column, a bar for each row, with its interval.
+
+    rows: name -> column -> (value, low, high) as fractions, None where it does not apply; columns: key -> label.
+    """
+    with style():
+        figure, axes = plt.subplots(figsize=(1.1 + 1.1 * len(columns), 3))
+        width = 0.8 / max(len(rows), 1)
+        for i, (name, figures) in enumerate(rows.items()):
+            known = [(j, figures[key]) for j, key in enumerate(columns) if figures.get(key) is not None]
+            left = [j + (i - (len(rows) - 1) / 2) * width for j, _ in known]
+            value, low, high = (100 * np.array([v[k] for _, v in known]) for k in range(3))
+            errors = np.maximum([value - low, high - value], 0)  # rounding may leave a mean just outside its interval
+            axes.bar(left, value, width * 0.92, label=name, yerr=errors, ecolor=INK, capsize=2)
+        axes.set_xticks(range(len(columns)), [textwrap.fill(label, 14) for label in columns.values()])
+        axes.set(ylabel="%", ylim=(0, 105), title=title)
+        figure.legend(loc="outside lower center", ncols=len(rows))
+    plt.close(figure)
+    return figure
+
+
+def score_lines(scores: Mapping[str, Any], xlabel: str, title: str = "", columns: Sequence[str] = LINES) -> Figure:
+    """A table of scores (`metrics.table`) whose rows are named by numbers: its columns over these, with intervals."""
+    x = [float(row["name"]) for row in scores["rows"]]
+    with style():
+        figure, axes = plt.subplots(figsize=(6, 3))
+        for key in columns:
+            mean, low, high = (100 * np.array([row[key][end] for row in scores["rows"]]) for end in ENDS)
+            axes.plot(x, mean, marker="o", markersize=3, label=scores["columns"][key])
+            axes.fill_between(x, low, high, alpha=0.12, linewidth=0)
+        axes.set(xlabel=xlabel, ylabel="%", ylim=(0, 105), title=title, xticks=x)
+        axes.legend(ncols=2)
+    plt.close(figure)
+    return figure
+
+
+def score_families(
+    families: Mapping[str, Mapping[str, Any]], xlabel: str, columns: Sequence[str] = ("identity", "pose")
+) -> Figure:
+    """Several tables as of `score_lines` over the same numbers, a line each; beside each other the columns."""
+    with style():
+        figure, every_axes = plt.subplots(1, len(columns), figsize=(3.6 * len(columns), 3), sharey=True, squeeze=False)
+        for axes, key in zip(every_axes[0], columns, strict=True):
+            for name, scores in families.items():
+                x = [float(row["name"]) for row in scores["rows"]]
+                axes.plot(x, [100 * row[key]["mean"] for row in scores["rows"]], marker="o", markersize=3, label=name)
+            axes.set(xlabel=xlabel, ylim=(0, 105), title=scores["columns"][key], xticks=x)
+        every_axes[0, 0].set_ylabel("%")
+        figure.legend(*every_axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=len(families))
+    plt.close(figure)
+    return figure
+
+
+def score_bars(scores: Mapping[str, Any], title: str = "") -> Figure:
+    """`comparison_bars` of a table of scores (`metrics.table`)."""
+    columns = scores["columns"]
+    rows = {
+        row["name"]: {key: tuple(row[key].values()) if row[key] else None for key in columns} for row in scores["rows"]
+    }
+    return comparison_bars(rows, columns, title)

@@ -1,0 +1,1 @@
+"""Runs and drawings to and from the Hub, and to other programs."""

@@ -1,0 +1,120 @@
+"""The cards, README.md with a head of YAML, that tell people on the Hub what a run or a data set is."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import DatasetCardData, ModelCardData
+
+from comics_genai.bases.base import HUB_IDS
+from comics_genai.drawings.captions import a, instance_prompt
+
+# A tuned model falls under its base's licence.
+LICENCES = {"sd15": "creativeml-openrail-m", "sdxl": "openrail++", "mini": "cc0-1.0"}
+CODE = "https://github.com/comics-genai/Comics-GenAI"
+
+
+def run_card(repo: str, settings: Mapping[str, Any], pictures: Sequence[tuple[str, str]], licence: str = "") -> str:
+    """The card of a finished fine-tuning. pictures: (prompt, file name) each, shown as a gallery."""
+    identifier, class_name, base = settings["identifier"], settings["class_name"], settings["base"]
+    lora = settings["method"] != "dreambooth"
+    prompt = instance_prompt(None, identifier, class_name)
+    hub_base = HUB_IDS.get(base, base if "/" in base and not Path(base).exists() else None)
+    on = hub_base or Path(base).name
+    tags = ["text-to-image", "diffusers", "diffusers-training"] + (["lora", "template:sd-lora"] if lora else [])
+    if hub_base:
+        tags.append("stable-diffusion-xl" if "xl" in hub_base.lower() else "stable-diffusion")
+    head = ModelCardData(
+        base_model=hub_base,
+        license=licence or LICENCES.get(base),
+        library_name="diffusers",
+        pipeline_tag="text-to-image",
+        tags=tags,
+        instance_prompt=prompt,
+        widget=[{"text": text, "output": {"url": name}} for text, name in pictures] or None,
+    )
+    gallery = ["<Gallery />", ""] if pictures else []
+    lines = [
+        f"# {identifier}",
+        "",
+        *gallery,
+        f"{identifier}, {a(class_name)}, learnt from a few drawings by {settings['method']} on {on}: "
+        f"{settings['steps']} steps, learning rate {settings['learning_rate']:g}, seed {settings['seed']}"
+        + (f", rank {settings['rank']}, alpha {settings['alpha']:g}." if lora else "."),
+        "",
+        f"Prompts name the character as in `{prompt}`. Every setting of the training is in `settings.json`.",
+        "",
+        *_usage(repo, settings, hub_base, prompt, lora),
+    ]
+    return _card(head, lines)
+
+
+def _usage(repo: str, settings: Mapping[str, Any], hub_base: str | None, prompt: str, lora: bool) -> list[str]:
+    lines = [f"With [Comics-GenAI]({CODE}):", "", "```sh"]
+    lines += [f'python -m comics_genai generate {repo} --prompt "{prompt}" --seeds 0-7', "```"]
+    if not (lora and hub_base):
+        return lines
+    code = [
+        "import torch",
+        "from diffusers import AutoPipelineForText2Image",
+        "",
+        f'pipeline = AutoPipelineForText2Image.from_pretrained("{hub_base}", dtype=torch.float16).to("cuda")',
+        f'pipeline.load_lora_weights("{repo}", weight_name="pytorch_lora_weights.safetensors")',
+    ]
+    if settings.get("learn_token"):
+        code += [
+            "",
+            "# The name is a token of its own: without its vectors the prompt says nothing.",
+            "from huggingface_hub import hf_hub_download",
+            "from safetensors.torch import load_file",
+            "",
+            f'vectors = load_file(hf_hub_download("{repo}", "learned_embeds.safetensors"))',
+            'for name, vector in zip(("", "_2"), (vectors[key] for key in sorted(vectors, reverse=True))):',
+            '    tokenizer, encoder = (getattr(pipeline, part + name) for part in ("tokenizer", "text_encoder"))',
+            f'    pipeline.load_textual_inversion(vector, "{settings["identifier"]}", tokenizer, encoder)',
+            "    # SDXL's encoders take the largest id for the end of a prompt, and the new token's is larger.",
+            '    getattr(encoder, "text_model", encoder).eos_token_id = tokenizer.eos_token_id',
+        ]
+    code += [f'pipeline("{prompt}").images[0].save("{settings["identifier"].lower()}.png")']
+    return [*lines, "", "With diffusers 0.40 and transformers 5.6, or newer:", "", "```python", *code, "```"]
+
+
+def unfinished_card(repo: str, settings: Mapping[str, Any], step: int) -> str:
+    """The card of a run on its way: the checkpoint that another machine goes on from."""
+    lines = [
+        f"# {settings['identifier']}, unfinished",
+        "",
+        f"The state after step {step} of {settings['steps']} of a fine-tuning by {settings['method']}, with its "
+        "optimizer's; nothing to draw with yet. Another machine goes on with the same settings and",
+        "",
+        "```sh",
+        f"python -m comics_genai finetune --resume-from {repo}",
+        "```",
+    ]
+    return _card(ModelCardData(tags=["diffusers-training", "checkpoint"]), lines)
+
+
+def dataset_card(repo: str, count: int, captioned: bool, licence: str = "") -> str:
+    """The card of a character's drawings."""
+    name = repo.partition("/")[2]
+    head = DatasetCardData(
+        license=licence or None,
+        pretty_name=name,
+        size_categories="n<1K",
+        task_categories=["text-to-image"],
+        tags=["image", "comics", "dreambooth"],
+    )
+    lines = [
+        f"# {name}",
+        "",
+        f"{count} drawings of a comic character" + (", each with a caption (`text`)." if captioned else "."),
+        "",
+        "```sh",
+        f"python -m comics_genai finetune --drawings {repo} --identifier NAME --class girl",
+        "```",
+    ]
+    return _card(head, lines)
+
+
+def _card(head: ModelCardData | DatasetCardData, lines: Sequence[str]) -> str:
+    return "\n".join(["---", head.to_yaml().strip(), "---", "", *lines, ""])

@@ -1,0 +1,172 @@
+"""A trained adapter as a file for ComfyUI, A1111 and kohya's own tools, proven by loading it again.
+
+    export(Path("runs/unicorn_girl"))  ->  runs/unicorn_girl/unicorn_girl.safetensors
+
+Full weights become a whole diffusers pipeline, runs/unicorn_girl/pipeline. The tools for adapters read kohya's names:
+lora_unet_<module>.lora_down.weight, .lora_up.weight and .alpha, the module written with underscores; for a text
+encoder lora_te_, or of SDXL's two lora_te1_ and lora_te2_. For SD 1.5 the module of the UNet is named as diffusers
+does; for SDXL as Stability's own code does, whose UNet counts its layers through: input_blocks, middle_block,
+output_blocks.
+"""
+
+import os
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from comics_genai.bases.adapters import load_adapter, run_settings, weights_of
+from comics_genai.bases.base import Base
+from comics_genai.drawings.captions import instance_prompt
+from comics_genai.errors import UserError
+from comics_genai.files import load_tensors, write_atomic
+
+HALVES = {"lora_A.weight": "lora_down.weight", "lora_B.weight": "lora_up.weight"}
+# Parts of a residual block: diffusers' names and Stability's.
+RESNET_PARTS = {
+    "conv1": "in_layers.2",
+    "conv2": "out_layers.3",
+    "time_emb_proj": "emb_layers.1",
+    "conv_shortcut": "skip_connection",
+}
+# Older ones read another layout of text encoders, and replace what they do not find by random weights.
+PIPELINE_NOTE = (
+    "Load it with diffusers 0.40 and transformers 5.6, or newer: older ones read its text encoders wrongly.\n"
+)
+LARGEST_DIFFERENCE = 0.02  # of what the adapter does; rounding to fp16 makes about 0.001
+
+
+def export(run: Path, target: Path | None = None, device: str | torch.device = "cpu") -> Path:
+    """Write the adapter of a finished LoRA run with kohya's keys, fp16, and return the file.
+
+    target: by default RUN/NAME OF THE RUN.safetensors. The file is loaded again and must change the base's prediction
+    as the run's own adapter does; one that does not is deleted. A token that the run learnt goes beside it, into
+    embeddings/IDENTIFIER.safetensors, which both programs read. Of a run of full weights, see `export_pipeline`. Raises
+    UserError for a file that does something else, and for an unfinished run.
+    """
+    run = Path(run)
+    settings = run_settings(run)
+    if settings["method"] == "dreambooth":
+        return export_pipeline(run, settings, Path(target) if target else run / "pipeline", device)
+    weights = weights_of(run)
+    target = Path(target) if target else run / f"{run.resolve().name}.safetensors"
+    base = Base.load(settings["base"], device)
+    layers = base.unet.config.layers_per_block
+    if base.micro_conditioned and not isinstance(layers, int):
+        raise UserError(f"The base {base.name} has unequal blocks, which kohya's names cannot tell: it is no SDXL.")
+    trained = load_tensors(weights)[0]
+    tensors = kohya_tensors(trained, settings["alpha"], layers if base.micro_conditioned else 0)
+    metadata = {
+        "ss_base_model_version": "sdxl_base_v1-0" if base.micro_conditioned else "sd_v1",
+        "ss_network_alpha": str(settings["alpha"]),
+        "ss_network_dim": str(settings["rank"]),
+        "ss_network_module": "networks.lora",
+    }
+    write_atomic(target, safetensors.torch.save(tensors, metadata))
+    bare = _prediction(base, settings)
+    load_adapter(base, run)
+    own = _prediction(base, settings)
+    base.pipeline.unload_lora_weights()
+    base.pipeline.load_lora_weights(target.parent, weight_name=target.name, adapter_name="adapter")
+    base.unet.to(base.device)
+    difference = (_prediction(base, settings) - own).norm() / (own - bare).norm()
+    if not difference <= LARGEST_DIFFERENCE:
+        target.unlink()
+        raise UserError(
+            f"The exported adapter does not do what that of {run} does (it differs by {difference:.0%}): not kept."
+        )
+    if base.learned_token is not None:
+        base.learned_token.save(target.parent / "embeddings" / f"{file_stem(settings['identifier'])}.safetensors")
+    return target
+
+
+def export_pipeline(run: Path, settings: dict, target: Path, device: str | torch.device) -> Path:
+    """Write the base with the run's full weights as a diffusers pipeline, float32, into the folder `target`.
+
+    A token that the run learnt is then one of its tokenizers' own. The folder is loaded again and must predict what the
+    run does. Raises UserError for one that does not, and for a folder that holds anything else.
+    """
+    if target.exists() and any(target.iterdir()) and not (target / "model_index.json").exists():
+        raise UserError(f"{target} holds something else than a pipeline: give another folder with --target.")
+    base = Base.load(settings["base"], device)
+    load_adapter(base, run)
+    own = _prediction(base, settings)
+    if base.learned_token is not None:
+        base.learned_token.settle()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".pipeline.") as folder:
+        written = Path(folder) / "pipeline"
+        base.pipeline.save_pretrained(written, safe_serialization=True)
+        (written / "README.md").write_text(PIPELINE_NOTE, encoding="utf-8")
+        del base
+        if not torch.equal(_prediction(Base.load(written, device), settings), own):
+            raise UserError(f"The exported pipeline does not do what the run {run} does: not kept.")
+        if target.exists():
+            shutil.rmtree(target)
+        os.replace(written, target)
+    return target
+
+
+def file_stem(word: str) -> str:
+    """The word as a file's name on any system."""
+    return re.sub(r"[^\w-]+", "_", word)
+
+
+def kohya_tensors(layers: dict[str, Tensor], alpha: float, layers_per_block: int) -> dict[str, Tensor]:
+    """Tensors of a diffusers LoRA file under kohya's names, fp16, each pair with its alpha.
+
+    layers_per_block: of an SDXL-like UNet; 0 keeps diffusers' module names, as SD 1.5 is written.
+    """
+    found: dict[str, Tensor] = {}
+    for key, tensor in layers.items():
+        part, _, rest = key.partition(".")
+        half = next((half for half in HALVES if rest.endswith("." + half)), None)
+        if half is None or part not in ("unet", "text_encoder", "text_encoder_2"):
+            raise UserError(f"The adapter holds {key}, which is no low-rank layer that kohya's files have.")
+        module = rest.removesuffix("." + half)
+        if part == "unet":
+            place = "lora_unet." + (stability_name(module, layers_per_block) if layers_per_block else module)
+        else:
+            encoder = (
+                {"text_encoder": "lora_te1", "text_encoder_2": "lora_te2"}[part] if layers_per_block else "lora_te"
+            )
+            place = f"{encoder}.text_model." + module.removeprefix("text_model.")
+        name = place.replace(".", "_")
+        found[f"{name}.{HALVES[half]}"] = tensor.half().contiguous()
+        found[f"{name}.alpha"] = torch.tensor(float(alpha), dtype=torch.float16)
+    return dict(sorted(found.items()))
+
+
+def stability_name(module: str, layers_per_block: int) -> str:
+    """The name in Stability's UNet of a module of diffusers', both with dots.
+
+    Level n begins at n (layers_per_block + 1): on the way down its layers, then the halving; on the way up one layer
+    more.
+    """
+    place = re.fullmatch(r"(?:(down|up)_blocks\.(\d+)|mid_block)\.(resnets|attentions)\.(\d+)\.(.+)", module)
+    if place is None:
+        raise UserError(f"The adapter changes {module}, for which kohya's SDXL files have no name known here.")
+    way, level, kind, layer, rest = place.groups()
+    layer, attends = int(layer), kind == "attentions"
+    if kind == "resnets":
+        rest = RESNET_PARTS.get(rest, rest)
+    if way is None:
+        return f"middle_block.{1 if attends else 2 * layer}.{rest}"
+    first = int(level) * (layers_per_block + 1)
+    if way == "down":
+        return f"input_blocks.{first + layer + 1}.{int(attends)}.{rest}"
+    return f"output_blocks.{first + layer}.{int(attends)}.{rest}"
+
+
+@torch.no_grad()
+def _prediction(base: Base, settings: dict) -> Tensor:
+    """What the base, with whatever adapter it has now, predicts of fixed noise for the character's prompt."""
+    prompt = base.encode_prompts([instance_prompt(None, settings["identifier"], settings["class_name"])])
+    side = base.unet.config.sample_size
+    noise = torch.randn(1, base.latent_channels, side, side, generator=torch.Generator().manual_seed(0))
+    ids = base.time_ids(base.size, base.size) if base.micro_conditioned else None
+    return base.predict(noise.to(base.device), torch.tensor([500], device=base.device), prompt, ids).float()

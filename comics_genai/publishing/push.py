@@ -1,0 +1,171 @@
+"""A finished run, the newest checkpoint of an unfinished one, or a character's drawings, up to the Hugging Face Hub.
+
+    push("runs/mygirl-lora", "me/mygirl")           a model repository: weights, settings, card, pictures
+    push("runs/mygirl-lora", "me/mygirl-half", checkpoint=True)      to go on from elsewhere
+    push("my_drawings", "me/mygirl-drawings")       a dataset repository in the imagefolder layout
+
+Private unless said otherwise. Optimizer states go up on request alone, and no path of this machine ever does.
+"""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import HfApi, get_token
+from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+from huggingface_hub.utils import httpx
+
+from comics_genai import drawings, environment
+from comics_genai.bases.adapters import digest_of, run_settings, weights_of
+from comics_genai.drawings import HUB_ID
+from comics_genai.errors import UserError
+from comics_genai.publishing import cards
+from comics_genai.run import BEST, EMBEDS_FILE, FULL_FILE, LORA_FILE
+from comics_genai.sampling.records import read_metadata
+from comics_genai.training.checkpoint import Checkpoints
+
+PICTURES = 4  # in a card's gallery
+# What an earlier push may have left, and goes; whatever else is in the repository stays.
+OURS = {
+    "model": [LORA_FILE, FULL_FILE, EMBEDS_FILE, "image_?.png", "log.jsonl", f"{BEST}/*", "checkpoints/*"],
+    "dataset": ["train/*"],
+}
+
+
+def push(
+    source: str | Path,
+    repo: str,
+    *,
+    public: bool = False,
+    checkpoint: bool = False,
+    pictures: Path | None = None,
+    licence: str = "",
+) -> str:
+    """Upload `source`, a run's folder or one of drawings, to `repo` (OWNER/NAME, made if absent); returns its address.
+    It replaces what an earlier push left there, of a data set all of train/.
+
+    pictures: a folder that `generate` drew into, from which the card takes those of this run; by default where it draws
+    by itself. Raises UserError without a token that may write, without a network, for a repository that is
+    public already when it should be private, and for what is neither a run nor drawings.
+    """
+    if not HUB_ID.fullmatch(repo):
+        raise UserError(f"The repository {repo!r} is no name on the Hub: give OWNER/NAME, such as me/mygirl.")
+    source = Path(source)
+    with tempfile.TemporaryDirectory() as folder:
+        staged = Path(folder)
+        if (source / "settings.json").exists():
+            kind = "model"
+            if checkpoint:
+                _stage_checkpoint(source, staged, repo)
+            else:
+                _stage_run(source, staged, repo, pictures, licence)
+        else:
+            kind = "dataset"
+            _stage_drawings(source, staged, repo, licence)
+        return _upload(staged, repo, kind, public)
+
+
+def _stage_run(run: Path, staged: Path, repo: str, pictures: Path | None, licence: str) -> None:
+    settings = run_settings(run)
+    try:
+        weights = weights_of(run)
+    except UserError as error:
+        raise UserError(
+            f"The run {run} is not finished: start it again to go on, or push its checkpoint with --checkpoint."
+        ) from error
+    # The checkpoint that validation chose, or the average, is what everyone should draw with.
+    shutil.copy(weights, staged / (LORA_FILE if weights.name == LORA_FILE else FULL_FILE))
+    if settings.get("learn_token"):
+        shutil.copy(weights.with_name(EMBEDS_FILE), staged)
+    _stage_settings(run, staged)
+    drawn = pictures or environment.generated() / run.resolve().name
+    digest = digest_of(weights)
+    rows = [row for row in read_metadata(drawn) if row.get("adapter_digest") == digest][:PICTURES]
+    shown = []
+    for i, row in enumerate(rows):
+        shutil.copy(drawn / row["file_name"], staged / f"image_{i}.png")
+        shown.append((row["prompt"], f"image_{i}.png"))
+    (staged / "README.md").write_text(cards.run_card(repo, settings, shown, licence), encoding="utf-8")
+
+
+def _stage_checkpoint(run: Path, staged: Path, repo: str) -> None:
+    paths = Checkpoints(run).paths()
+    if not paths:
+        raise UserError(f"The run {run} has no checkpoint to push: train it further, or stop it with Ctrl-C first.")
+    (staged / "checkpoints").mkdir()
+    shutil.copy(paths[-1], staged / "checkpoints")
+    shutil.copy(run / "log.jsonl", staged)
+    if (run / BEST).exists():
+        shutil.copytree(run / BEST, staged / BEST)
+    _stage_settings(run, staged)
+    step = int(paths[-1].stem.removeprefix("step_"))
+    card = cards.unfinished_card(repo, run_settings(run), step)
+    (staged / "README.md").write_text(card, encoding="utf-8")
+
+
+def _stage_settings(run: Path, staged: Path) -> None:
+    """settings.json, of drawings and a base in folders of this machine only the folders' names."""
+    record: dict[str, Any] = json.loads((run / "settings.json").read_text(encoding="utf-8"))
+    for name in ("drawings", "base"):
+        value = record["finetune"][name]
+        if not HUB_ID.fullmatch(value) or Path(value).exists():
+            record["finetune"][name] = Path(value).name
+    (staged / "settings.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+
+
+def _stage_drawings(source: Path, staged: Path, repo: str, licence: str) -> None:
+    folder = drawings.folder_of(source)
+    if folder is None:
+        raise UserError(f"There is no folder {source}: give the folder of a fine-tuning or of drawings.")
+    rows = []
+    (staged / "train").mkdir()
+    for i, (path, caption) in enumerate(drawings.files_of(folder).values()):
+        drawings.upright(path).save(staged / "train" / f"{i:02}.png")
+        rows.append({"file_name": f"{i:02}.png", "text": caption})
+    captioned = any(row["text"] for row in rows)
+    if captioned:
+        lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
+        (staged / "train" / drawings.METADATA).write_text("".join(lines), encoding="utf-8")
+    (staged / "README.md").write_text(cards.dataset_card(repo, len(rows), captioned, licence), encoding="utf-8")
+
+
+def _upload(staged: Path, repo: str, kind: str, public: bool) -> str:
+    api = HfApi(token=environment.secret("HF_TOKEN") or get_token())
+    if api.token is None:
+        raise UserError(
+            "Nobody is known to the Hub here: set HF_TOKEN to a token with the right to write, from "
+            "https://huggingface.co/settings/tokens."
+        )
+    with _sentences(repo):
+        url = str(api.create_repo(repo, repo_type=kind, private=not public, exist_ok=True))
+        if not public and not api.repo_info(repo, repo_type=kind).private:
+            raise UserError(f"{repo} is there already and public: push with --public, or choose another name.")
+        api.upload_folder(
+            repo_id=repo,
+            repo_type=kind,
+            folder_path=staged,
+            commit_message="Upload by Comics-GenAI",
+            delete_patterns=OURS[kind],
+        )
+    return url
+
+
+@contextmanager
+def _sentences(repo: str) -> Iterator[None]:
+    """The Hub's refusals as sentences; none of them holds the token."""
+    try:
+        yield
+    except HfHubHTTPError as error:
+        status = error.response.status_code if error.response is not None else 0
+        if status in (401, 403):
+            raise UserError(
+                f"The Hub lets nobody with this token write to {repo} ({status}): check the owner's name, and give "
+                "HF_TOKEN a token with the right to write."
+            ) from error
+        raise UserError(f"The Hub refused the upload to {repo} ({status or 'no answer'}): try again later.") from error
+    except (httpx.HTTPError, ConnectionError, OfflineModeIsEnabled) as error:
+        raise UserError(f"The Hub cannot be reached to upload {repo}: check your network and try again.") from error

@@ -1,0 +1,1 @@
+"""Prompts and seeds become pictures with records."""

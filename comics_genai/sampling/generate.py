@@ -1,0 +1,219 @@
+"""Prompts × seeds become pictures: PNG files with their full record, and metadata.jsonl beside them.
+
+    pictures = generate(base, ["a drawing of a girl, jumping"], seeds=range(4), folder=Path("pictures"))
+
+A picture is a function of its record alone: started again, those already there with an equal record are kept, and
+only the missing ones are drawn.
+"""
+
+import hashlib
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import torch
+from torch import Tensor
+
+from comics_genai.bases.adapters import Adapter, set_strength
+from comics_genai.bases.base import Base, Embeddings
+from comics_genai.drawings import Drawing, to_square
+from comics_genai.errors import UserError
+from comics_genai.progress import Progress
+from comics_genai.sampling.records import read_image, read_record, with_file_name, write_metadata, write_picture
+from comics_genai.sampling.schedulers import SCHEDULERS, scheduler_of
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How pictures are drawn. Raises UserError for a value out of its range."""
+
+    steps: int = 25  # of the sampler, >= 1
+    guidance: float = 4.0  # classifier-free guidance scale (Ho & Salimans 2022), >= 1; 1 = off
+    guidance_rescale: float = 0.0  # phi of Lin et al. 2024, eq. 16, in [0, 1]
+    scheduler: str = "default"  # the base's own, or one of SCHEDULERS
+    negative: str = ""  # prompt to move away from
+    size: int = 0  # pixels each way; 0 = the base's own
+    strength: float = 1.0  # of what was fine-tuned: 0 = the base alone, 1 = as trained; beyond, an extrapolation
+    t0: float = 1.0  # share of the noise that hides a drawing to start from, in (0, 1] (Meng et al. 2022, alg. 1)
+    batch_size: int = 8  # pictures at once; no part of the record
+
+    def __post_init__(self) -> None:
+        ranges = {
+            "steps": (self.steps >= 1, "at least 1"),
+            "guidance": (self.guidance >= 1, "at least 1 (off)"),
+            "guidance_rescale": (0 <= self.guidance_rescale <= 1, "in [0, 1]"),
+            "scheduler": (self.scheduler in ("default", *SCHEDULERS), "one of default, " + ", ".join(SCHEDULERS)),
+            "t0": (0 < self.t0 <= 1, "above 0 and at most 1"),
+            "size": (self.size >= 0, "a number of pixels, or 0 for the base's own"),
+            "batch_size": (self.batch_size >= 1, "at least 1"),
+        }
+        for name, (holds, range_) in ranges.items():
+            if not holds:
+                raise UserError(f"{name} is {getattr(self, name)!r}, but must be {range_}.")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A generated picture: the image (RGB), its PNG file, and its record as in metadata.jsonl."""
+
+    image: PIL.Image.Image
+    path: Path
+    record: dict[str, Any]
+
+
+def guided(conditional: Tensor, unconditional: Tensor, guidance: float, rescale: float) -> Tensor:
+    """Classifier-free guidance (Ho & Salimans 2022, eq. 6), rescaled to the conditional's deviation (Lin et al. 2024,
+    eq. 14-16), which keeps a strong guidance from over-saturating."""
+    prediction = unconditional + guidance * (conditional - unconditional)
+    if rescale == 0:
+        return prediction
+    dims = tuple(range(1, prediction.ndim))
+    rescaled = prediction * (conditional.std(dims, keepdim=True) / prediction.std(dims, keepdim=True))
+    return rescale * rescaled + (1 - rescale) * prediction
+
+
+@torch.no_grad()
+def sample(
+    base: Base,
+    prompts: Embeddings,
+    negative: Embeddings,
+    seeds: Sequence[int],
+    sampling: Sampling,
+    progress: Progress | None = None,
+    start: Tensor | None = None,
+) -> np.ndarray:
+    """Pictures uint8 (B, H, W, 3) of B embedded prompts, one seed each; negative has B = 1.
+
+    start: latents (1, channels, h, w) of a picture that all begin from, hidden under the noise of `t0` (SDEdit, Meng
+    et al. 2022, alg. 1); without it they begin from noise alone. Each picture's noise comes from its own generator on
+    the CPU, so it depends on neither the batch nor the device.
+    """
+    size = sampling.size or base.size
+    if size % base.downscale:
+        raise UserError(f"size is {size}, but must be a multiple of {base.downscale} for this base.")
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    side = size // base.downscale
+    noise = [torch.randn(base.latent_channels, side, side, generator=generator) for generator in generators]
+    scheduler = scheduler_of(base, sampling.scheduler)
+    scheduler.set_timesteps(sampling.steps, device=base.device)
+    timesteps, latents = scheduler.timesteps, torch.stack(noise).to(base.device)
+    first = 0 if start is None else (sampling.steps - evaluations(sampling)) * scheduler.order
+    timesteps = timesteps[first:]
+    if hasattr(scheduler, "set_begin_index"):
+        # Left to find its place by the timestep, a sampler goes wrong where two are alike, as Karras' first ones are.
+        scheduler.set_begin_index(first)
+    if start is None:
+        latents = latents * scheduler.init_noise_sigma
+    else:
+        latents = scheduler.add_noise(start.expand_as(latents), latents, timesteps[:1])
+    takes_generator = "generator" in inspect.signature(scheduler.step).parameters
+    extra = {"generator": generators} if takes_generator else {}
+    count, guides = len(seeds), sampling.guidance > 1
+    embeddings = Embeddings.cat([prompts, negative[[0] * count]]) if guides else prompts
+    time_ids = base.time_ids(size, size, count=len(embeddings))
+    for i, t in enumerate(timesteps):
+        inputs = scheduler.scale_model_input(latents, t)
+        with base.autocast():
+            prediction = base.predict(torch.cat([inputs] * (1 + guides)), t, embeddings, time_ids)
+        prediction = prediction.float()  # the sampler's arithmetic is always fp32
+        if guides:
+            prediction = guided(*prediction.chunk(2), sampling.guidance, sampling.guidance_rescale)
+        latents = scheduler.step(prediction, t, latents, **extra).prev_sample
+        if progress is not None:
+            # A second-order sampler takes more evaluations than steps.
+            progress.update(progress.done + (i < sampling.steps))
+    return base.decode(latents)
+
+
+def evaluations(sampling: Sampling) -> int:
+    """Steps that a picture begun from a drawing takes, at least 1: those of the schedule from t0 on."""
+    return max(1, int(sampling.steps * sampling.t0))
+
+
+def generate(
+    base: Base,
+    prompts: Sequence[str],
+    seeds: Sequence[int],
+    folder: Path,
+    sampling: Sampling | None = None,
+    adapter: Adapter | Sequence[Adapter] | None = None,
+    start: Drawing | None = None,
+) -> list[Picture]:
+    """Draw every prompt with every seed into `folder`, prompt by prompt; those already there are read, not redrawn.
+
+    adapter: what is drawn with, one or several of those that are loaded; others that are loaded have no effect.
+    start: a drawing to begin from (image to image), of which `sampling.t0` says how much noise hides it.
+    metadata.jsonl gets one record a picture: file_name, prompt, negative, seed, steps, guidance, guidance_rescale,
+    scheduler, base, base_digest, precision, adapter, adapter_digest, strength (lists for several adapters), size, and
+    with a drawing to begin from start, start_digest, t0; the PNG's text chunk holds the same. Earlier records of the
+    folder stay. Raises UserError for no prompts or seeds, or settings that do not fit.
+    """
+    sampling, folder = sampling or Sampling(), Path(folder)
+    if not prompts or not seeds:
+        raise UserError("There is nothing to draw: give at least one prompt and one seed.")
+    if min(seeds) < 0:
+        raise UserError(f"A seed is {min(seeds)}, but seeds are 0 or more.")
+    adapters = [adapter] if isinstance(adapter, Adapter) else list(adapter or [])
+    set_strength(base, adapters, sampling.strength)
+    begun = _begun(base, start, sampling)
+    common = {
+        "negative": sampling.negative,
+        "steps": sampling.steps,
+        "guidance": sampling.guidance,
+        "guidance_rescale": sampling.guidance_rescale,
+        "scheduler": type(base.pipeline.scheduler).__name__ if sampling.scheduler == "default" else sampling.scheduler,
+        "base": Path(base.name).name if Path(base.name).exists() else base.name,
+        "base_digest": base.digest(),
+        "precision": base.precision,
+        "adapter": _one_or_all([adapter.name for adapter in adapters]),
+        "adapter_digest": _one_or_all([adapter.digest for adapter in adapters]),
+        "strength": _one_or_all([sampling.strength * adapter.weight for adapter in adapters]),
+        "size": sampling.size or base.size,
+    }
+    if begun is not None:
+        picture_digest = hashlib.sha256(begun.tobytes()).hexdigest()[:8]
+        common |= {"start": start.name, "start_digest": picture_digest, "t0": sampling.t0}
+    records = [with_file_name({"prompt": prompt, "seed": seed, **common}) for prompt in prompts for seed in seeds]
+    unique = {record["file_name"]: record for record in records}
+    present = {name: record for name, record in unique.items() if read_record(folder / name) == record}
+    write_metadata(folder, list(present.values()))
+    if missing := [record for name, record in unique.items() if name not in present]:
+        _draw(base, missing, sampling, folder, begun)
+    paths = [folder / record["file_name"] for record in records]
+    return [Picture(read_image(path), path, record) for path, record in zip(paths, records, strict=True)]
+
+
+def _begun(base: Base, start: Drawing | None, sampling: Sampling) -> np.ndarray | None:
+    """The drawing to begin from as the base draws, uint8 (1, size, size, 3)."""
+    if start is not None:
+        return np.array(to_square(start.image, sampling.size or base.size))[None]
+    if sampling.t0 != 1:
+        raise UserError(f"t0 is {sampling.t0}, but there is no drawing to begin from: give one, or leave t0 at 1.")
+    return None
+
+
+def _one_or_all(values: list[Any]) -> Any:
+    return values if len(values) > 1 else next(iter(values), None)
+
+
+def _draw(
+    base: Base, records: list[dict[str, Any]], sampling: Sampling, folder: Path, begun: np.ndarray | None
+) -> None:
+    start = None if begun is None else base.encode_images(begun)
+    steps = sampling.steps if begun is None else evaluations(sampling)
+    # One at a time: a prompt's embedding must not depend on what else is asked for.
+    embedded = {prompt: base.encode_prompts([prompt]) for prompt in {record["prompt"]: None for record in records}}
+    negative = base.encode_prompts([sampling.negative]) if sampling.negative else base.unconditional()
+    batches = [records[i : i + sampling.batch_size] for i in range(0, len(records), sampling.batch_size)]
+    with Progress(len(batches) * steps, describe=f"drawing {len(records)} pictures") as progress:
+        for batch in batches:
+            prompts = Embeddings.cat([embedded[record["prompt"]] for record in batch])
+            seeds = [record["seed"] for record in batch]
+            pixels = sample(base, prompts, negative, seeds, sampling, progress, start)
+            for record, picture in zip(batch, pixels, strict=True):
+                write_picture(folder / record["file_name"], PIL.Image.fromarray(picture), record)
+            write_metadata(folder, batch)

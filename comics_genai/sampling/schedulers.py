@@ -1,0 +1,26 @@
+"""The samplers by name, each with the base's own noise schedule."""
+
+from typing import Any
+
+import diffusers
+
+from comics_genai.bases.base import Base
+
+SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "ddim": ("DDIMScheduler", {}),
+    "ddpm": ("DDPMScheduler", {}),
+    "dpm++": ("DPMSolverMultistepScheduler", {}),
+    "dpm++-karras": ("DPMSolverMultistepScheduler", {"use_karras_sigmas": True}),
+    "euler": ("EulerDiscreteScheduler", {}),
+    "euler-a": ("EulerAncestralDiscreteScheduler", {}),
+    "unipc": ("UniPCMultistepScheduler", {}),
+}
+
+
+def scheduler_of(base: Base, name: str) -> Any:
+    """A fresh diffusers scheduler with the base's noise schedule and prediction type."""
+    config = base.pipeline.scheduler.config
+    if name == "default":
+        return type(base.pipeline.scheduler).from_config(config)
+    class_name, options = SCHEDULERS[name]
+    return getattr(diffusers, class_name).from_config(config, **options)

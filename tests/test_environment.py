@@ -1,0 +1,242 @@
+"""Where this runs is found out by trying, and a hosted notebook becomes ready from one cell."""
+
+import os
+import random
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from comics_genai import environment
+from comics_genai.errors import UserError
+
+ROOT = Path(__file__).parent.parent
+SETUP_CELL = (ROOT / "tests" / "setup_cell.py").read_text(encoding="utf-8")
+
+
+@pytest.fixture(autouse=True)
+def local(monkeypatch):
+    for name in ("KAGGLE_KERNEL_RUN_TYPE", "COLAB_RELEASE_TAG"):
+        monkeypatch.delenv(name, raising=False)
+    environment.device.cache_clear()
+    yield
+    environment.device.cache_clear()
+
+
+def test_platform_is_told_by_what_each_leaves_in_the_environment(monkeypatch):
+    assert environment.platform() == "local"
+    monkeypatch.setenv("COLAB_RELEASE_TAG", "release-colab")
+    assert environment.platform() == "colab"
+    monkeypatch.setenv("KAGGLE_KERNEL_RUN_TYPE", "Interactive")
+    assert environment.platform() == "kaggle"
+
+
+def test_folders_are_the_repositorys_from_any_current_folder(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert environment.root() == ROOT
+    assert environment.data() == ROOT / "1_data"
+    assert environment.generated() == ROOT / "6_generated"
+    assert environment.cached() == ROOT / ".cache" and environment.cached().is_dir()
+
+
+def test_a_package_without_its_repository_says_so(monkeypatch, tmp_path):
+    monkeypatch.setattr(environment, "__file__", str(tmp_path / "site-packages" / "comics_genai" / "environment.py"))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="clone it and start from inside it"):
+        environment.root()
+    monkeypatch.chdir(ROOT / "tests")
+    assert environment.root() == ROOT
+
+
+def test_a_secret_comes_from_the_environment_first_and_absent_ones_are_none(monkeypatch, capfd):
+    monkeypatch.setenv("SOME_SECRET", " hf_abc\n")
+    monkeypatch.setenv("EMPTY_SECRET", "")
+    assert environment.secret("SOME_SECRET") == "hf_abc"
+    assert environment.secret("EMPTY_SECRET") is None
+    assert environment.secret("ABSENT_SECRET") is None
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("platform", ["kaggle", "colab"])
+def test_a_secret_comes_from_the_platforms_store_and_its_refusals_are_none(monkeypatch, tmp_path, platform):
+    answer = "    if name == 'GIVEN': return 'hf_abc'\n    raise ConnectionError('hf_other')\n"
+    if platform == "kaggle":
+        monkeypatch.setenv("KAGGLE_KERNEL_RUN_TYPE", "Batch")
+        body = "class UserSecretsClient:\n  def get_secret(self, name):\n" + answer
+        (tmp_path / "kaggle_secrets.py").write_text(body)
+    else:
+        monkeypatch.setenv("COLAB_RELEASE_TAG", "release")
+        (tmp_path / "google" / "colab").mkdir(parents=True)
+        (tmp_path / "google" / "colab" / "__init__.py").write_text("")
+        (tmp_path / "google" / "colab" / "userdata.py").write_text("def get(name):\n" + answer)
+    monkeypatch.syspath_prepend(tmp_path)
+    found = environment.secret("GIVEN"), environment.secret("REFUSED")
+    for name in [name for name in sys.modules if name.split(".")[0] in ("google", "kaggle_secrets")]:
+        del sys.modules[name]
+    assert found == ("hf_abc", None)
+
+
+def test_a_device_is_believed_only_after_real_arithmetic():
+    environment.check_arithmetic("cpu")
+    with pytest.raises((RuntimeError, NotImplementedError)):
+        environment.check_arithmetic("meta")  # takes every operation and computes none
+
+
+def test_a_gpu_that_cannot_compute_leaves_the_cpu_and_one_sentence():
+    program = (
+        "import torch; torch.cuda.is_available = lambda: True\n"
+        "from comics_genai import environment as e; print(e.device() == e.device() == torch.device('cpu'))"
+    )
+    hidden = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=hidden, capture_output=True, text=True)
+    sentence, is_cpu = done.stdout.splitlines()
+    assert is_cpu == "True"
+    assert sentence.startswith("This machine's GPU cannot be used by torch") and "runs on the CPU" in sentence
+
+
+def test_precision_is_what_the_hardware_computes(monkeypatch):
+    flags = Path("/proc/cpuinfo").read_text().split() if Path("/proc/cpuinfo").exists() else []
+    assert environment.precision("cpu") == ("bf16" if "amx_bf16" in flags else "fp32")
+    for hardware, emulated, expected in ((True, True, "bf16"), (False, True, "fp16"), (False, False, "fp16")):
+        monkeypatch.setattr(
+            torch.cuda,
+            "is_bf16_supported",
+            lambda including_emulation=True, hardware=hardware, emulated=emulated: (
+                hardware or (including_emulation and emulated)
+            ),
+        )
+        assert environment.precision(torch.device("cuda")) == expected
+
+
+def test_set_up_prints_one_line_and_makes_random_numbers_repeat(capsys):
+    def numbers() -> tuple[float, float, float]:
+        environment.set_up(seed=3)
+        return random.random(), float(np.random.rand()), float(torch.rand(()))
+
+    first, second = numbers(), numbers()
+    assert first == second
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2 and lines[0] == lines[1]
+    assert lines[0].startswith(f"Python {sys.version.split()[0]}, torch {torch.__version__}, diffusers ")
+    assert lines[0].endswith(environment.precision(environment.device()))
+
+
+def test_versions_are_compared_by_their_numbers(monkeypatch):
+    installed = {"a": "2.13.0+cpu", "b": "0.9", "c": "1.10.0rc1"}
+
+    def version(name: str) -> str:
+        if name not in installed:
+            raise environment.PackageNotFoundError(name)
+        return installed[name]
+
+    monkeypatch.setattr(environment, "version", version)
+    asked = ("a", "a>=2.13", "a>=2.14", "b>=0.16", "c>=1.9", "absent", "absent>=1")
+    assert [requirement for requirement in asked if environment._satisfied(requirement)] == ["a", "a>=2.13", "c>=1.9"]
+
+
+def test_missing_packages_on_a_machine_of_ones_own_are_named(monkeypatch):
+    assert environment.missing_packages() == []
+    monkeypatch.setattr(environment, "missing_packages", lambda: ["peft>=99"])
+    with pytest.raises(UserError, match=r"lacks peft>=99: run make test once in"):
+        environment.set_up()
+
+
+def wheel(folder: Path, name: str, version: str, requires: str = "") -> Path:
+    """A wheel of an empty package."""
+    path = folder / f"{name}-{version}-py3-none-any.whl"
+    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+    members = {
+        f"{name}/__init__.py": "",
+        f"{name}-{version}.dist-info/METADATA": metadata + (f"Requires-Dist: {requires}\n" if requires else ""),
+        f"{name}-{version}.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    record = f"{name}-{version}.dist-info/RECORD"
+    with zipfile.ZipFile(path, "w") as archive:
+        for member, content in members.items():
+            archive.writestr(member, content)
+        archive.writestr(record, "".join(f"{member},,\n" for member in [*members, record]))
+    return path
+
+
+def test_a_hosted_image_gets_what_it_lacks_loses_old_torchao_and_keeps_its_torch(tmp_path):
+    image = tmp_path / "image"
+    subprocess.run([sys.executable, "-m", "venv", str(image)], check=True)
+    python, index = str(image / "bin" / "python"), tmp_path / "index"
+    index.mkdir()
+    offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(index), "PIP_CONFIG_FILE": os.devnull}
+    variables = os.environ | offline | {"COLAB_RELEASE_TAG": "release", "PYTHONPATH": str(ROOT)}
+    preinstalled = [wheel(tmp_path, "torch", "2.10.0+cu128"), wheel(tmp_path, "torchao", "0.10.0")]
+    subprocess.run([python, "-m", "pip", "install", "--quiet", *preinstalled], check=True, env=variables)
+    wheel(index, "torch", "2.13.0")
+    wheel(index, "peft", "0.20.0", requires="torch>=2")
+    program = (
+        "from importlib.metadata import distributions; from comics_genai import environment\n"
+        "environment._remove_old_torchao(); environment._install(['peft>=0.20', 'torch'])\n"
+        "print(sorted(f'{d.name} {d.version}' for d in distributions() if d.name in ('torch', 'torchao', 'peft')))\n"
+        "try: environment._install(['diffusers>=0.42'])\n"
+        "except environment.UserError as error: print(error)"
+    )
+    done = subprocess.run([python, "-c", program], cwd=tmp_path, env=variables, capture_output=True, text=True)
+    found, sentence = done.stdout.splitlines()
+    assert found == "['peft 0.20.0', 'torch 2.10.0+cu128']"
+    assert sentence.startswith("The packages diffusers>=0.42 could not be installed (ERROR: No matching distribution")
+    assert sentence.endswith("switch the internet on in this notebook's settings and run this cell again.")
+
+
+def test_what_a_single_notebook_needs_is_named_where_it_is_missing():
+    environment.require("numpy>=1", "torch")
+    with pytest.raises(UserError, match=r"This needs no-such-package>=2: run .* -m pip install no-such-package>=2\."):
+        environment.require("numpy", "no-such-package>=2")
+
+
+def run_setup_cell(folder: Path, **variables: str) -> subprocess.CompletedProcess:
+    program = SETUP_CELL + "\nprint(environment.root())\n"
+    return subprocess.run(
+        [sys.executable, "-P", "-c", program],
+        cwd=folder,
+        env=os.environ | variables,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_the_setup_cell_finds_the_repository_from_a_folder_inside_it():
+    done = run_setup_cell(ROOT / "comics_genai" / "world")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[1:] == [str(ROOT)]
+
+
+@pytest.fixture
+def remote(tmp_path) -> dict[str, str]:
+    """An environment in which the repository's address leads to a git repository on this machine."""
+    source = tmp_path / "remote"
+    shutil.copytree(ROOT / "comics_genai", source / "comics_genai", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", source)
+    fields = [f"GIT_{role}_{field}" for role in ("AUTHOR", "COMMITTER") for field in ("NAME", "EMAIL")]
+    author = dict.fromkeys(fields, "nobody@localhost")
+    for command in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "all"]):
+        subprocess.run(["git", *command], cwd=source, check=True, env=os.environ | author)
+    url = next(line.split('"')[1] for line in SETUP_CELL.splitlines() if "https://" in line)
+    config = {"GIT_CONFIG_KEY_0": f"url.file://{source}.insteadOf", "GIT_CONFIG_VALUE_0": url}
+    return {"GIT_CONFIG_COUNT": "1", "KAGGLE_KERNEL_RUN_TYPE": "Interactive"} | config
+
+
+def test_the_setup_cell_fetches_the_repository_where_a_notebook_comes_alone(tmp_path, remote):
+    alone = tmp_path / "working"
+    alone.mkdir()
+    for _ in range(2):  # a restarted kernel finds what the first fetched
+        done = run_setup_cell(alone, **remote)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.splitlines()[1:] == [str(alone / "Comics-GenAI")]
+    shutil.rmtree(tmp_path / "remote")
+    offline = tmp_path / "offline"
+    offline.mkdir()
+    done = run_setup_cell(offline, **remote)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("The repository could not be fetched: switch this notebook's")

@@ -1,0 +1,102 @@
+"""The command line: fast help, one sentence for a mistake, and the main job from drawings to pictures."""
+
+import json
+import subprocess
+import sys
+import time
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from comics_genai.__main__ import COMMANDS, main, parse_seeds
+from comics_genai.errors import UserError
+
+
+@pytest.fixture
+def drawn(tmp_path):
+    folder = tmp_path / "drawings"
+    (folder / "train").mkdir(parents=True)
+    rows = []
+    for i in range(2):
+        pixels = np.random.default_rng(i).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+        PIL.Image.fromarray(pixels).save(folder / "train" / f"{i}.png")
+        rows.append({"file_name": f"{i}.png", "text": "a drawing of UnicornGirl, a girl, jumping"})
+    (folder / "train" / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+def test_help_names_every_command_and_imports_nothing_heavy():
+    start = time.monotonic()
+    program = "import sys; from comics_genai.__main__ import main; main(['--help']); assert 'torch' not in sys.modules"
+    shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert time.monotonic() - start < 5
+    known = "demo pretrain finetune generate export push score plan notebook bench"
+    assert list(COMMANDS) == known.split()
+    assert all(f"  {name} " in shown.stdout for name in COMMANDS)
+
+
+def test_a_mistake_is_one_sentence_and_status_2(capsys, tmp_path):
+    assert main(["draw"]) == 2
+    expected = f"There is no command 'draw': choose one of {', '.join(COMMANDS)}.\n"
+    assert capsys.readouterr().err == expected
+    assert main(["generate", str(tmp_path), "--prompt", "a girl"]) == 2
+    assert capsys.readouterr().err.startswith(f"{tmp_path} is not the folder of a fine-tuning")
+
+
+def test_an_unknown_option_is_refused_with_its_name(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["finetune", "--ranks", "4"])
+    assert stopped.value.code == 2 and "--rank" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("text", "seeds"), [("0-3", [0, 1, 2, 3]), ("7", [7]), ("1,5,10-12", [1, 5, 10, 11, 12])])
+def test_seeds_are_numbers_and_ranges(text, seeds):
+    assert parse_seeds(text) == seeds
+
+
+@pytest.mark.parametrize("text", ["", "a", "3-1", "1,,2", "-4"])
+def test_seeds_that_cannot_be_read_are_one_sentence(text):
+    with pytest.raises(UserError, match="such as 0-7 or 1,5,10-12"):
+        parse_seeds(text)
+
+
+def test_from_drawings_to_new_pictures(drawn, tiny_sdxl, tmp_path, capsys):
+    run, pictures = tmp_path / "run", tmp_path / "pictures"
+    options = ["--drawings", str(drawn), "--identifier", "UnicornGirl", "--class", "girl", "--base", str(tiny_sdxl)]
+    options += ["--method", "lora", "--steps", "2", "--variants", "1", "--sampling.steps", "2"]
+    assert main(["finetune", *options, "--run", str(run), "--device", "cpu"]) == 0
+    assert "finished after 2 steps" in capsys.readouterr().out
+    prompts = ["--prompt", "a drawing of UnicornGirl, a girl", "--prompt", "a girl"]
+    drawing = ["generate", str(run), *prompts, "--seeds", "0-1", "--steps", "2", "--folder", str(pictures)]
+    assert main([*drawing, "--device", "cpu"]) == 0
+    rows = [json.loads(line) for line in (pictures / "metadata.jsonl").read_text().splitlines()]
+    assert [(row["prompt"], row["seed"], row["adapter"]) for row in rows] == [
+        ("a drawing of UnicornGirl, a girl", 0, "run"),
+        ("a drawing of UnicornGirl, a girl", 1, "run"),
+        ("a girl", 0, "run"),
+        ("a girl", 1, "run"),
+    ]
+    assert PIL.Image.open(pictures / "grid.png").size == (64, 64)
+    begun = [*drawing, "--start", str(drawn / "train" / "0.png"), "--t0", "0.5", "--device", "cpu"]
+    assert main(begun) == 0
+    rows = [json.loads(line) for line in (pictures / "metadata.jsonl").read_text().splitlines()]
+    assert [(row.get("start"), row.get("t0")) for row in rows] == [(None, None)] * 4 + [("0.png", 0.5)] * 4
+    assert main([*drawing, "--start", str(drawn / "9.png")]) == 2 and "There is no picture" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("more", "precision"), [([], "fp16"), (["--precision", "fp32"], "fp32")])
+def test_on_a_gpu_the_precision_is_what_it_has_unless_one_is_given(drawn, monkeypatch, more, precision):
+    from comics_genai import environment
+    from comics_genai.finetuning import train
+
+    asked = []
+
+    def refuse(settings, folder, device, judge):
+        asked.append((settings.precision, str(device)))
+        raise UserError("Enough.")
+
+    monkeypatch.setattr(train, "finetune", refuse)
+    monkeypatch.setattr(environment, "precision", lambda device: "fp16")
+    assert main(["finetune", "--drawings", str(drawn), "--device", "cuda", *more]) == 2
+    assert asked == [(precision, "cuda")]
