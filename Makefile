@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help demo test lint bench clean
+.PHONY: help demo gallery test lint bench clean
 
 python := .venv/bin/python
 installed := .venv/.installed
@@ -18,6 +18,9 @@ help:  ## these lines
 
 demo: $(installed)  ## new poses of UnicornGirl from six drawings, with scores, into 6_generated/
 	@$(python) -m comics_genai demo
+
+gallery: $(installed)  ## one page to browse, compare and pick all pictures: 6_generated/index.html
+	@$(python) -m comics_genai gallery
 
 test: $(installed)  ## all tests
 	@$(python) -m pytest

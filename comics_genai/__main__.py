@@ -15,10 +15,13 @@ def demo(arguments: list[str]) -> None:
     import tyro
 
     def run() -> None:
-        """Execute the DreamBooth-LoRA notebook into 6_generated/ and print its scores; done before, only print."""
+        """Execute the DreamBooth-LoRA notebook into 6_generated/ and print its scores; done before, only print.
+        Then build the gallery of all that is in 6_generated/."""
         from comics_genai.notebooks.demo import demo
+        from comics_genai.publishing.gallery import build
 
         print(demo())
+        print(build().told)
 
     tyro.cli(run, args=arguments, prog="comics_genai demo")
 
@@ -231,9 +234,21 @@ def bench(arguments: list[str]) -> None:
     print(measure.main(tyro.cli(measure.BenchSettings, args=arguments, prog="comics_genai bench")))
 
 
+def gallery(arguments: list[str]) -> None:
+    """one page to browse, compare and pick what was generated"""
+    import tyro
+
+    from comics_genai.publishing.gallery import GallerySettings, build
+
+    built = build(tyro.cli(GallerySettings, args=arguments, prog="comics_genai gallery"))
+    for problem in built.problems:
+        print(f"Note: {problem}", file=sys.stderr)
+    print(built.told)
+
+
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
     command.__name__: command
-    for command in (demo, pretrain, finetune, generate, export, push, score, plan, notebook, bench)
+    for command in (demo, pretrain, finetune, generate, export, push, score, gallery, plan, notebook, bench)
 }
 
 

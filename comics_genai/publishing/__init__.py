@@ -1,1 +1,1 @@
-"""Runs and drawings to and from the Hub, and to other programs."""
+"""Runs and drawings to and from the Hub, and to other programs; and the gallery that shows the pictures."""

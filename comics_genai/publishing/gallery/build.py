@@ -1,0 +1,274 @@
+"""Building the page: records and drawings become gallery data, and Jinja2 puts them into one HTML file."""
+
+import base64
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import unquote
+
+import jinja2
+import tyro
+
+from comics_genai import drawings as character_drawings
+from comics_genai import environment
+from comics_genai.errors import UserError
+from comics_genai.files import write_atomic
+from comics_genai.progress import Progress
+from comics_genai.publishing.gallery.commands import command_of
+from comics_genai.publishing.gallery.pictures import OWN, POOLED, Shown, Unreadable, nearest, show
+from comics_genai.publishing.gallery.records import (
+    PictureRecord,
+    first_seeds,
+    is_inside,
+    json_safe,
+    read_all,
+    text,
+)
+from comics_genai.publishing.gallery.scores import scores_in_words
+
+PAGE = Path(__file__).parent / "page"
+# One script, in this order: each file uses the ones before it.
+SCRIPTS = "data address elements picked cards story browse compare training closeup main".split()
+INDEX = "index.html"
+NUMBER_WORDS = "no one two three four five six seven eight nine ten eleven twelve".split()
+
+
+@dataclass(frozen=True)
+class GallerySettings:
+    """Build one page on which people browse, compare and pick generated pictures; it needs no server and no network."""
+
+    folders: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()
+    """more folders of pictures, with records or without; pictures that lie elsewhere are copied beside the page"""
+    into: Path | None = None
+    """folder that gets index.html; by default 6_generated, whose own runs are then shown too"""
+    drawings: tuple[Path, ...] = ()
+    """folders of the drawings that were learnt from, one a character; by default 1_data/unicorn_girl"""
+    first_seeds: int = 0
+    """show of each prompt of a folder only that many pictures, those of the lowest seeds; 0: all"""
+    title: str = "Comics-GenAI gallery"
+    """name of the page"""
+
+    def __post_init__(self) -> None:
+        if self.first_seeds < 0:
+            raise UserError(f"first_seeds is {self.first_seeds}, but must be 0 for all, or at least 1.")
+
+
+@dataclass(frozen=True)
+class Built:
+    """What was built: the page, how many pictures are on it, and a sentence for each thing that could not be read."""
+
+    index: Path
+    pictures: int
+    problems: list[str]
+
+    @property
+    def told(self) -> str:
+        """Where the page is, as an address that a browser opens."""
+        count = "1 picture is" if self.pictures == 1 else f"{self.pictures} pictures are"
+        return f"{count} in the gallery {self.index.resolve().as_uri()}"
+
+
+def build(settings: GallerySettings | None = None) -> Built:
+    """Write index.html, and thumbnails where there are none yet; the same folders give the same bytes.
+
+    Raises UserError for a folder that is not there, and where there is no picture at all.
+    """
+    settings = settings or GallerySettings()
+    gallery = settings.into or environment.generated()
+    found = _read(settings, gallery)
+    records = found.records
+    if not records:
+        raise UserError(f"There are no pictures in {gallery} to show: draw some with `generate`, or name their folder.")
+    characters = _drawings(settings, gallery)
+    pictures: dict[str, dict[str, Any]] = {}
+    with Progress(len(records), describe=f"looking at {len(records)} pictures") as progress:
+        for done, (root, record) in enumerate(records, start=1):
+            _add(pictures, _picture(record, root, gallery, characters, found.problems))
+            progress.update(done)
+    data = {
+        "title": settings.title,
+        "drawings": [drawing | {"character": name} for name, some in characters.items() for drawing, _ in some],
+        "pictures": list(pictures.values()),
+        "problems": [json_safe(problem) for problem in found.problems],
+        "pooled": POOLED,
+    }
+    index = gallery / INDEX
+    write_atomic(index, _page(settings, data).encode())
+    return Built(index, len(pictures), found.problems)
+
+
+@dataclass(frozen=True)
+class _Found:
+    records: list[tuple[Path, PictureRecord]]  # each with the folder that the search began in
+    problems: list[str]
+
+
+def _read(settings: GallerySettings, gallery: Path) -> _Found:
+    found = _Found([], [])
+    roots = [(folder, True) for folder in settings.folders]
+    if settings.into is None or not roots:
+        roots.insert(0, (gallery, False))
+    for root, loose in roots:
+        if not root.is_dir():
+            raise UserError(f"There is no folder {root}: name folders that hold pictures.")
+        records, problems = read_all(root, skip=gallery / OWN, loose=loose)
+        if settings.first_seeds:
+            records = first_seeds(records, settings.first_seeds)
+        found.records.extend((root, record) for record in records)
+        found.problems.extend(problems)
+    return found
+
+
+Characters = dict[str, list[tuple[dict[str, Any], Shown]]]
+
+
+def _drawings(settings: GallerySettings, gallery: Path) -> Characters:
+    """The drawings of each character, by the name of their folder; each with what the page says of it."""
+    folders = settings.drawings or tuple(path for path in [environment.data() / "unicorn_girl"] if path.is_dir())
+    characters: Characters = {}
+    for folder in folders:
+        shown = []
+        for path, caption in character_drawings.files_of(folder).values():
+            try:
+                picture = show(path, gallery)
+            except Unreadable:
+                continue
+            shown.append((_sizes(picture) | {"name": path.name, "caption": json_safe(caption)}, picture))
+        characters[json_safe(folder.resolve().name)] = shown
+    return characters
+
+
+def _sizes(picture: Shown) -> dict[str, Any]:
+    return {
+        "source": picture.source,
+        "thumbnail": picture.thumbnail,
+        "width": picture.width,
+        "height": picture.height,
+    }
+
+
+def _picture(
+    record: PictureRecord, root: Path, gallery: Path, characters: Characters, problems: list[str]
+) -> dict[str, Any]:
+    """What the page says of one picture; see data.js."""
+    fields = record.fields
+    told: dict[str, Any] = {
+        "id": _id(record, root, gallery),
+        "method": json_safe(record.method),
+        "asked": text(fields.get("test_prompt")) or record.prompt,
+        "record": {key: value for key, value in fields.items() if key != "scores"},
+        "scores": scores_in_words(fields.get("scores")),
+        "command": command_of(fields),
+        "also": [],
+    }
+    try:
+        picture = show(record.path, gallery)
+    except Unreadable as reason:
+        problems.append(f"{told['id']}: the picture is {reason}.")
+        return told | {"state": str(reason)}
+    told |= {"state": "", "digest": picture.digest, **_sizes(picture)}
+    told["path"] = json_safe(unquote(picture.source, errors="surrogateescape"))
+    if drawings := _drawings_of(text(fields.get("character")), characters):
+        told["nearest"] = _nearest(fields, picture, drawings, characters)
+    if true_drawing := text(fields.get("true_drawing")):
+        told |= _true_drawing(record, root, gallery, true_drawing, problems)
+    return told
+
+
+def _id(record: PictureRecord, root: Path, gallery: Path) -> str:
+    """The picture's name in addresses and lists: its path from the page, or from above the folder that was given."""
+    name = f"{record.place}/{record.fields['file_name']}".removeprefix("./")
+    return json_safe(name if root == gallery else f"{root.resolve().name}/{name}")
+
+
+def _drawings_of(character: str, characters: Characters) -> str:
+    """The character whose drawings a picture is compared with: the one it names, or the only one there is."""
+
+    def plain(name: str) -> str:
+        return "".join(letter for letter in name.lower() if letter.isalnum())
+
+    for name, drawings in characters.items():
+        if drawings and plain(name) == plain(character):
+            return name
+    return next(iter(characters)) if not character and len(characters) == 1 and any(characters.values()) else ""
+
+
+def _nearest(fields: dict[str, Any], picture: Shown, name: str, characters: Characters) -> dict[str, Any]:
+    """Index among all drawings of the page, and who says so: the record's own scores, or pooled colours."""
+    before = 0
+    for other, drawings in characters.items():
+        if other == name:
+            break
+        before += len(drawings)
+    scores = fields.get("scores")
+    measured = scores.get("nearest_reference") if isinstance(scores, dict) else None
+    if type(measured) is int and 0 <= measured < len(characters[name]):
+        return {"drawing": before + measured, "by": "scores"}
+    best, distance = nearest(picture.pooled, [shown.pooled for _, shown in characters[name]])
+    return {"drawing": before + best, "by": "colours", "distance": round(distance, 4)}
+
+
+def _true_drawing(
+    record: PictureRecord, root: Path, gallery: Path, path: str, problems: list[str]
+) -> dict[str, Any]:
+    where_said = f"{record.place}/{record.path.name}"
+    if not is_inside(record.folder / path, root):
+        problems.append(json_safe(f"{where_said}: its true drawing is named outside {root.name}; it is not shown."))
+        return {}
+    try:
+        return {"true": _sizes(show(record.folder / path, gallery))}
+    except Unreadable as reason:
+        problems.append(json_safe(f"{where_said}: its true drawing is {reason}."))
+        return {}
+
+
+def _add(pictures: dict[str, dict[str, Any]], picture: dict[str, Any]) -> None:
+    """Add a picture, unless the same file with the same record is there already: then note where else it lies."""
+    same = json.dumps([picture.get("digest") or picture["id"], picture["method"], picture["record"]], sort_keys=True)
+    if same in pictures:
+        pictures[same]["also"].append(picture["id"])
+    else:
+        pictures[same] = picture
+
+
+def _page(settings: GallerySettings, data: dict[str, Any]) -> str:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(PAGE),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    style = (PAGE / "gallery.css").read_text(encoding="utf-8")
+    parts = [(PAGE / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS]
+    script = '(() => {\n"use strict";\n' + "\n".join(parts) + "})();\n"
+    count = len(data["drawings"])
+    return environment.get_template("index.html.jinja").render(
+        title=settings.title,
+        style=style,
+        script=script,
+        style_hash=_hash_source(style),
+        script_hash=_hash_source(script),
+        data=_embedded(data),
+        count=NUMBER_WORDS[count] if count < len(NUMBER_WORDS) else str(count),
+        drawings=data["drawings"],
+        first_seeds=settings.first_seeds,
+        seeds_word=NUMBER_WORDS[settings.first_seeds]
+        if settings.first_seeds < len(NUMBER_WORDS)
+        else str(settings.first_seeds),
+    )
+
+
+def _embedded(data: dict[str, Any]) -> str:
+    """JSON that no text inside it can break out of a script element with."""
+    dumped = json.dumps(data, ensure_ascii=True, allow_nan=False, sort_keys=True, separators=(",", ":"))
+    for character in "<>&":
+        dumped = dumped.replace(character, f"\\u{ord(character):04x}")
+    return dumped
+
+
+def _hash_source(content: str) -> str:
+    """A source for the page's content security policy: only this very script or style runs."""
+    return "'sha256-" + base64.b64encode(hashlib.sha256(content.encode()).digest()).decode() + "'"

@@ -1,0 +1,60 @@
+"""The list of picked pictures that the gallery saves and `finetune --add-picked FILE` reads.
+
+    {"format": "comics-genai-picked", "version": 1, "pictures": ["dreambooth/finetuned/a-girl-0-1a2b3c4d.png"]}
+
+Paths are relative to the gallery's folder, with "/" between names. A text file with one path a line does as well; there
+lines that are empty or begin with # are skipped.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from comics_genai.errors import UserError
+from comics_genai.publishing.gallery.records import is_inside
+
+FORMAT, VERSION = "comics-genai-picked", 1
+
+
+def read_picked(file: str | Path, gallery: str | Path) -> list[Path]:
+    """The picked pictures as paths of files that are there, in the order of the list, each once.
+
+    file: the list. gallery: the folder that holds the gallery's index.html. Raises UserError for a list that is absent,
+    torn, empty or of another format, and for a path that leaves the gallery's folder or is no file.
+    """
+    file, gallery = Path(file), Path(gallery)
+    try:
+        content = file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"The list of picked pictures {file} cannot be read: save it anew in the gallery.") from error
+    names = _from_json(file, content) if content.lstrip().startswith(("{", "[")) else _from_lines(content)
+    if not names:
+        raise UserError(f"The list {file} names no picture: give some a heart in the gallery and save the list anew.")
+    paths = []
+    for name in dict.fromkeys(names):
+        path = gallery / name
+        if not is_inside(path, gallery):
+            raise UserError(f"The list {file} names {name!r}, which is outside the gallery {gallery}: take it out.")
+        if not path.is_file():
+            raise UserError(f"The list {file} names {name!r}, but there is no such picture in {gallery}: take it out.")
+        paths.append(path)
+    return paths
+
+
+def _from_lines(content: str) -> list[str]:
+    lines = [line.strip() for line in content.split("\n")]
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def _from_json(file: Path, content: str) -> Sequence[str]:
+    try:
+        saved: Any = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"The list {file} is torn or no JSON: save it anew in the gallery.") from error
+    if not isinstance(saved, dict) or saved.get("format") != FORMAT or saved.get("version") != VERSION:
+        raise UserError(f"The file {file} is no list of picked pictures: save one in the gallery.")
+    names = saved.get("pictures")
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise UserError(f'The list {file} has no list of paths under "pictures": save it anew in the gallery.')
+    return names

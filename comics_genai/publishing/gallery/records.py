@@ -1,0 +1,170 @@
+"""The records that the gallery shows: what they may say, and reading them from folders that may be damaged.
+
+A folder of pictures holds `metadata.jsonl`, one JSON object a line, which says what made each picture. A second file,
+`scores.jsonl`, may hold what was found out about it later; its lines are matched by `file_name` and win over the first
+file's. Every field but `file_name` may be absent, and what is absent is not shown:
+
+    file_name       the picture, inside the folder
+    prompt, negative, seed, index, steps, guidance, scheduler, base, adapter, adapter_scale, size
+                    as `generate` writes them; index tells pictures of one seed apart
+    method          column of the comparison; by default `model`, or else words made of the folder's name
+    character       who is drawn
+    test_prompt     row of the comparison: the words that all methods are asked in, where this picture's prompt differs
+    training_step, learning_rate
+                    how far and how fast the adapter was trained; the first gives the slider through training
+    drawn_at        ISO 8601, for sorting by time; by default the order of the lines
+    true_drawing    what the picture should show: a picture, as a path relative to the folder
+    scores          {"right": {factor: bool}, measure: number or bool}, as the evaluation writes them; measures are
+                    identity, pose, joint_success, copied, nearest_reference (index of the nearest drawing) and others
+"""
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+METADATA, SCORES = "metadata.jsonl", "scores.jsonl"
+PICTURES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".avif"})
+LARGEST_EXACT = 2**53  # a browser's numbers hold integers exactly up to here
+ACRONYMS = {"lora": "LoRA", "dreambooth": "DreamBooth", "gan": "GAN", "ddpm": "DDPM", "finetuned": "fine-tuned"}
+
+
+@dataclass(frozen=True)
+class PictureRecord:
+    """One picture: its file, the folder it was listed in, the place of that folder in words, and its fields."""
+
+    path: Path
+    folder: Path
+    place: str  # folder relative to where the search began, with "/"; "." for that folder itself
+    fields: dict[str, Any]  # JSON values only
+
+    @property
+    def prompt(self) -> str:
+        return text(self.fields.get("prompt"))
+
+    @property
+    def method(self) -> str:
+        """The name of the column this picture belongs to."""
+        named = text(self.fields.get("method")) or text(self.fields.get("model"))
+        if named:
+            return named
+        parts = self.place.split("/")
+        # The untouched base drew it: the run that it lies with had no part in it.
+        if self.fields.get("base") and "adapter" in self.fields and not self.fields["adapter"]:
+            parts = parts[-1:]
+        return " · ".join(in_words(part) for part in parts) if self.place != "." else in_words(self.folder.name)
+
+    @property
+    def order(self) -> tuple[float, float]:
+        """Seed, then index: the order within one prompt."""
+        return number(self.fields.get("seed")), number(self.fields.get("index"))
+
+
+def text(value: Any) -> str:
+    """A string field as it is; "" for a value of any other type."""
+    return value if isinstance(value, str) else ""
+
+
+def number(value: Any) -> float:
+    """A numeric field; 0 for a value of any other type."""
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else 0.0
+
+
+def in_words(name: str) -> str:
+    """Words of a file or field name: "dreambooth_lora" is "DreamBooth LoRA"."""
+    words = name.replace("_", " ").replace("-", " ").split()
+    return " ".join(ACRONYMS.get(word.lower(), word) for word in words) or name
+
+
+def read_all(root: Path, skip: Path | None = None, loose: bool = False) -> tuple[list[PictureRecord], list[str]]:
+    """The records of every folder under `root`, sorted by folder, and one sentence for each thing that is wrong.
+
+    skip: a folder that is left out. loose: of a root that holds no records at all, the pictures themselves.
+    """
+    records: list[PictureRecord] = []
+    problems: list[str] = []
+    folders = [root, *sorted(path for path in root.rglob("*") if path.is_dir())]
+    folders = [folder for folder in folders if skip is None or not (folder == skip or skip in folder.parents)]
+    for folder in folders:
+        if (folder / METADATA).is_file():
+            found, wrong = read_folder(folder, folder.relative_to(root).as_posix())
+            records += found
+            problems += wrong
+    if loose and not records and not problems:
+        for folder in folders:
+            pictures = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES and path.is_file())
+            place = folder.relative_to(root).as_posix()
+            records += [PictureRecord(path, folder, place, {"file_name": path.name}) for path in pictures]
+    return records, problems
+
+
+def read_folder(folder: Path, place: str) -> tuple[list[PictureRecord], list[str]]:
+    """The records of one folder and what is wrong with its lines; a picture named twice keeps its last line."""
+    problems: list[str] = []
+    rows = _rows(folder / METADATA, place, problems)
+    if (folder / SCORES).is_file():
+        for name, row in _rows(folder / SCORES, place, problems).items():
+            if name in rows:
+                rows[name] |= row
+    return [PictureRecord(folder / name, folder, place, row) for name, row in rows.items()], problems
+
+
+def _rows(path: Path, place: str, problems: list[str]) -> dict[str, dict[str, Any]]:
+    rows: dict[str, dict[str, Any]] = {}
+    for line_number, line in _lines(path):
+        where = f"{place}/{path.name}, line {line_number}"
+        try:
+            row = json.loads(line.decode("utf-8-sig"))
+        except (ValueError, RecursionError):
+            problems.append(f"{where}: this is no whole JSON object, perhaps torn; it is left out.")
+            continue
+        name = row.get("file_name") if isinstance(row, Mapping) else None
+        if not isinstance(name, str) or not name:
+            problems.append(f"{where}: there is no file_name in it; it is left out.")
+        elif not is_inside(path.parent / name, path.parent):
+            problems.append(f"{where}: it names a file outside its folder; it is left out.")
+        else:
+            rows[name] = json_safe(row)
+    return rows
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    # Split at line feeds alone: U+2028 and its like may stand inside a JSON string.
+    for i, line in enumerate(path.read_bytes().split(b"\n"), start=1):
+        if line.strip():
+            yield i, line
+
+
+def is_inside(path: Path, folder: Path) -> bool:
+    """Whether `path`, with every link followed, lies in `folder`."""
+    try:
+        return path.resolve().is_relative_to(folder.resolve())
+    except (OSError, ValueError, RuntimeError):  # a name with a null byte, a loop of links
+        return False
+
+
+def json_safe(value: Any) -> Any:
+    """The value as a browser can read it: without NaN, infinities, integers beyond its numbers, half characters."""
+    if isinstance(value, Mapping):
+        return {json_safe(str(key)): json_safe(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [json_safe(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, int) and abs(value) > LARGEST_EXACT:
+        return str(value)
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode("utf-8")
+    return value
+
+
+def first_seeds(records: list[PictureRecord], count: int) -> list[PictureRecord]:
+    """Of each folder and prompt the `count` pictures of the lowest seeds, in their old order: a rule that no eye for
+    the better ones can bend."""
+    groups: dict[tuple[str, str], list[PictureRecord]] = {}
+    for record in records:
+        groups.setdefault((str(record.folder), record.prompt), []).append(record)
+    kept = {id(record) for group in groups.values() for record in sorted(group, key=lambda r: r.order)[:count]}
+    return [record for record in records if id(record) in kept]
