@@ -1,4 +1,5 @@
-"""The pretraining set: scenes 0 to N-1 of the comic world, drawn once; their captions are sampled when asked for."""
+"""The pretraining set: scenes 0 to N-1 of the comic world, drawn once with their semantic maps; their captions are
+sampled when asked for."""
 
 import errno
 import io
@@ -15,6 +16,8 @@ from comics_genai.errors import UserError
 from comics_genai.files import write_atomic
 from comics_genai.progress import Progress
 
+from . import semantics
+
 HELD_OUT_SEED = 10_000_000  # validation scenes are numbered from here; training scenes never reach it
 CAPTIONS_A_PICTURE = 3
 CHUNK = 500  # pictures a part: what an interruption loses at most, for each worker
@@ -25,7 +28,7 @@ class DatasetSettings:
     """pictures: how many scenes; size: pixels; workers: drawing processes."""
 
     pictures: int = 60_000
-    size: int = 64
+    size: int = 128
     workers: int = 2
 
     def __post_init__(self) -> None:
@@ -40,23 +43,34 @@ def draw_scenes(seeds: Sequence[int], size: int) -> np.ndarray:
     return np.stack([np.asarray(world.draw(world.sample_scene(seed), size)) for seed in seeds])
 
 
+IMAGES, MAPS = "images.npy", "semantics.npy"
+
+
+def draw_maps(seeds: Sequence[int], size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Pictures of the scenes numbered `seeds`, uint8 (N, size, size, 3), and their semantic maps, float16 (N, C, h, w)."""
+    pictures, maps = zip(*(semantics.draw(world.sample_scene(seed), size) for seed in seeds), strict=True)
+    return np.stack(pictures), np.stack(maps).astype(np.float16)
+
+
 def is_built(settings: DatasetSettings, folder: Path) -> bool:
     """Whether `folder` holds the whole set of these settings."""
-    target = folder / "images.npy"
-    return target.exists() and np.load(target, mmap_mode="r").shape == _shape(settings)
+    shapes = _shapes(settings)
+    files = [folder / name for name in shapes]
+    return all(f.exists() and np.load(f, mmap_mode="r").shape == shapes[f.name] for f in files)
 
 
 def build(settings: DatasetSettings, folder: Path) -> Path:
-    """Draw the set into `folder`/images.npy, uint8 (N, size, size, 3), and return that file.
+    """Draw the set into `folder` and return it: images.npy, uint8 (N, size, size, 3), and semantics.npy, float16
+    (N, C, 16, 16).
 
     Whole chunks survive an interruption and are not drawn again. Raises UserError on a full disk.
     """
-    target, parts = folder / "images.npy", folder / "parts"
+    parts = folder / "parts"
     if is_built(settings, folder):
-        return target
+        return folder
     chunks = [range(s, min(s + CHUNK, settings.pictures)) for s in range(0, settings.pictures, CHUNK)]
     parts.mkdir(parents=True, exist_ok=True)
-    files = [parts / f"{chunk.start:08d}-{chunk.stop:08d}-{settings.size}.npy" for chunk in chunks]
+    files = [parts / f"{chunk.start:08d}-{chunk.stop:08d}-{settings.size}.npz" for chunk in chunks]
     absent = [(chunk, file) for chunk, file in zip(chunks, files, strict=True) if not file.exists()]
     with (
         ProcessPoolExecutor(settings.workers) as pool,
@@ -65,37 +79,39 @@ def build(settings: DatasetSettings, folder: Path) -> Path:
         drawn = pool.map(_draw_part, *zip(*absent, strict=True), [settings.size] * len(absent)) if absent else ()
         for _ in drawn:
             progress.update(progress.done + 1)
-    _join(files, target, _shape(settings))
+    for name, shape in _shapes(settings).items():
+        _join(files, folder / name, shape)
     for file in parts.iterdir():
         file.unlink()
     parts.rmdir()
-    return target
+    return folder
 
 
-def _shape(settings: DatasetSettings) -> tuple[int, int, int, int]:
-    return settings.pictures, settings.size, settings.size, 3
+def _shapes(settings: DatasetSettings) -> dict[str, tuple[int, ...]]:
+    n, size, side = settings.pictures, settings.size, semantics.SIDE
+    return {IMAGES: (n, size, size, 3), MAPS: (n, len(semantics.CHANNELS), side, side)}
 
 
 def _draw_part(seeds: range, file: Path, size: int) -> None:
     content = io.BytesIO()
-    np.save(content, draw_scenes(seeds, size))
+    np.savez(content, **dict(zip((IMAGES, MAPS), draw_maps(seeds, size), strict=True)))
     write_atomic(file, content.getvalue())
 
 
 def _join(files: list[Path], target: Path, shape: tuple[int, ...]) -> None:
     """One array file of all parts. Written in order, not mapped: on a full disk a mapping would kill the process."""
     partial = target.with_name(f".{target.name}.partial")
-    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    header = {"descr": "|u1" if target.name == IMAGES else "<f2", "fortran_order": False, "shape": shape}
     try:
         with open(partial, "wb") as joined:
             np.lib.format.write_array_header_1_0(joined, header)
             for file in files:
-                joined.write(np.load(file).tobytes())
+                joined.write(np.load(file)[target.name].tobytes())
         os.replace(partial, target)
     except OSError as error:
         partial.unlink(missing_ok=True)
         reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror
-        raise UserError(f"{target} ({np.prod(shape) / 1e6:.0f} MB) cannot be written: {reason}.") from error
+        raise UserError(f"{target} ({np.prod(shape) / 1e6:.0f} million numbers) cannot be written: {reason}.") from error
 
 
 def captions(seeds: Sequence[int]) -> list[list[str]]:

@@ -11,17 +11,19 @@ from torch import Tensor
 from transformers import CLIPTokenizer
 
 from comics_genai import environment, world
-from comics_genai.files import load_tensors, load_weights, save_tensors
+from comics_genai.files import copy_into, load_tensors, save_tensors
 from comics_genai.images import to_pictures, to_tensor
 from comics_genai.plotting import figures
 from comics_genai.training import attention
 from comics_genai.training.loop import LoopSettings, TrainResult, train
 from comics_genai.training.objective import add_noise, alpha_bar, min_snr_weight, snr, target
 
+from . import semantics
 from .clip import Clip
 from .dataset import CAPTIONS_A_PICTURE, HELD_OUT_SEED, captions, draw_scenes
 from .stage import load_stage, recorded_settings
 from .tokenizer import encode
+from .vae import COLORS
 
 TIME_EMBEDDING = 16  # channels for each of the six numbers of the micro-conditioning
 HELD_OUT = 64  # scenes whose error is measured; of the first of them samples are drawn
@@ -35,12 +37,13 @@ SAMPLING = {"num_inference_steps": 25, "guidance_scale": 3.0}
 class UnetSettings:
     """How the UNet is built and trained."""
 
-    widths: tuple[int, int, int] = (64, 128, 192)  # at 16x16, 8x8 and 4x4 latents; multiples of 32
+    widths: tuple[int, int, int] = (64, 128, 192)  # at latents of 16x16, 8x8 and 4x4 cells; multiples of 32
     layers: int = 1  # residual blocks a resolution
     batch_size: int = 32
     caption_dropout: float = 0.1  # share of pictures trained with the empty prompt, for guidance
     min_snr_gamma: float = 5.0  # 0 = off
     figure_weight: float = 3.0  # added to the weight of a face's error, a third of it to an arm's, see `figure_weights`
+    semantic_weight: float = 0.4  # of the semantic channels' error, so that the picture's own keep most of the loss
     noise_bias: float = 1.1  # 1 = all timesteps alike; above, more of the noisy ones, which alone have to read captions
     captions_in_memory: bool = True  # encoded once (35 kB each); False encodes them anew every step
     loop: LoopSettings = field(
@@ -178,6 +181,27 @@ def figure_weights(joints: Tensor, side: int, weight: float) -> Tensor:
     return (1 + weight * torch.maximum(face.float(), arm.float() / 3))[:, None]
 
 
+def channel_weights(channels: int, semantic_weight: float) -> Tensor:
+    """Weights (channels, 1, 1) of the latent channels' errors: 1 for the picture's own, which come first."""
+    own = channels - len(semantics.CHANNELS)
+    return torch.cat([torch.ones(own), torch.full((len(semantics.CHANNELS),), semantic_weight)])[:, None, None]
+
+
+def start_from(model: UNet2DConditionModel, file: Path) -> None:
+    """Take over the weights in `file`, also those of a UNet for other latents.
+
+    The first latent channels are the small picture in all of the miniature's autoencoders, so its weights serve on; those
+    of other channels start anew where their number differs. UserError where anything else differs.
+    """
+    tensors, own = load_tensors(file)[0], model.state_dict()
+    for name, axis in (("conv_in.weight", 1), ("conv_out.weight", 0), ("conv_out.bias", 0)):
+        if name in tensors and tensors[name].shape != own[name].shape:
+            widened = own[name].clone() if axis == 1 else torch.zeros_like(own[name])
+            widened.narrow(axis, 0, COLORS).copy_(tensors[name].narrow(axis, 0, COLORS))
+            tensors[name] = widened
+    copy_into(own, tensors, file)
+
+
 def _memory_format(device: torch.device | str) -> torch.memory_format:
     """The faster one of a device; on CPUs the UNet's steps took 6 % longer with channels last."""
     return torch.channels_last if torch.device(device).type == "cuda" else torch.contiguous_format
@@ -195,7 +219,7 @@ def train_unet(
     start: Path | None = None,
 ) -> TrainResult:
     """Train on uint8 pictures (N, size, size, 3), number i being scene i, in `folder`; from the weights in
-    the file `start`, or else from random ones.
+    the file `start` (see `start_from`), or else from random ones.
 
     Validation: the error of v on held-out scenes with fixed noise; samples_STEP.png, eight held-out scenes above what
     the pipeline draws of their captions, always from the same noise; paper_error, how far (in 0 to 1) the paper at
@@ -206,7 +230,7 @@ def train_unet(
         torch.manual_seed(settings.loop.seed)
         model = build(settings.widths, settings.layers, vae, clip).to(device, memory_format=_memory_format(device))
     if start:
-        load_weights(model, start)
+        start_from(model, start)
     attention.write_out(model)
     if compiled:
         model.compile()
@@ -215,6 +239,7 @@ def train_unet(
     conditions = Captions(clip, encode(tokenizer, [*texts, ""]).to(torch.int16), settings.captions_in_memory)
     joints = torch.from_numpy(np.stack([world.joints(world.sample_scene(seed)) for seed in range(len(images))]))
     alphas = alpha_bar(scheduler())
+    channels = channel_weights(vae.config.latent_channels, settings.semantic_weight).to(device)
     size = images.shape[1]
     time_ids = torch.tensor([[size, size, 0, 0, size, size]], dtype=torch.float32, device=device)
 
@@ -237,10 +262,11 @@ def train_unet(
         t = stratified_timesteps(n, len(alphas), generator, settings.noise_bias)
         error = errors(z, noise, t, *conditions[text])
         weight = min_snr_weight(snr(alphas[t]), settings.min_snr_gamma, "v_prediction")[:, None, None, None]
-        # Not before the figure is placed: wherever a face may be, the weighted mean would show one.
+        # While the noise hides where the figure is, a heavier face would be drawn wherever it may be.
         placed = (snr(alphas[t]) > PLACED_SNR).float()[:, None, None, None]
         weight = weight * (1 + placed * (figure_weights(joints[chosen], z.shape[-1], settings.figure_weight) - 1))
-        return (weight.to(device) * error).mean(), {"v_error": error.mean().detach()}
+        own = error[:, : -len(semantics.CHANNELS)].mean().detach()
+        return (weight.to(device) * channels * error).mean(), {"v_error": own, "semantic_error": error.mean().detach()}
 
     pipeline = as_pipeline(model, vae, clip, tokenizer)
     pipeline.set_progress_bar_config(disable=True)

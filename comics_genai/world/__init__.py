@@ -23,7 +23,7 @@ from .cast import (
     sample_scene,
 )
 from .color import nearest_name
-from .drawing import draw, figure_mask
+from .drawing import draw, draw_with_parts, figure_mask
 from .factors import (
     ATTRIBUTES,
     BACKGROUNDS,
@@ -39,6 +39,7 @@ from .factors import (
     sample_pose,
     sample_setting,
 )
+from .parts import PARTS
 from .skeleton import JOINTS, joints
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "COMPANIONS",
     "HELD_OUT",
     "JOINTS",
+    "PARTS",
     "POSE_FACTORS",
     "REFERENCE_POSES",
     "TOKEN",
@@ -62,6 +64,7 @@ __all__ = [
     "caption",
     "careful_subject",
     "draw",
+    "draw_with_parts",
     "figure_mask",
     "identity_clauses",
     "is_held_out",

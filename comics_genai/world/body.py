@@ -5,9 +5,11 @@ import numpy as np
 from .color import HSV, darker, lighter
 from .factors import Character, Pose, Scene
 from .ink import INK, Pen, closed, curve, ellipse, limb, rotation
+from .parts import number_of
 from .skeleton import LEAN, direction
 
 CREAM: HSV = (42.0, 0.05, 1.0)
+MARKING_SIZE = 1.3  # 11 px wide in a picture of 128 px, so that it can be read
 Points = dict[str, np.ndarray]
 
 
@@ -16,7 +18,9 @@ def draw_back(pen: Pen, scene: Scene, points: Points) -> None:
     character, pose = scene.character, scene.pose
     x, wide = points["pelvis"][0], 15.0 if pose.legs == "jumping" else 23.0
     ground = {"paper": (40, 0.05, 0.86), "night": (258, 0.3, 0.44)}.get(scene.setting.background, (250, 0.12, 0.66))
+    pen.part = 0
     pen.fill(ellipse((x, 0.4), wide, 2.6, 28), tuple(float(c) for c in ground))
+    pen.part = number_of("behind")
     {"cape": _cape, "wings": _wings, "tail": _tail}.get(character.accessory, _nothing)(pen, character, pose, points)
 
 
@@ -60,19 +64,24 @@ def draw_body(pen: Pen, scene: Scene, points: Points) -> None:
     """Legs, garment, marking, and the arms that are not raised above the shoulders."""
     character, pose = scene.character, scene.pose
     rear = "left" if direction(pose) > 0 else "right"
+    pen.part = number_of("legs")
     for side in (rear, "right" if rear == "left" else "left"):
         _leg(pen, character, pose, points, side)
+    pen.part = number_of("outfit")
     pen.shape(limb([points["neck"] + (0, -4), points["neck"] + (0, 4)], (4.2, 4.0)), darker(character.skin, 0.12), 0)
     _garment(pen, scene, points)
+    pen.part = number_of("arms")
     for side in ("left", "right"):
         if getattr(pose, f"{side}_arm") != "raised":
             _arm(pen, character, pose, points, side)
+    pen.part = number_of("outfit")
     if character.accessory == "scarf":
         _scarf(pen, character, pose, points)
 
 
 def draw_front_arms(pen: Pen, scene: Scene, points: Points) -> None:
     """Raised arms, before the hair."""
+    pen.part = number_of("arms")
     for side in ("left", "right"):
         if getattr(scene.pose, f"{side}_arm") == "raised":
             _arm(pen, scene.character, scene.pose, points, side)
@@ -256,7 +265,7 @@ def _collar(pen: Pen, character: Character, at) -> None:
 
 
 def _marking(pen: Pen, character: Character, at) -> None:
-    center = np.array([-4.3 if character.marking_side == "left" else 4.3, 15.2])
+    center = np.array([-4.6 if character.marking_side == "left" else 4.6, 13.9])
     color = character.outfit_color if character.outfit == "skirt" else character.accent_color
     if character.marking == "star":
         angle = np.linspace(0, 2 * np.pi, 10, endpoint=False) + np.pi / 2
@@ -270,7 +279,7 @@ def _marking(pen: Pen, character: Character, at) -> None:
         outer = np.stack([4.1 * np.cos(a), 4.1 * np.sin(a)], 1)
         b = np.linspace(2 * np.pi - 1.25, 1.25, 12)
         outline = np.vstack([outer, np.stack([3.1 * np.cos(b) + 1.6, 3.1 * np.sin(b)], 1)])
-    pen.shape(at(outline + center), color, 0, 0.95)
+    pen.shape(at(MARKING_SIZE * outline + center), color, 0, 0.95)
 
 
 def _scarf(pen: Pen, character: Character, pose: Pose, points: Points) -> None:

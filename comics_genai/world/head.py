@@ -5,6 +5,7 @@ import numpy as np
 from .color import HSV, darker, lighter
 from .factors import Character, Pose, Scene
 from .ink import INK, Pen, closed, curve, ellipse, limb, rotation
+from .parts import number_of
 from .skeleton import LEAN, direction
 
 Points = dict[str, np.ndarray]
@@ -35,6 +36,7 @@ def _waved(points: np.ndarray, amplitude: float, waves: float) -> np.ndarray:
 
 def draw_back_hair(pen: Pen, scene: Scene, points: Points) -> None:
     """The hair behind body and face."""
+    pen.part = number_of("hair")
     at, character, pose = Head(scene, points), scene.character, scene.pose
     blow = -direction(pose) * LEAN.get(pose.legs, 0.0) * 0.55
     color, wave = character.hair_color, character.hair_wave
@@ -91,13 +93,17 @@ def _strands(pen: Pen, at: Head, lines) -> None:
 def draw_head(pen: Pen, scene: Scene, points: Points) -> None:
     """Face, fringe, locks and headgear."""
     at, character, pose = Head(scene, points), scene.character, scene.pose
+    pen.part = number_of("headgear")
     if character.headgear == "headphones":
         band = np.vstack([ellipse((0, 2), 22.5, 25.5, 40)[:21], ellipse((0, 2), 19.5, 22.5, 40)[20::-1]])
         pen.shape(at(band), character.headgear_color, 0.6)
+    pen.part = number_of("face")
     _skull(pen, at, character)
     _face(pen, at, character, pose)
+    pen.part = number_of("hair")
     _locks(pen, at, character, pose)
     _fringe(pen, at, character)
+    pen.part = number_of("headgear")
     HEADGEAR[character.headgear](pen, at, character)
 
 

@@ -71,11 +71,14 @@ class Pen:
     """Draws figure-unit or picture-unit shapes on a canvas.
 
     `draw`: Pillow's pen; `size`: canvas pixels; `origin` and `unit`: picture fractions (y down) of the point (0, 0)
-    and of one unit (y up); `line`: the ink line's half-weight in units.
+    and of one unit (y up); `line`: the ink line's half-weight in units. `parts`: Pillow's pen on a second canvas of
+    the same size, where each shape is filled with the number `part` instead of a colour.
     """
 
-    def __init__(self, draw: ImageDraw.ImageDraw, size: int, origin, unit: float, line: float):
-        self.draw, self.line = draw, line
+    part = 0
+
+    def __init__(self, draw: ImageDraw.ImageDraw, size: int, origin, unit: float, line: float, parts=None):
+        self.draw, self.line, self.parts = draw, line, parts
         self.scale = np.array([unit, -unit]) * size
         self.origin = np.asarray(origin) * size
 
@@ -85,7 +88,10 @@ class Pen:
 
     def fill(self, points: np.ndarray, color: HSV | tuple[int, int, int]) -> None:
         """A flat fill: an HSV colour, or sRGB integers."""
-        self.draw.polygon(self.pixels(points), fill=rgb(color) if isinstance(color[1], float) else tuple(color))
+        pixels = self.pixels(points)
+        self.draw.polygon(pixels, fill=rgb(color) if isinstance(color[1], float) else tuple(color))
+        if self.parts is not None:
+            self.parts.polygon(pixels, fill=self.part)
 
     def shape(self, points: np.ndarray, color: HSV, shade: float = 1.6, line: float = 1.0, ink=INK) -> None:
         """A closed outline filled in two tones: shadow where it turns from the light, ink around it.

@@ -1,0 +1,71 @@
+"""Semantic channels: what a drawing of the comic world shows, as maps at the size of its latents.
+
+Three groups, all float32 maps of SIDE x SIDE cells: which part of the figure covers a cell (hair, headgear, face,
+outfit, arms, legs, what hangs behind); where the bones are (head, each arm, each leg); and the state of the face
+(expression, facing) at the head. The autoencoder's encoder learns to read them from the picture, its decoder draws by
+them, and the UNet diffuses them together with the picture's own channels (as ReDi does with DINO features,
+Kouzelis et al. 2025): a pose or an expression is then a large, smooth signal instead of a few pixels.
+"""
+
+import numpy as np
+
+from comics_genai import world
+
+SIDE = 16  # cells each way: a picture of 128 px, eight times smaller
+BONES = {
+    "head": (("neck", "head"),),
+    "left arm": (("left_shoulder", "left_elbow"), ("left_elbow", "left_hand")),
+    "right arm": (("right_shoulder", "right_elbow"), ("right_elbow", "right_hand")),
+    "left leg": (("pelvis", "left_knee"), ("left_knee", "left_foot")),
+    "right leg": (("pelvis", "right_knee"), ("right_knee", "right_foot")),
+}
+BONE_WIDTH, HEAD_WIDTH, FACE_WIDTH = 0.035, 0.06, 0.09  # standard deviations, in fractions of the picture
+FACE = (*world.POSE_FACTORS["expression"], "facing")
+CHANNELS = (*world.PARTS, *BONES, *FACE)
+# Mean and standard deviation of each channel over 1,000 scenes and all cells; `standardised` subtracts and divides.
+CENTER = np.array((.080, .025, .032, .032, .028, .030, .012, .044, .023, .023, .027, .027, 0, 0, 0, 0, 0), np.float32)
+SPREAD = np.array(
+    (.226, .125, .155, .150, .127, .137, .082, .157, .121, .121, .130, .130, .069, .069, .069, .069, .131), np.float32
+)
+_CENTERS = (np.stack(np.meshgrid(np.arange(SIDE), np.arange(SIDE)), -1) + 0.5) / SIDE  # (SIDE, SIDE, 2): x, y
+
+
+def _bump(distance: np.ndarray, width: float) -> np.ndarray:
+    return np.exp(-0.5 * (distance / width) ** 2)
+
+
+def _distance(start: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """Distance of each cell's centre to the segment from `start` to `end`: (SIDE, SIDE)."""
+    along = end - start
+    t = ((_CENTERS - start) @ along / max(float(along @ along), 1e-9)).clip(0, 1)
+    return np.linalg.norm(_CENTERS - (start + t[..., None] * along), axis=-1)
+
+
+def raw_maps(scene: world.Scene, parts: np.ndarray) -> np.ndarray:
+    """The maps of a scene before standardisation, float32 (len(CHANNELS), SIDE, SIDE).
+
+    `parts`: what `world.draw_with_parts` gives. Expressions are one-hot less their mean, facing is -1, 0 or 1; both are
+    multiplied by a bump at the head.
+    """
+    places = dict(zip(world.JOINTS, world.joints(scene), strict=True))
+    bones = []
+    for name, segments in BONES.items():
+        nearest = np.min([_distance(places[a], places[b]) for a, b in segments], axis=0)
+        bones.append(_bump(nearest, HEAD_WIDTH if name == "head" else BONE_WIDTH))
+    head = _bump(np.linalg.norm(_CENTERS - places["head"], axis=-1), FACE_WIDTH)
+    expressions = world.POSE_FACTORS["expression"]
+    states = [(scene.pose.expression == name) - 1 / len(expressions) for name in expressions]
+    states.append(world.POSE_FACTORS["facing"].index(scene.pose.facing) - 1)
+    face = [state * head for state in states]
+    return np.concatenate([parts, np.stack(bones), np.stack(face)]).astype(np.float32)
+
+
+def standardised(maps: np.ndarray) -> np.ndarray:
+    """Raw maps (..., C, SIDE, SIDE) with zero mean and unit variance in each channel."""
+    return (maps - CENTER[:, None, None]) / SPREAD[:, None, None]
+
+
+def draw(scene: world.Scene, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """A scene as picture, uint8 (size, size, 3), and its standardised maps, float32 (len(CHANNELS), SIDE, SIDE)."""
+    picture, parts = world.draw_with_parts(scene, size, SIDE)
+    return np.asarray(picture), standardised(raw_maps(scene, parts))
