@@ -47,7 +47,7 @@ IMAGES, MAPS = "images.npy", "semantics.npy"
 
 
 def draw_maps(seeds: Sequence[int], size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Pictures of the scenes numbered `seeds`, uint8 (N, size, size, 3), and their semantic maps, float16 (N, C, h, w)."""
+    """Pictures of scenes, uint8 (N, size, size, 3), and their semantic maps, float16 (N, C, h, w)."""
     pictures, maps = zip(*(semantics.draw(world.sample_scene(seed), size) for seed in seeds), strict=True)
     return np.stack(pictures), np.stack(maps).astype(np.float16)
 
@@ -111,7 +111,8 @@ def _join(files: list[Path], target: Path, shape: tuple[int, ...]) -> None:
     except OSError as error:
         partial.unlink(missing_ok=True)
         reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror
-        raise UserError(f"{target} ({np.prod(shape) / 1e6:.0f} million numbers) cannot be written: {reason}.") from error
+        megabytes = np.prod(shape) / 1e6
+        raise UserError(f"{target} ({megabytes:.0f} million numbers) cannot be written: {reason}.") from error
 
 
 def captions(seeds: Sequence[int]) -> list[list[str]]:

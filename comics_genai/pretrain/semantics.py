@@ -23,9 +23,9 @@ BONE_WIDTH, HEAD_WIDTH, FACE_WIDTH = 0.035, 0.06, 0.09  # standard deviations, i
 FACE = (*world.POSE_FACTORS["expression"], "facing")
 CHANNELS = (*world.PARTS, *BONES, *FACE)
 # Mean and standard deviation of each channel over 1,000 scenes and all cells; `standardised` subtracts and divides.
-CENTER = np.array((.080, .025, .032, .032, .028, .030, .012, .044, .023, .023, .027, .027, 0, 0, 0, 0, 0), np.float32)
-SPREAD = np.array(
-    (.226, .125, .155, .150, .127, .137, .082, .157, .121, .121, .130, .130, .069, .069, .069, .069, .131), np.float32
+CENTER = np.float32((0.080, 0.025, 0.032, 0.032, 0.028, 0.030, 0.012, 0.044, *[0.023] * 2, *[0.027] * 2, *[0.0] * 5))
+SPREAD = np.float32(
+    (0.226, 0.125, 0.155, 0.150, 0.127, 0.137, 0.082, 0.157, *[0.121] * 2, *[0.130] * 2, *[0.069] * 4, 0.131)
 )
 _CENTERS = (np.stack(np.meshgrid(np.arange(SIDE), np.arange(SIDE)), -1) + 0.5) / SIDE  # (SIDE, SIDE, 2): x, y
 

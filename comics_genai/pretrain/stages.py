@@ -50,8 +50,8 @@ class PretrainSettings:
     stages: tyro.conf.Positional[tuple[Stage | Literal["all"], ...]] = ("all",)
     """which, whatever their order here"""
     preset: Literal["cpu2", "gpu", "smoke"] = "cpu2"
-    """all numbers below: for two CPU cores (64 px, about four hours, 10 GB of memory), for a GPU (128 px), or tiny
-    ones that only show that it runs"""
+    """all numbers below: for two CPU cores (about five hours, 10 GB of memory), for a GPU (wider, more of all), or
+    tiny ones that only show that it runs"""
     minutes: float = 0.0
     """stop a stage, and what would follow it, after so many; 0 = train to the end"""
     folder: Path | None = None
@@ -88,9 +88,9 @@ def _presets() -> dict[str, PretrainSettings]:
         cpu2,
         preset="gpu",
         compile=True,
-        dataset=DatasetSettings(pictures=100_000, size=128, workers=8),
+        dataset=DatasetSettings(pictures=100_000, workers=8),
         clip=longer(cpu2.clip, 4000, size=128, widths=(128, 192), tower=48, batch_pairs=256),
-        vae=longer(cpu2.vae, 30_000, levels=4, channels=64, crop=64, batch_size=64),
+        vae=longer(cpu2.vae, 30_000, batch_size=64),
         scorer=longer(
             cpu2.scorer,
             15_000,
@@ -126,11 +126,11 @@ def pretrain(settings: PretrainSettings) -> bool:
     Raises UserError where a stage needs another that is not finished.
     """
     folder = settings.folder or environment.root() / "runs" / "pretrain"
-    sizes = settings.dataset.size, settings.clip.size, settings.scorer.network.size
-    if len(set(sizes)) > 1:
+    sizes = settings.dataset.size, settings.scorer.network.size
+    if len(set(sizes)) > 1 or settings.dataset.size % settings.clip.size:
         raise UserError(
-            f"dataset.size, clip.size and scorer.network.size are {sizes[0]}, {sizes[1]} and {sizes[2]}: give all "
-            "three the same, 64 or 128."
+            f"dataset.size, clip.size and scorer.network.size are {sizes[0]}, {settings.clip.size} and {sizes[1]}: "
+            "give the dataset and the scorer the same, 64 or 128, and clip that or half of it."
         )
     if settings.start:
         assemble.disassemble(settings.start, folder)
@@ -164,8 +164,8 @@ def _is_done(stage: Stage, folder: Path, settings: PretrainSettings) -> bool:
 
 
 def _dataset(settings: PretrainSettings, folder: Path) -> tuple[str, bool]:
-    file = dataset.build(settings.dataset, folder / "dataset")
-    return f"{settings.dataset.pictures} pictures are in {file}.", True
+    built = dataset.build(settings.dataset, folder / "dataset")
+    return f"{settings.dataset.pictures} pictures and their maps are in {built}.", True
 
 
 def _tokenizer(settings: PretrainSettings, folder: Path) -> tuple[str, bool]:
@@ -183,8 +183,9 @@ def _clip(settings: PretrainSettings, folder: Path) -> tuple[str, bool]:
 
 
 def _vae(settings: PretrainSettings, folder: Path) -> tuple[str, bool]:
+    maps = np.load(folder / "dataset" / dataset.MAPS, mmap_mode="r")
     run = vae.train_vae(
-        _timed(settings, settings.vae), _images(folder), folder / "vae", _device(settings), settings.compile
+        _timed(settings, settings.vae), _images(folder), maps, folder / "vae", _device(settings), settings.compile
     )
     return run.message, run.finished
 
@@ -232,7 +233,7 @@ RUN: dict[Stage, Callable[[PretrainSettings, Path], tuple[str, bool]]] = {
 
 
 def _images(folder: Path) -> np.ndarray:
-    return np.load(folder / "dataset" / "images.npy", mmap_mode="r")
+    return np.load(folder / "dataset" / dataset.IMAGES, mmap_mode="r")
 
 
 def _device(settings: PretrainSettings) -> torch.device:

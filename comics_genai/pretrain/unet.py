@@ -139,17 +139,28 @@ def cached_latents(vae: AutoencoderTiny, images: np.ndarray, folder: Path) -> Te
 
 
 class Captions:
-    """Conditions of captions, by number; `empty` is the number of the empty prompt."""
+    """Conditions of captions, by number; `empty` is the number of the empty prompt.
 
-    def __init__(self, clip: Clip, ids: Tensor, in_memory: bool):
+    With a `folder` they are computed once for each text encoder, kept there, and read into memory.
+    """
+
+    def __init__(self, clip: Clip, ids: Tensor, folder: Path | None):
         self.clip, self.ids, self.empty = clip, ids, len(ids) - 1
         self.device = next(clip.parameters()).device
         self.encoded: tuple[Tensor, Tensor] | None = None
-        if in_memory:
+        if folder is None:
+            return
+        digest = hashlib.sha256(ids.numpy().tobytes())
+        for tensor in clip.state_dict().values():
+            digest.update(tensor.cpu().contiguous().numpy().tobytes())
+        path = folder / f"{digest.hexdigest()[:8]}.safetensors"
+        if not path.exists():
             print(f"Encoding {len(ids)} captions ...", flush=True)
             parts = [tuple(x.half() for x in clip.conditions(part.long().to(self.device))) for part in ids.split(256)]
             hidden, pooled = zip(*parts, strict=True)
-            self.encoded = torch.cat(hidden), torch.cat(pooled)
+            save_tensors(path, {"hidden": torch.cat(hidden), "pooled": torch.cat(pooled)})
+        kept = load_tensors(path)[0]
+        self.encoded = kept["hidden"].to(self.device), kept["pooled"].to(self.device)
 
     def __getitem__(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
         """`Clip.conditions` of the captions numbered `chosen` (B,)."""
@@ -190,8 +201,8 @@ def channel_weights(channels: int, semantic_weight: float) -> Tensor:
 def start_from(model: UNet2DConditionModel, file: Path) -> None:
     """Take over the weights in `file`, also those of a UNet for other latents.
 
-    The first latent channels are the small picture in all of the miniature's autoencoders, so its weights serve on; those
-    of other channels start anew where their number differs. UserError where anything else differs.
+    The first latent channels are the small picture in all of the miniature's autoencoders, so their weights serve on;
+    those of other channels start anew where the number of channels differs. UserError where anything else differs.
     """
     tensors, own = load_tensors(file)[0], model.state_dict()
     for name, axis in (("conv_in.weight", 1), ("conv_out.weight", 0), ("conv_out.bias", 0)):
@@ -236,7 +247,8 @@ def train_unet(
         model.compile()
     latents = cached_latents(vae, images, folder / "latents").to(device)
     texts = [text for variants in captions(range(len(images))) for text in variants]
-    conditions = Captions(clip, encode(tokenizer, [*texts, ""]).to(torch.int16), settings.captions_in_memory)
+    kept = folder / "captions" if settings.captions_in_memory else None
+    conditions = Captions(clip, encode(tokenizer, [*texts, ""]).to(torch.int16), kept)
     joints = torch.from_numpy(np.stack([world.joints(world.sample_scene(seed)) for seed in range(len(images))]))
     alphas = alpha_bar(scheduler())
     channels = channel_weights(vae.config.latent_channels, settings.semantic_weight).to(device)

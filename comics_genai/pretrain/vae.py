@@ -96,13 +96,13 @@ def reconstruction_loss(output: Tensor, target: Tensor, weight: Tensor) -> Tenso
     L1 draws clean edges, averages hold the colour of a whole area, the square gives up no thin line.
     """
     error = output.float() - target
-    gradients = (error.diff(dim=-1).abs() * weight[..., 1:]).mean() + (error.diff(dim=-2).abs() * weight[..., 1:, :]).mean()
+    across, down = error.diff(dim=-1).abs() * weight[..., 1:], error.diff(dim=-2).abs() * weight[..., 1:, :]
     averages = sum((F.avg_pool2d(error, n).abs() * F.avg_pool2d(weight, n)).mean() for n in (4, 16))
-    return (weight * error.abs()).mean() + gradients + averages + 2 * (weight * error.square()).mean()
+    return (weight * error.abs()).mean() + across.mean() + down.mean() + averages + 2 * (weight * error.square()).mean()
 
 
 def pixel_weights(maps: Tensor, factor: int) -> Tensor:
-    """Weights (N, 1, H, W) of a picture's pixels from its semantic maps (N, C, h, w): more on the figure and its face."""
+    """Weights (N, 1, H, W) of pixels from semantic maps (N, C, h, w): more on the figure and its face."""
     spread, center = (torch.from_numpy(x)[:, None, None] for x in (semantics.SPREAD, semantics.CENTER))
     raw = maps * spread + center
     figure = raw[:, : len(world.PARTS)].sum(1, keepdim=True).clamp(0, 1)
@@ -163,7 +163,7 @@ def psnr(output: Tensor, target: Tensor) -> Tensor:
 
 
 def crop_origins(count: int, joints: Tensor, settings: VaeSettings, size: int, generator: torch.Generator) -> Tensor:
-    """Upper left corners (count, 2), y and x, of crops in units of a latent cell; `joints` (count, 13, 2) in fractions."""
+    """Upper left corners (count, 2), y and x, of crops in latent cells; `joints` (count, 13, 2) in fractions."""
     factor = 2 ** (settings.levels - 1)
     last = (size - settings.crop) // factor
     anywhere = torch.randint(last + 1, (count, 2), generator=generator)
