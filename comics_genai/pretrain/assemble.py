@@ -14,6 +14,7 @@ from comics_genai.errors import UserError
 from comics_genai.files import load_tensors, save_tensors, write_atomic
 
 from . import clip as clip_stage
+from . import semantics
 from . import tokenizer as tokenizer_stage
 from . import unet as unet_stage
 from . import vae as vae_stage
@@ -58,6 +59,7 @@ def assemble(stages: Path, target: Path) -> Path:
     for folder, file in itertools.product(("tokenizer", "tokenizer_2"), tokenizer_stage.FILES):
         shutil.copy2(stages / "tokenizer" / file, fresh / folder / file)
     clip.image_tower.save(fresh / "image_tower")
+    semantics.describe(vae.config.latent_channels, fresh / "vae")
     scorer = stages / "scorer" / SCORER
     for source, name in ((scorer, "scorer"), (target / "scorer", "scorer"), (target / "README.md", "README.md")):
         if source.is_dir() and not (fresh / name).exists():

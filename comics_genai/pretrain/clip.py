@@ -123,7 +123,7 @@ def train_clip(
     device: torch.device | str = "cpu",
     compiled: bool = False,
 ) -> TrainResult:
-    """Train on uint8 pictures (N, size, size, 3), number i being scene i, in `folder`.
+    """Train on uint8 pictures (N, H, H, 3), number i being scene i, in `folder`; H is a multiple of `settings.size`.
 
     Validation: for each text encoder, finding a caption's picture among 256 held-out ones, and among look-alikes; the
     share of words that are read from the tokens, and recalled from the second's embedding.
@@ -153,7 +153,8 @@ def train_clip(
         text, asked = ids[number].long(), said[number].long().to(device)
         length = int((text != tokenizer.eos_token_id).sum(1).max()) + 1  # attention is causal: the rest changes nothing
         text = text[:, :length].to(device)
-        image = model.image_tower(to_tensor(images[chosen.numpy()]).to(device, memory_format=torch.channels_last))
+        seen = F.avg_pool2d(to_tensor(images[chosen.numpy()]), images.shape[1] // settings.size)
+        image = model.image_tower(seen.to(device, memory_format=torch.channels_last))
         temperature = model.log_temperature.clamp(max=4.6).exp()
         tokens, second, first = model.encode(text)
         contrastive = sum(contrastive_loss(image, F.normalize(x, dim=-1), temperature) for x in (first, second))

@@ -7,10 +7,15 @@ them, and the UNet diffuses them together with the picture's own channels (as Re
 Kouzelis et al. 2025): a pose or an expression is then a large, smooth signal instead of a few pixels.
 """
 
+import json
+from pathlib import Path
+
 import numpy as np
 
 from comics_genai import world
+from comics_genai.files import write_atomic
 
+FILE = "semantic_channels.json"  # beside an autoencoder's weights: from which latent channel on, and their names
 SIDE = 16  # cells each way: a picture of 128 px, eight times smaller
 BONES = {
     "head": (("neck", "head"),),
@@ -69,3 +74,9 @@ def draw(scene: world.Scene, size: int) -> tuple[np.ndarray, np.ndarray]:
     """A scene as picture, uint8 (size, size, 3), and its standardised maps, float32 (len(CHANNELS), SIDE, SIDE)."""
     picture, parts = world.draw_with_parts(scene, size, SIDE)
     return np.asarray(picture), standardised(raw_maps(scene, parts))
+
+
+def describe(latent_channels: int, folder: Path) -> None:
+    """Write FILE into the folder of an autoencoder: the last of its latent channels are semantic."""
+    record = {"first": latent_channels - len(CHANNELS), "names": CHANNELS}
+    write_atomic(folder / FILE, (json.dumps(record, indent=2) + "\n").encode())

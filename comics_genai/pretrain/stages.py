@@ -21,7 +21,7 @@ from comics_genai.errors import UserError
 from comics_genai.evaluation.attribute_reader import AttributeReaderConfig
 from comics_genai.training.loop import LoopSettings
 
-from . import assemble, attribute_reader, clip, dataset, tokenizer, unet, vae
+from . import assemble, attribute_reader, clip, dataset, semantics, tokenizer, unet, vae
 from .attribute_reader import ScorerSettings
 from .clip import ClipSettings
 from .dataset import DatasetSettings
@@ -108,7 +108,7 @@ def _presets() -> dict[str, PretrainSettings]:
         vae=tiny(cpu2.vae, channels=8, batch_size=4),
         scorer=tiny(
             cpu2.scorer,
-            network=AttributeReaderConfig(64, (8, 8, 8, 8), (1, 1, 1, 1), 8, (8, 8, 8, 8), 8, 8),
+            network=AttributeReaderConfig(128, (8, 8, 8, 8), (1, 1, 1, 1), 8, (8, 8, 8, 8), 8, 8),
             batch_size=4,
             held_out=4,
         ),
@@ -126,12 +126,7 @@ def pretrain(settings: PretrainSettings) -> bool:
     Raises UserError where a stage needs another that is not finished.
     """
     folder = settings.folder or environment.root() / "runs" / "pretrain"
-    sizes = settings.dataset.size, settings.scorer.network.size
-    if len(set(sizes)) > 1 or settings.dataset.size % settings.clip.size:
-        raise UserError(
-            f"dataset.size, clip.size and scorer.network.size are {sizes[0]}, {settings.clip.size} and {sizes[1]}: "
-            "give the dataset and the scorer the same, 64 or 128, and clip that or half of it."
-        )
+    _check_sizes(settings)
     if settings.start:
         assemble.disassemble(settings.start, folder)
     chosen = [stage for stage in STAGES if stage in settings.stages or "all" in settings.stages]
@@ -150,6 +145,21 @@ def pretrain(settings: PretrainSettings) -> bool:
         if not finished:
             return False
     return True
+
+
+def _check_sizes(settings: PretrainSettings) -> None:
+    """UserError where the pictures of two stages do not fit together."""
+    size = settings.dataset.size
+    if size != semantics.SIDE * 2 ** (settings.vae.levels - 1):
+        raise UserError(
+            f"dataset.size is {size}, but {settings.vae.levels} levels of the VAE make latents of {semantics.SIDE} x "
+            f"{semantics.SIDE} cells from pictures of {semantics.SIDE * 2 ** (settings.vae.levels - 1)} px: give that."
+        )
+    if size != settings.scorer.network.size or size % settings.clip.size:
+        raise UserError(
+            f"dataset.size, clip.size and scorer.network.size are {size}, {settings.clip.size} and "
+            f"{settings.scorer.network.size}: give the dataset and the scorer the same, and clip that or half of it."
+        )
 
 
 def _is_done(stage: Stage, folder: Path, settings: PretrainSettings) -> bool:
