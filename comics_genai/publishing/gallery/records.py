@@ -27,6 +27,7 @@ from typing import Any
 
 METADATA, SCORES = "metadata.jsonl", "scores.jsonl"
 PICTURES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".avif"})
+OF_ONE_PICTURE = frozenset({"file_name", "seed", "index", "drawn_at", "scores", "true_drawing"})
 LARGEST_EXACT = 2**53  # a browser's numbers hold integers exactly up to here
 ACRONYMS = {"lora": "LoRA", "dreambooth": "DreamBooth", "gan": "GAN", "ddpm": "DDPM", "finetuned": "fine-tuned"}
 
@@ -161,10 +162,11 @@ def json_safe(value: Any) -> Any:
 
 
 def first_seeds(records: list[PictureRecord], count: int) -> list[PictureRecord]:
-    """Of each folder and prompt the `count` pictures of the lowest seeds, in their old order: a rule that no eye for
-    the better ones can bend."""
+    """Of each folder, prompt and setting the `count` pictures of the lowest seeds, in their old order: a rule that no
+    eye for the better ones can bend."""
     groups: dict[tuple[str, str], list[PictureRecord]] = {}
     for record in records:
-        groups.setdefault((str(record.folder), record.prompt), []).append(record)
+        asked = {name: value for name, value in record.fields.items() if name not in OF_ONE_PICTURE}
+        groups.setdefault((str(record.folder), json.dumps(asked, sort_keys=True)), []).append(record)
     kept = {id(record) for group in groups.values() for record in sorted(group, key=lambda r: r.order)[:count]}
     return [record for record in records if id(record) in kept]

@@ -1,10 +1,14 @@
 """The page in a real browser: what a person clicks and types, and what must not happen."""
 
 import json
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
 
 from comics_genai.publishing.gallery import GallerySettings, build, read_picked
 from tests.gallery_runs import PROMPTS, record, save_run
@@ -81,9 +85,9 @@ def test_comparison_sets_methods_side_by_side_with_one_seed(watched, index):
 def test_the_slider_goes_through_training(watched, index):
     page = watched.open(index, "view=training&step=100")
     slider = page.get_by_label("Training steps", exact=True)
-    assert page.locator("#training-told").inner_text() == "after 100 steps"
+    assert page.locator("#training-told").inner_text() == "after 100 of 400 steps"
     slider.press("ArrowRight")
-    assert page.locator("#training-told").inner_text() == "after 200 steps"
+    assert page.locator("#training-told").inner_text() == "after 200 of 400 steps"
     assert page.locator("#training-rows .open").get_attribute("data-id").endswith("study/200.png")
     slider.press("End")
     assert page.locator("#training-rows .open").get_attribute("data-id").endswith("study/400.png")
@@ -130,7 +134,7 @@ def test_picked_pictures_stay_and_are_saved_as_a_list_that_python_reads(watched,
     for name in ("lora/0-0.png", "gan/1.png"):
         page.locator(f'.heart[data-id="{name}"]').click()
     page.reload()
-    page.get_by_role("link", name="Picked").click()
+    page.get_by_role("link", name="Picked: 2").click()
     assert cards(page, "picked") == 2
     with page.expect_download() as download:
         page.get_by_role("button", name="Save the list").click()
@@ -154,8 +158,9 @@ def test_hostile_words_damaged_pictures_and_torn_lines_are_shown_harmlessly(watc
     assert page.locator("#count").inner_text() == "5 of 5 pictures"
     assert page.get_by_text("This picture is missing").count() == 1
     assert page.get_by_text("This picture is damaged").count() == 1
-    page.locator('img[alt="odd name"]').scroll_into_view_if_needed()
-    page.wait_for_function("""document.querySelector('img[alt="odd name"]')?.naturalWidth === 32""")
+    odd = page.locator('img[alt="odd name"]')
+    odd.scroll_into_view_if_needed()
+    assert odd.evaluate("image => image.decode().then(() => image.naturalWidth)") == 32
     assert page.locator("#problems li").count() == 3
     for i in range(4):
         watched.open(built.index, f"open=run/{i}.png")
@@ -163,6 +168,22 @@ def test_hostile_words_damaged_pictures_and_torn_lines_are_shown_harmlessly(watc
     assert page.evaluate("window.hit") is None
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert watched.errors == [] and watched.outside(tmp_path) == []
+
+
+def test_a_web_server_may_serve_the_folder_from_anywhere(watched, index):
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *arguments):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=index.parent.parent)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        folder = f"http://127.0.0.1:{server.server_port}/{index.parent.name}/"
+        watched.page.goto(folder + "index.html#view=compare")
+        for image in watched.page.locator("#view-compare .group").first.locator("img").all():
+            assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") == 32
+        server.shutdown()
+    assert watched.page.locator("#view-compare img").count() > 4
+    assert watched.errors == [] and all(address.startswith((folder, "data:")) for address in watched.requests)
 
 
 def test_a_picture_that_went_away_after_the_page_was_built_is_said_to_be_missing(watched, tmp_path, drawings):
@@ -191,9 +212,9 @@ def test_three_thousand_pictures_load_only_what_is_near(watched, tmp_path, drawi
     built = build(GallerySettings((tmp_path,), into=tmp_path, drawings=(drawings,)))
     page = watched.open(built.index, "view=browse&group=none")
     assert page.locator("#count").inner_text() == "3000 of 3000 pictures"
-    page.wait_for_function("document.querySelector('#found img').complete")
+    page.locator("#found img").first.evaluate("image => image.decode()")
     assert cards(page, "browse") < 300 and len(watched.requests) < 300
     while (before := cards(page, "browse")) < 3000:
         page.mouse.wheel(0, 100_000)
-        page.wait_for_function("before => document.querySelectorAll('#found .open').length > before", arg=before)
+        expect(page.locator("#found .open")).not_to_have_count(before, timeout=60_000)
     assert cards(page, "browse") == 3000 and watched.errors == []

@@ -69,3 +69,9 @@ def test_the_first_seeds_of_each_prompt_of_each_folder_are_kept_in_their_order(t
     save_run(tmp_path / "two", rows[:2])
     kept = [each.path.relative_to(tmp_path).as_posix() for each in first_seeds(read_all(tmp_path)[0], 2)]
     assert kept == ["one/a0.png", "one/a1.png", "one/b0.png", "one/b1.png", "two/a3.png", "two/a0.png"]
+
+
+def test_each_step_of_a_series_keeps_its_first_seeds(tmp_path):
+    rows = [record(f"{step}-{seed}.png", "a", seed, training_step=step) for step in (100, 200) for seed in (0, 1)]
+    save_run(tmp_path / "series", rows)
+    assert [each.path.name for each in first_seeds(read_all(tmp_path)[0], 1)] == ["100-0.png", "200-0.png"]

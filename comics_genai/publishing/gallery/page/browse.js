@@ -111,8 +111,12 @@ function browseFrame() {
   return h(
     "div",
     {},
-    h("h1", {}, "Browse"),
-    h("label", { class: "control search" }, h("span", {}, "Search in prompts"), search),
+    h(
+      "div",
+      { class: "head" },
+      h("h1", {}, "Browse"),
+      h("div", { class: "control search" }, h("label", { for: "search" }, "Search in prompts"), search),
+    ),
     filters,
     h("p", { class: "count", id: "count", role: "status" }),
     h("div", { id: "found" }),

@@ -1,7 +1,7 @@
 // Pictures in rows: one card each, opened by a click or Enter. Only one card of a wall is a stop of the Tab key; from it
 // the arrows move.
 const SMALL = 128; // pixels: up to here a picture is enlarged by its pixels, not blurred
-const CHUNK = 90; // cards added at once while one scrolls
+const CHUNK = 60; // cards added at once while one scrolls
 
 function imageOf(shown, alt, full = false) {
   return h("img", {
@@ -40,7 +40,7 @@ function card(picture, among, label) {
   return h(
     "li",
     { class: "card" },
-    h("div", { class: "mat" }, open, heartOf(picture)),
+    h("div", { class: "mat" }, ...[open, heartOf(picture)].filter(Boolean)),
     h("p", { class: "caption" }, label),
   );
 }

@@ -51,7 +51,7 @@ function barOf(picture) {
     h("span", { class: "spring" }),
     heartOf(picture, true),
     action("close", "✕", "Close (Esc)", closeCloseup),
-  ];
+  ].filter(Boolean);
 }
 
 function stageOf(picture) {
@@ -101,7 +101,7 @@ function besideSelect(picture) {
       return [other.id, [picked.has(other.id) && "♥", other.method, step && `${step} steps`, seed !== undefined && `seed ${seed}`].filter(Boolean).join(" · ")];
     });
   if (!options.length) return h("p", { class: "quiet" }, "Pictures with a heart can be set beside this one.");
-  return select("Set beside it", state.beside ?? "", [["", picture.nearest ? "the nearest drawing" : "nothing"], ...options], (value) => go({ beside: value }, true));
+  return select("Set beside it", state.beside ?? "", [["", picture.nearest || picture.true ? "the drawings" : "nothing"], ...options], (value) => go({ beside: value }, true));
 }
 
 function scoresOf(picture) {

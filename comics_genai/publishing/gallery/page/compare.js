@@ -1,4 +1,6 @@
 // Prompts × methods: each row is one prompt, drawn by every method with the same seed.
+let methodsOpen = matchMedia("(min-width: 700px)").matches; // on a phone the boxes would fill the screen
+
 function renderCompare(view) {
   const rows = answered;
   const seeds = valuesOf("seed", rows.flatMap(([, some]) => some)).map(([seed]) => seed);
@@ -26,7 +28,12 @@ function renderCompare(view) {
       "div",
       { class: "controls" },
       seeds.length > 1 && select("Seed", seed, seeds.map((value) => [value, value]), (value) => go({ seed: value })),
-      h("fieldset", {}, h("legend", {}, "Methods"), boxes),
+      h(
+        "details",
+        { class: "methods", open: methodsOpen, ontoggle: (event) => (methodsOpen = event.target.open) },
+        h("summary", {}, `Methods: ${drawn.length - drawn.filter((method) => hidden.has(method)).length} of ${drawn.length}`),
+        h("fieldset", { "aria-label": "Methods" }, boxes),
+      ),
     ),
   );
   for (const [prompt, some] of rows) {

@@ -22,9 +22,8 @@ function renderTabs() {
         {},
         h(
           "a",
-          { href: addressOf({ view: name === "story" ? "" : name, open: "", beside: "" }), "aria-current": name === current ? "page" : null },
-          text,
-          name === "picked" ? ` ♥ ${picked.size}` : "",
+          { href: addressOf({ view: name === "story" ? "" : name, open: "", beside: "" }), "aria-current": name === current ? "page" : null, "aria-label": name === "picked" ? `Picked: ${picked.size}` : null },
+          ...(name === "picked" ? [h("span", { class: "long" }, `${text} `), `♥ ${picked.size}`] : [text]),
         ),
       ),
     ),

@@ -12,6 +12,7 @@ function readPicked() {
 }
 
 function togglePicked(picture) {
+  if (!picture.path) return;
   if (picked.has(picture.id)) picked.delete(picture.id);
   else picked.add(picture.id);
   try {
@@ -29,6 +30,7 @@ function showHeart(heart) {
 }
 
 function heartOf(picture, reachable) {
+  if (!picture.path) return null; // no file to go on a list
   const heart = h(
     "button",
     {
@@ -71,7 +73,7 @@ function renderPicked(view) {
       { class: "lead" },
       chosen.length
         ? "Your hearts stay in this browser. Save them as a list, and fine-tuning takes them as further drawings: "
-        : "No picture has a heart yet. Give some one with the heart on a picture, or with the H key.",
+        : "No picture has a heart yet. Click the heart on a picture, or press H, and it is listed here.",
       chosen.length ? h("code", {}, "finetune --add-picked picked.json") : null,
     ),
   );

@@ -1,4 +1,5 @@
 // The first screen: the drawings, and beneath them one new pose by every method.
+const MOST_ON_FIRST_SCREEN = 12;
 const unprompted = pictures.filter((picture) => !picture.asked && !picture.record.training_step);
 
 // One picture a method, of this seed; of a training series the last step.
@@ -69,7 +70,8 @@ function renderStory() {
       row([trueCard(some), ...shown.map((picture) => card(picture, shown, methodLabel(picture)))].filter(Boolean)),
     );
   }
-  const free = oneOfEach(unprompted);
+  const each = oneOfEach(unprompted);
+  const free = each.length > 1 ? each : unprompted.slice(0, MOST_ON_FIRST_SCREEN);
   if (free.length) {
     place.append(
       h("h2", {}, "Without a prompt"),

@@ -8,7 +8,7 @@ function renderTraining(view) {
   const slider = byName("training-step");
   slider.value = at;
   slider.setAttribute("aria-valuetext", `${STEPS[at]} steps`);
-  byName("training-told").textContent = `after ${STEPS[at]} steps`;
+  byName("training-told").textContent = `after ${STEPS[at]} of ${STEPS.at(-1)} steps`;
   const focused = document.activeElement?.dataset?.id;
   const shown = series.filter((picture) => picture.record.training_step === STEPS[at]);
   const groups = new Map();
