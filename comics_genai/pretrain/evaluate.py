@@ -25,7 +25,7 @@ from comics_genai.progress import Progress
 from comics_genai.sampling.generate import Sampling, sample
 
 from .dataset import HELD_OUT_SEED, draw_scenes
-from .vae import psnr
+from .vae_loss import psnr
 
 FIRST = HELD_OUT_SEED + 100_000  # scenes that no stage's validation has looked at
 

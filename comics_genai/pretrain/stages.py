@@ -21,7 +21,7 @@ from comics_genai.errors import UserError
 from comics_genai.evaluation.attribute_reader import AttributeReaderConfig
 from comics_genai.training.loop import LoopSettings
 
-from . import assemble, attribute_reader, clip, dataset, semantics, tokenizer, unet, vae
+from . import assemble, attribute_reader, clip, dataset, semantics, tokenizer, unet_training, vae, vae_training
 from .attribute_reader import ScorerSettings
 from .clip import ClipSettings
 from .dataset import DatasetSettings
@@ -194,7 +194,7 @@ def _clip(settings: PretrainSettings, folder: Path) -> tuple[str, bool]:
 
 def _vae(settings: PretrainSettings, folder: Path) -> tuple[str, bool]:
     maps = np.load(folder / "dataset" / dataset.MAPS, mmap_mode="r")
-    run = vae.train_vae(
+    run = vae_training.train_vae(
         _timed(settings, settings.vae), _images(folder), maps, folder / "vae", _device(settings), settings.compile
     )
     return run.message, run.finished
@@ -212,7 +212,7 @@ def _unet(settings: PretrainSettings, folder: Path) -> tuple[str, bool]:
     if settings.start:
         assemble.remember(settings.start, folder / "unet")
     words = tokenizer.load(folder / "tokenizer")
-    run = unet.train_unet(
+    run = unet_training.train_unet(
         _timed(settings, settings.unet),
         vae.load(folder / "vae"),
         clip.load(folder / "clip", words),

@@ -13,7 +13,7 @@ from comics_genai.bases.base import Base
 from comics_genai.images import to_tensor
 from comics_genai.pretrain import evaluate
 from comics_genai.pretrain.dataset import draw_scenes
-from comics_genai.pretrain.vae import psnr
+from comics_genai.pretrain.vae_loss import psnr
 
 FOLDER = Path(__file__).parents[2] / "1_data" / "mini_sdxl"
 CARD = (FOLDER / "README.md").read_text(encoding="utf-8").splitlines()

@@ -1,0 +1,147 @@
+"""Trains the miniature's autoencoder on crops of drawings, with their semantic maps."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderTiny
+from torch import Tensor
+from torch.nn import functional as F
+
+from comics_genai import world
+from comics_genai.files import load_weights
+from comics_genai.images import to_pictures, to_tensor
+from comics_genai.plotting import figures
+from comics_genai.training.loop import TrainResult, train
+
+from .dataset import HELD_OUT_SEED, draw_scenes
+from .stage import load_stage
+from .vae import COLORS, SEMANTIC_GAIN, VaeSettings, build, save_scale, scaling_factor
+from .vae_loss import (
+    channel_noise,
+    crop_origins,
+    latent_moments,
+    mix_colors,
+    pixel_weights,
+    psnr,
+    reconstruction_loss,
+    small_picture,
+)
+
+HELD_OUT = 64  # scenes
+
+
+class VaeTraining:
+    """An autoencoder with the pictures uint8 (N, H, W, 3) and the semantic maps (N, C, h, w) that it learns from.
+
+    `step_loss` and `validate` are what `training.loop.train` asks for.
+    """
+
+    def __init__(
+        self,
+        settings: VaeSettings,
+        images: np.ndarray,
+        maps: np.ndarray,
+        folder: Path,
+        device: torch.device | str,
+        start: Path | None = None,
+    ):
+        self.settings, self.images, self.maps, self.folder, self.device = settings, images, maps, folder, device
+        self.size, self.factor = images.shape[1], 2 ** (settings.levels - 1)
+        with torch.random.fork_rng():
+            torch.manual_seed(settings.loop.seed)
+            model = build(settings.levels, settings.picture_channels + maps.shape[1], settings.channels)
+        self.model = model.to(device, memory_format=torch.channels_last)
+        if start:
+            load_weights(model, start)
+        if settings.decoder_only:
+            model.encoder.requires_grad_(False)
+        self.held_out = to_tensor(draw_scenes(range(HELD_OUT_SEED, HELD_OUT_SEED + HELD_OUT), self.size)).to(device)
+        drawings = [np.asarray(world.draw(scene, self.size)) for scene in world.reference_scenes(world.UNICORN_GIRL)]
+        self.references = to_tensor(np.stack(drawings)).to(device)
+        joints = [world.joints(world.sample_scene(seed)) for seed in range(len(images))]
+        self.joints = torch.from_numpy(np.stack(joints))
+
+    def batch(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Crops (B, 3, crop, crop) in [-1, 1], some in foreign colours, and their semantic maps (B, C, h, w)."""
+        settings, factor = self.settings, self.factor
+        chosen = torch.randint(len(self.images), (settings.batch_size,), generator=generator)
+        origins = crop_origins(len(chosen), self.joints[chosen], settings, self.size, generator).tolist()
+        cells = settings.crop // factor
+        crops, parts = [], []
+        for i, (y, x) in zip(chosen.tolist(), origins, strict=True):
+            rows, columns = (slice(at * factor, at * factor + settings.crop) for at in (y, x))
+            crops.append(self.images[i, rows, columns])
+            parts.append(self.maps[i, :, y : y + cells, x : x + cells])
+        target = mix_colors(to_tensor(np.stack(crops)), settings.color_mixing, generator)
+        return target, torch.from_numpy(np.stack(parts)).float()
+
+    def step_loss(self, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of one batch, and its terms to log."""
+        settings, own = self.settings, self.settings.picture_channels
+        target, shown = self.batch(generator)
+        weight = pixel_weights(shown, self.factor).to(self.device)
+        target = target.to(self.device, memory_format=torch.channels_last)
+        latents = self.model.encode(target).latents.float()
+        anchored = (latents[:, :COLORS] - small_picture(target, self.factor)).square().mean()
+        read = (latents[:, own:] / SEMANTIC_GAIN - shown.to(self.device)).square().mean()
+        noisy = latents + channel_noise(latents, settings, generator)
+        if torch.rand((), generator=generator) < settings.pooled_share:
+            # Latents that scale as their picture does are easier to diffuse (EQ-VAE, Kouzelis et al. 2025).
+            noisy, target, weight = (F.avg_pool2d(x, 2) for x in (noisy, target, weight))
+        loss = reconstruction_loss(self.model.decode(noisy).sample, target, weight)
+        spread = latent_moments(latents[:, COLORS:own], settings.detail_std)
+        total = loss + settings.anchor * anchored + settings.semantic * read + 0.5 * spread
+        logs = {"reconstruction": loss, "anchored": anchored, "semantic": read}
+        return loss if settings.decoder_only else total, {name: term.detach() for name, term in logs.items()}
+
+    def validate(self, step: int, model: AutoencoderTiny) -> dict[str, float]:
+        """PSNR on held-out scenes and on the six drawings of UnicornGirl, which are only looked at; the latents' scale.
+
+        Writes reconstructions_STEP.png: held-out scenes and the six drawings, each row above its reconstruction.
+        """
+        latents = [model.encode(part).latents for part in self.held_out.split(16)]
+        rebuilt = torch.cat([model.decode(z).sample for z in latents])
+        own = model.decode(model.encode(self.references).latents).sample
+        rows = [*self.held_out[:6], *rebuilt[:6], *self.references, *own]
+        figures.save_grid(to_pictures(torch.stack(rows)), self.folder / f"reconstructions_{step:06d}.png", columns=6)
+        channels = torch.cat(latents).float().transpose(0, 1).flatten(1)
+        return {
+            "psnr": psnr(rebuilt, self.held_out).mean().item(),
+            "unicorn_girl_psnr": psnr(own, self.references).mean().item(),
+            "latent_largest_mean": channels.mean(1).abs().max().item(),
+            "latent_smallest_std": channels.std(1).min().item(),
+            "latent_largest_std": channels.std(1).max().item(),
+        }
+
+
+def train_vae(
+    settings: VaeSettings,
+    images: np.ndarray,
+    maps: np.ndarray,
+    folder: Path,
+    device: torch.device | str = "cpu",
+    compiled: bool = False,
+    start: Path | None = None,
+) -> TrainResult:
+    """Train on uint8 pictures (N, H, W, 3) and their semantic maps (N, C, h, w) in `folder`; from the weights in the
+    file `start`, or else from random ones. At the end the scaling factor is measured and kept beside the weights."""
+    training = VaeTraining(settings, images, maps, folder, device, start)
+    model = training.model
+    if compiled:
+        model.encoder.compile()
+        model.decoder.compile()
+    result = train(
+        model,
+        training.step_loss,
+        settings.loop,
+        folder,
+        validate=training.validate,
+        describe="VAE",
+        all_settings=asdict(settings),
+    )
+    if result.finished:
+        load_stage(model, folder)
+        save_scale(scaling_factor(model, training.held_out, settings.picture_channels), folder)
+    return result
