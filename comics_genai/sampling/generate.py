@@ -2,8 +2,8 @@
 
     pictures = generate(base, ["a drawing of a girl, jumping"], seeds=range(4), folder=Path("pictures"))
 
-A picture is a function of its record alone: started again, those already there with an equal record are kept, and
-only the missing ones are drawn.
+A picture is a function of its record alone, on a CPU to the byte: started again, those already there with an equal
+record are kept, and only the missing ones are drawn.
 """
 
 import hashlib
@@ -26,6 +26,7 @@ from comics_genai.progress import Progress
 from comics_genai.sampling.records import read_image, read_record, with_file_name, write_metadata, write_picture
 from comics_genai.sampling.schedulers import SCHEDULERS, scheduler_of
 
+GPU_BATCH = 8
 
 @dataclass(frozen=True)
 class Sampling:
@@ -39,7 +40,7 @@ class Sampling:
     size: int = 0  # pixels each way; 0 = the base's own
     strength: float = 1.0  # of what was fine-tuned: 0 = the base alone, 1 = as trained; beyond, an extrapolation
     t0: float = 1.0  # share of the noise that hides a drawing to start from, in (0, 1] (Meng et al. 2022, alg. 1)
-    batch_size: int = 8  # pictures at once; no part of the record
+    batch_size: int = 0  # pictures at once, no part of the record; 0 = one on a CPU, 8 on a GPU
 
     def __post_init__(self) -> None:
         ranges = {
@@ -49,7 +50,7 @@ class Sampling:
             "scheduler": (self.scheduler in ("default", *SCHEDULERS), "one of default, " + ", ".join(SCHEDULERS)),
             "t0": (0 < self.t0 <= 1, "above 0 and at most 1"),
             "size": (self.size >= 0, "a number of pixels, or 0 for the base's own"),
-            "batch_size": (self.batch_size >= 1, "at least 1"),
+            "batch_size": (self.batch_size >= 0, "at least 1, or 0 for what suits the device"),
         }
         for name, (holds, range_) in ranges.items():
             if not holds:
@@ -208,7 +209,10 @@ def _draw(
     # One at a time: a prompt's embedding must not depend on what else is asked for.
     embedded = {prompt: base.encode_prompts([prompt]) for prompt in {record["prompt"]: None for record in records}}
     negative = base.encode_prompts([sampling.negative]) if sampling.negative else base.unconditional()
-    batches = [records[i : i + sampling.batch_size] for i in range(0, len(records), sampling.batch_size)]
+    # Kernels sum in another order for another batch, and the sampler makes the difference visible: of the same record
+    # the same bytes come only one at a time. On a CPU that costs a tenth, on a GPU too much.
+    at_once = sampling.batch_size or (1 if base.device.type == "cpu" else GPU_BATCH)
+    batches = [records[i : i + at_once] for i in range(0, len(records), at_once)]
     with Progress(len(batches) * steps, describe=f"drawing {len(records)} pictures") as progress:
         for batch in batches:
             prompts = Embeddings.cat([embedded[record["prompt"]] for record in batch])

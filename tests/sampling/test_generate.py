@@ -112,6 +112,12 @@ def test_the_batch_size_does_not_change_a_picture(base, tmp_path):
     assert [p.record for p in one] == [p.record for p in many]
 
 
+def test_a_picture_drawn_alone_has_the_bytes_that_it_has_among_others(base, tmp_path):
+    among = generate(base, PROMPTS, range(3), tmp_path / "among", FAST)
+    (alone,) = generate(base, PROMPTS[1:2], [2], tmp_path / "alone", FAST)
+    assert alone.path.read_bytes() == among[-1].path.read_bytes()
+
+
 def test_the_same_settings_give_the_same_bytes(base, tmp_path):
     first = generate(base, PROMPTS, [0, 1], tmp_path / "first", FAST)
     second = generate(base, PROMPTS, [0, 1], tmp_path / "second", FAST)

@@ -81,7 +81,7 @@ def build(settings: GallerySettings | None = None) -> Built:
     records = found.records
     if not records:
         raise UserError(f"There are no pictures in {gallery} to show: draw some with `generate`, or name their folder.")
-    characters = _drawings(settings, gallery)
+    characters = _drawings(settings, gallery, found.problems)
     pictures: dict[str, dict[str, Any]] = {}
     with Progress(len(records), describe=f"looking at {len(records)} pictures") as progress:
         for done, (root, record) in enumerate(records, start=1):
@@ -124,7 +124,7 @@ def _read(settings: GallerySettings, gallery: Path) -> _Found:
 Characters = dict[str, list[tuple[dict[str, Any], Shown]]]
 
 
-def _drawings(settings: GallerySettings, gallery: Path) -> Characters:
+def _drawings(settings: GallerySettings, gallery: Path, problems: list[str]) -> Characters:
     """The drawings of each character, by the name of their folder; each with what the page says of it."""
     folders = settings.drawings or tuple(path for path in [environment.data() / "unicorn_girl"] if path.is_dir())
     characters: Characters = {}
@@ -133,7 +133,8 @@ def _drawings(settings: GallerySettings, gallery: Path) -> Characters:
         for path, caption in character_drawings.files_of(folder).values():
             try:
                 picture = show(path, gallery)
-            except Unreadable:
+            except Unreadable as reason:
+                problems.append(json_safe(f"{folder.name}/{path.name}: the drawing is {reason}."))
                 continue
             shown.append((_sizes(picture) | {"name": path.name, "caption": json_safe(caption)}, picture))
         characters[json_safe(folder.resolve().name)] = shown

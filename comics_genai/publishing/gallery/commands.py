@@ -24,24 +24,27 @@ def command_of(fields: Mapping[str, Any]) -> str:
     "" where the record says too little, where the picture began from a drawing, and where several adapters had
     different strengths: no command can name those.
     """
-    seed, base = fields.get("seed"), text(fields.get("base"))
+    seed, base, prompt = fields.get("seed"), text(fields.get("base")), fields.get("prompt")
     begun = fields.get("start") or fields.get("start_image")
-    if not base or "prompt" not in fields or not isinstance(seed, int) or begun:
+    if not base or not isinstance(prompt, str) or type(seed) is not int or begun:
         return ""
     adapters = fields.get("adapter") or []
-    adapters = [adapters] if isinstance(adapters, str) else list(adapters)
+    adapters = adapters if isinstance(adapters, list) else [adapters]
+    if not all(isinstance(adapter, str) for adapter in adapters):
+        return ""
     # Older records call the adapter's scale its strength.
     scale_name = "adapter_scale" if "adapter_scale" in fields else "strength"
     scale = fields.get(scale_name)
     if isinstance(scale, list):
-        if len(set(scale)) > 1:
+        if any(each != scale[0] for each in scale):
             return ""
-        scale = scale[0]
+        scale = scale[0] if scale else None
     words = ["python", "-m", "comics_genai", "generate", *(f"runs/{adapter}" for adapter in adapters)]
-    words += ["--base", base, "--prompt", text(fields["prompt"]), "--seeds", str(seed)]
+    # With "=", for a prompt may begin with a dash.
+    words += ["--base", base, f"--prompt={prompt}", "--seeds", str(seed)]
     for field, option in OPTIONS.items():
         if fields.get(field) not in (None, ""):
-            words += [option, str(fields[field])]
+            words.append(f"{option}={fields[field]}")
     scheduler = text(fields.get("scheduler"))
     # A class name stands for the base's own scheduler.
     if scheduler and not scheduler.endswith("Scheduler"):

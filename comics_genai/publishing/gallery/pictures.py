@@ -11,6 +11,7 @@ import numpy as np
 import PIL.Image
 
 from comics_genai.files import write_atomic
+from comics_genai.publishing.gallery.records import PICTURES
 
 OWN = "gallery"  # folder inside the gallery's that holds what the builder makes
 THUMBNAIL = 256  # pixels of the longer side
@@ -33,7 +34,7 @@ class Shown:
 
 
 class Unreadable(Exception):
-    """A picture that is missing or damaged; the message is "missing" or "damaged"."""
+    """A picture that cannot be shown; the message is "missing", "damaged" or "of a kind that browsers do not show"."""
 
 
 def show(path: Path, gallery: Path, inside: bool = True) -> Shown:
@@ -46,6 +47,8 @@ def show(path: Path, gallery: Path, inside: bool = True) -> Shown:
         content = path.read_bytes()
     except (OSError, ValueError) as error:
         raise Unreadable("missing") from error
+    if path.suffix.lower() not in PICTURES:
+        raise Unreadable("of a kind that browsers do not show")
     digest = hashlib.sha256(content).hexdigest()[:16]
     small = gallery / OWN / "thumbnails" / f"{digest}.webp"
     try:

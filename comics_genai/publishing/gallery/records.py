@@ -25,6 +25,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from comics_genai.sampling.records import read_record
+
 METADATA, SCORES = "metadata.jsonl", "scores.jsonl"
 PICTURES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".avif"})
 OF_ONE_PICTURE = frozenset({"file_name", "seed", "index", "drawn_at", "scores", "true_drawing"})
@@ -82,7 +84,7 @@ def in_words(name: str) -> str:
 def read_all(root: Path, skip: Path | None = None, loose: bool = False) -> tuple[list[PictureRecord], list[str]]:
     """The records of every folder under `root`, sorted by folder, and one sentence for each thing that is wrong.
 
-    skip: a folder that is left out. loose: of a root that holds no records at all, the pictures themselves.
+    skip: a folder that is left out. loose: of a root that holds no metadata.jsonl at all, the pictures themselves.
     """
     records: list[PictureRecord] = []
     problems: list[str] = []
@@ -97,7 +99,11 @@ def read_all(root: Path, skip: Path | None = None, loose: bool = False) -> tuple
         for folder in folders:
             pictures = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES and path.is_file())
             place = folder.relative_to(root).as_posix()
-            records += [PictureRecord(path, folder, place, {"file_name": path.name}) for path in pictures]
+            for path in pictures:
+                # A picture of `generate` that was moved alone still carries its record.
+                told = json_safe(read_record(path) or {})
+                fields = (told if isinstance(told, dict) else {}) | {"file_name": json_safe(path.name)}
+                records.append(PictureRecord(path, folder, place, fields))
     return records, problems
 
 

@@ -8,7 +8,7 @@ from comics_genai.__main__ import main
 from comics_genai.publishing.gallery.commands import command_of
 from comics_genai.publishing.gallery.records import read_folder
 
-HOSTILE = "a girl; rm -rf $HOME `x` \"quoted\" 'too'\nnext"
+HOSTILE = "--a girl; rm -rf $HOME `x` \"quoted\" 'too'\nnext"
 
 
 def again(folder, name):
@@ -23,8 +23,8 @@ def again(folder, name):
 
 def test_the_shipped_miniature_draws_the_same_bytes_again(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    options = ["--steps", "2", "--scheduler", "dpm++", "--negative", "blue", "--folder", "first"]
-    assert main(["generate", "--base", "mini", "--prompt", HOSTILE, "--seeds", "0-1", *options]) == 0
+    options = ["--steps", "2", "--scheduler", "dpm++", "--negative=-blue", "--folder", "first"]
+    assert main(["generate", "--base", "mini", f"--prompt={HOSTILE}", "--seeds", "0-1", *options]) == 0
     picture = next(path for path in (tmp_path / "first").glob("*-1-*.png"))
     assert again(tmp_path / "first", picture.name) == picture.read_bytes()
 
@@ -40,7 +40,16 @@ def test_a_fine_tuned_run_draws_the_same_bytes_again(tmp_path, monkeypatch, char
 
 
 @pytest.mark.parametrize(
-    "more", [{"base": ""}, {"seed": None}, {"start": "sketch.png"}, {"adapter": ["a", "b"], "strength": [1.0, 0.5]}]
+    "more",
+    [
+        {"base": ""},
+        {"seed": None},
+        {"seed": True},
+        {"prompt": 1},
+        {"start": "sketch.png"},
+        {"adapter": {"a": 1}},
+        {"adapter": ["a", "b"], "strength": [1.0, 0.5]},
+    ],
 )
 def test_a_record_that_no_command_can_repeat_has_none(more):
     assert command_of({"base": "mini", "prompt": "a girl", "seed": 0} | more) == ""

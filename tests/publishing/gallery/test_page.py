@@ -170,6 +170,27 @@ def test_hostile_words_damaged_pictures_and_torn_lines_are_shown_harmlessly(watc
     assert watched.errors == [] and watched.outside(tmp_path) == []
 
 
+def test_fields_of_any_type_break_neither_the_building_nor_the_page(watched, tmp_path, drawings):
+    fields = "prompt seed index steps method model character test_prompt training_step learning_rate scheduler"
+    fields += " adapter adapter_scale strength base drawn_at true_drawing scores guidance size negative __proto__"
+    values = [None, True, -1, 0.5, "", "x|y", [], [1, None], {}, {"right": 3, "identity": "x", "length": 2}, 2**70]
+    rows = [
+        record(f"{name}-{i}.png", "a girl", 0) | {name: value}
+        for name in fields.split()
+        for i, value in enumerate(values)
+    ]
+    save_run(tmp_path / "run", rows, side=8)
+    built = build(GallerySettings((), into=tmp_path, drawings=(drawings,)))
+    assert built.pictures == len(rows)
+    for state in (*VIEWS, "view=browse&sort=time:down", "view=browse&sort=seed:up&q=girl", "view=browse&group=asked"):
+        page = watched.open(built.index, state)
+        assert page.locator("main section:visible h1").count() == 1
+    for row in rows[:: len(values) // 2]:
+        watched.open(built.index, f"open=run/{row['file_name']}")
+        assert page.locator("#closeup[open] .bar").count() == 1
+    assert watched.errors == []
+
+
 def test_a_web_server_may_serve_the_folder_from_anywhere(watched, index):
     class Quiet(SimpleHTTPRequestHandler):
         def log_message(self, *arguments):

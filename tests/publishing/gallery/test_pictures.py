@@ -31,6 +31,9 @@ def test_a_picture_from_elsewhere_is_copied_beside_the_page(tmp_path):
 def test_a_missing_and_a_torn_picture_are_told_apart(tmp_path):
     save_picture(tmp_path / "whole.png", 0, side=300)
     (tmp_path / "torn.png").write_bytes((tmp_path / "whole.png").read_bytes()[:200])
+    (tmp_path / "whole.html").write_bytes((tmp_path / "whole.png").read_bytes())
+    with pytest.raises(Unreadable, match="browsers do not show"):
+        show(tmp_path / "whole.html", tmp_path)
     with pytest.raises(Unreadable, match="missing"):
         show(tmp_path / "gone.png", tmp_path)
     with pytest.raises(Unreadable, match="damaged"):

@@ -2,9 +2,11 @@
 
 import json
 
+import PIL.Image
 import pytest
 
 from comics_genai.publishing.gallery.records import first_seeds, in_words, json_safe, read_all
+from comics_genai.sampling.records import write_picture
 from tests.gallery_runs import record, save_picture, save_run, write_lines
 
 
@@ -55,6 +57,17 @@ def test_plain_pictures_count_only_where_there_are_no_records_at_all(tmp_path):
     assert read_all(tmp_path)[0] == []
     save_run(tmp_path / "run", [record("0.png", "a girl", 0)])
     assert [each.path.name for each in read_all(tmp_path, loose=True)[0]] == ["0.png"]
+
+
+def test_a_picture_that_was_moved_alone_brings_its_record(tmp_path):
+    image = PIL.Image.new("RGB", (8, 8))
+    write_picture(tmp_path / "0.png", image, {"file_name": "old name.png", "prompt": "a girl", "seed": 3})
+    write_picture(tmp_path / "1.png", image, ["no record"])
+    records, _ = read_all(tmp_path, loose=True)
+    assert [each.fields for each in records] == [
+        {"file_name": "0.png", "prompt": "a girl", "seed": 3},
+        {"file_name": "1.png"},
+    ]
 
 
 def test_values_that_a_browser_cannot_hold_are_made_safe():

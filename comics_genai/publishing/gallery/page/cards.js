@@ -26,7 +26,7 @@ function pictureOf(picture, full = false) {
 }
 
 function placeholder(state, alt) {
-  const words = state === "missing" ? "This picture is missing" : "This picture is damaged";
+  const words = `This picture is ${state}`;
   return h("span", { class: "absent", role: "img", "aria-label": `${words}: ${shortened(alt, 200)}` }, words);
 }
 

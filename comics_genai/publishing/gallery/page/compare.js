@@ -6,11 +6,11 @@ function renderCompare(view) {
   const seeds = valuesOf("seed", rows.flatMap(([, some]) => some)).map(([seed]) => seed);
   const seed = seeds.includes(state.seed) ? state.seed : seeds[0];
   const drawn = METHODS.filter((method) => rows.some(([, some]) => some.some((picture) => picture.method === method)));
-  const hidden = new Set((state.without ?? "").split("|").filter(Boolean));
+  const hidden = new Set((state.without ?? "").split("|").filter(Boolean).map(decodeURIComponent));
   const toggle = (method) => {
     if (hidden.has(method)) hidden.delete(method);
     else hidden.add(method);
-    go({ without: [...hidden].join("|") }, true);
+    go({ without: [...hidden].map(encodeURIComponent).join("|") }, true);
     view.querySelector(`[data-method="${CSS.escape(method)}"]`)?.focus();
   };
   const boxes = drawn.map((method) =>

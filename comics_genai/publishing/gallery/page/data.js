@@ -1,4 +1,4 @@
-// What the page knows. A picture is {id, state: "" | "missing" | "damaged", method, asked, record, scores, command, also}
+// What the page knows. A picture is {id, state: "" | what is wrong with it, method, asked, record, scores, command, also}
 // and, where its file could be read, {source, thumbnail, width, height, path, nearest, true}.
 const data = JSON.parse(document.getElementById("gallery-data").textContent);
 const pictures = data.pictures;
