@@ -75,7 +75,10 @@ def finetune(arguments: list[str]) -> None:
     if settings.validate_every:
         networks = {"clip": settings.judge_clip, "dino": settings.judge_dino, "device": device}
         named = settings.identifier, settings.class_name
-        judge = judge_of(drawings.load(settings.drawings), *named, **networks, own=settings.validation_prompts)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # `finetune` loads the drawings too, and tells of them
+            character = drawings.load(settings.drawings, paper=settings.paper, caption_column=settings.caption_column)
+        judge = judge_of(character, *named, **networks, own=settings.validation_prompts)
         settings = replace(settings, validation_prompts=settings.validation_prompts or judge.prompts)
         if settings.validation_prompts != judge.prompts:
             judge = None  # one's own prompts ask what nobody here can score
@@ -112,6 +115,8 @@ def generate(arguments: list[str]) -> None:
         """where the pictures go; by default 6_generated/NAME OF THE RUN OR BASE"""
         start: Path | None = None
         """a drawing or sketch to begin from; --t0 0.7 lets little of it stay, --t0 0.3 much"""
+        paper: str = "auto"
+        """colour under its transparency; by default white or what pale strokes show on"""
         sampling: Annotated[Sampling, tyro.conf.arg(name="")] = field(default_factory=Sampling)
         precision: Precision | None = None
         """of the UNet; by default the run's, or else fp32"""
@@ -123,7 +128,7 @@ def generate(arguments: list[str]) -> None:
     base_name = given.base or settings.get("base", "mini")
     name = "+".join(Path(run).resolve().name for run in given.run or (base_name,))
     folder = given.folder or environment.generated() / name
-    start = drawings.load_one(given.start) if given.start else None
+    start = drawings.load_one(given.start, paper=given.paper) if given.start else None
     seeds = parse_seeds(given.seeds)
     base = Base.load(
         base_name, given.device or environment.device(), given.precision or settings.get("precision", "fp32")

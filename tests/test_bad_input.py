@@ -85,11 +85,6 @@ REFUSED = {
         lambda folder: (fill(folder) / "bomb.png").write_bytes(claiming(20_000)),
         "bomb.png claims more pixels than can be read",
     ),
-    "a missing caption": (captioned("000.png"), "001.png is in"),
-    "a caption of an absent file": (
-        captioned("000.png", "001.png", "gone.png"),
-        "captions gone.png, which is not there",
-    ),
 }
 
 

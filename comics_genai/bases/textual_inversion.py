@@ -19,6 +19,7 @@ from tokenizers import AddedToken
 from torch import Tensor, nn
 
 from comics_genai.bases.base import Base
+from comics_genai.drawings.captions import class_noun
 from comics_genai.errors import UserError
 from comics_genai.files import load_tensors, save_tensors
 
@@ -98,9 +99,9 @@ class LearnedToken(nn.Module):
     @classmethod
     def like(cls, base: Base, word: str, class_name: str) -> "LearnedToken":
         """A token that begins with the mean vector of the tokens of a noun, to be trained."""
-        vectors = {}
+        vectors, noun = {}, class_noun(class_name)
         for name, encoder in base.text_encoders().items():
-            ids = _tokenizer(base, name)(class_name, add_special_tokens=False).input_ids
+            ids = _tokenizer(base, name)(noun, add_special_tokens=False).input_ids
             weight = encoder.get_input_embeddings().weight.detach()
             vectors[name] = weight[ids].float().mean(0, keepdim=True)
         return cls(base, word, vectors)

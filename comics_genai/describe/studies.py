@@ -58,7 +58,7 @@ class Study:
 def load(source: str | Path) -> list[Study]:
     """The studies of a folder or Hub dataset; UserError, as `drawings.load`, if there are no two good drawings."""
     loaded = drawings.load(source)
-    found = [study(drawing, stored) for drawing, stored in zip(loaded, _stored(source, loaded), strict=True)]
+    found = [study(drawing, _read(drawing.content)) for drawing in loaded]
     names, labels = (_told_apart([getattr(one, field) for one in found]) for field in ("name", "label"))
     return [replace(one, name=name, label=label) for one, name, label in zip(found, names, labels, strict=True)]
 
@@ -96,21 +96,12 @@ def _told_apart(names: Sequence[str]) -> list[str]:
     return found
 
 
-def _stored(source: str | Path, loaded: list[Drawing]) -> list[Stored]:
-    folder = drawings.folder_of(source)
-    if folder is None:
-        rows, column = drawings.fetch(str(source))
-        return [_read(row[column].get("bytes") or Path(row[column]["path"])) for row in rows]
-    places = [(folder / drawing.name, folder / "train" / drawing.name) for drawing in loaded]
-    return [_read(flat if flat.is_file() else in_train) for flat, in_train in places]
-
-
 def _read(content: bytes | Path) -> Stored:
     """The file's own numbers, from its header: `drawings.load` has decoded it before, so it is whole."""
     count = content.stat().st_size if isinstance(content, Path) else len(content)
     with PIL.Image.open(content if isinstance(content, Path) else io.BytesIO(content)) as picture:
         width, height = picture.size
-        if picture.getexif().get(EXIF_ORIENTATION) in TURNED:
+        if drawings.orientation_of(picture) in TURNED:
             width, height = height, width
         return Stored(width, height, picture.mode, picture.has_transparency_data, _bits(picture, content), count)
 

@@ -1,57 +1,144 @@
-"""Pictures as the models take them: sRGB, on paper, padded to squares."""
+"""Pictures as the models take them: sRGB, on paper that their strokes stand out from, padded to squares."""
 
 import io
+from collections.abc import Sequence
 
+import numpy as np
 import PIL.Image
-from PIL import ImageCms
+from PIL import ImageCms, ImageColor
+
+from comics_genai.errors import UserError
 
 Color = tuple[int, int, int]
 WHITE: Color = (255, 255, 255)
+PAPERS: tuple[Color, ...] = (WHITE, (0, 0, 0), (128, 128, 128))  # grey shows dark and pale strokes alike
+AUTO = "auto"  # white, or where a drawing would vanish on it, the one of PAPERS with the most contrast
+CONTRAST = 32  # of 255, in the channel that differs most: below it a stroke is hardly seen
+NEARLY_VANISHED = 0.05  # share of what is drawn that is seen on its paper
+LOOK = 256  # pixels of the side at which contrast is judged
+
+Layers = tuple[PIL.Image.Image, PIL.Image.Image | None]  # sRGB, and opacity (L) if it is not full everywhere
 
 
-def to_square(image: PIL.Image.Image, size: int | None = None, paper: Color | int = WHITE) -> PIL.Image.Image:
-    """Pad with `paper` (0-255, as many values as the image has channels), centred, to a square of the longer side, then
-    resize to `size` px if given."""
+def to_square(image: PIL.Image.Image, size: int | None = None, paper: Color | int | None = None) -> PIL.Image.Image:
+    """Pad, centred, to a square of the longer side, then resize to `size` px if given. The room is filled with `paper`
+    (0-255, as many values as the image has channels), or without one by continuing the picture's border."""
     side = max(image.size)
     square = image
     if image.width != image.height:
-        square = PIL.Image.new(image.mode, (side, side), paper)
-        square.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
+        left, top = (side - image.width) // 2, (side - image.height) // 2
+        if paper is None:
+            room = ((top, side - image.height - top), (left, side - image.width - left))
+            pixels = np.asarray(image)
+            square = PIL.Image.fromarray(np.pad(pixels, (*room, (0, 0))[: pixels.ndim], mode="edge"))
+        else:
+            square = PIL.Image.new(image.mode, (side, side), paper)
+            square.paste(image, (left, top))
     if size is not None and size != side:
         square = square.resize((size, size), PIL.Image.Resampling.LANCZOS)
     return square
 
 
-def composite(picture: PIL.Image.Image, paper: Color) -> tuple[PIL.Image.Image, PIL.Image.Image | None]:
-    """The picture as sRGB on paper, and its opacity if it has any that is not full."""
-    colors, alpha = colors_of(picture)
-    if alpha is None:
-        return colors, None
-    return PIL.Image.composite(colors, PIL.Image.new("RGB", colors.size, paper), alpha), alpha
+def box_in_square(width: int, height: int, size: int | None = None) -> tuple[int, int, int, int] | None:
+    """Left, top, right and bottom of a picture in the square that `to_square` pads it to; None if it fills it."""
+    side = max(width, height)
+    if width == height:
+        return None
+    left, top = (side - width) // 2, (side - height) // 2
+    scale = (size or side) / side
+    return tuple(round(edge * scale) for edge in (left, top, left + width, top + height))
 
 
-def colors_of(picture: PIL.Image.Image) -> tuple[PIL.Image.Image, PIL.Image.Image | None]:
-    """The picture as sRGB, and its opacity if it has any that is not full."""
+def paper_of(text: str) -> Color | None:
+    """The colour that a setting names, such as white or #f0e8d8; None for "auto". Raises UserError for no colour."""
+    if text == AUTO:
+        return None
+    try:
+        return ImageColor.getrgb(text)[:3]
+    except ValueError as error:
+        raise UserError(f"The paper {text!r} is no colour: give auto, a name such as white, or #rrggbb.") from error
+
+
+def chosen_paper(pictures: Sequence[Layers]) -> Color:
+    """White, or where one of the pictures nearly vanishes on it, what gives the palest of them the most contrast."""
+    drawn = [layers for layers in pictures if layers[1] is not None]
+    if all(visibility(*layers, WHITE)[0] >= NEARLY_VANISHED for layers in drawn):
+        return WHITE
+    return max(PAPERS, key=lambda paper: min(visibility(*layers, paper)[1] for layers in drawn))
+
+
+def visibility(colors: PIL.Image.Image, alpha: PIL.Image.Image, paper: Color) -> tuple[float, float]:
+    """The share of what is drawn that is seen on the paper, and its mean contrast to it (0-255)."""
+    small = (LOOK, LOOK) if max(colors.size) > LOOK else colors.size
+    opacity = np.asarray(alpha.resize(small, PIL.Image.Resampling.BOX), np.float32) / 255
+    inks = np.asarray(colors.resize(small, PIL.Image.Resampling.NEAREST), np.float32)
+    contrast = np.abs(inks - np.float32(paper)).max(-1)
+    drawn = max(float(opacity.sum()), 1e-6)
+    return float((opacity * (contrast >= CONTRAST)).sum()) / drawn, float((opacity * contrast).sum()) / drawn
+
+
+def on_paper(layers: Layers, paper: Color) -> PIL.Image.Image:
+    """The picture, RGB, laid on paper where it is transparent."""
+    colors, alpha = layers
+    return colors if alpha is None else PIL.Image.composite(colors, PIL.Image.new("RGB", colors.size, paper), alpha)
+
+
+def layers_of(picture: PIL.Image.Image) -> Layers:
+    """The picture, of a mode that `plain` gives, as sRGB, and its opacity. Raises ValueError for unknown colours."""
     profile = picture.info.get("icc_profile")
-    picture = _eight_bits(picture)
     alpha = None
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
+    if picture.mode == "RGBA":
         alpha = picture.getchannel("A")
         if alpha.getextrema()[0] == 255:
             alpha = None
-    return _to_srgb(picture.convert("RGB") if picture.mode not in ("L", "CMYK") else picture, profile), alpha
+        picture = picture.convert("RGB")
+    return _to_srgb(picture, profile), alpha
+
+
+def plain(picture: PIL.Image.Image) -> PIL.Image.Image:
+    """The picture in one of the modes L, RGB, RGBA, CMYK, LAB: no palette, no key colour, no more than 8 bits.
+
+    Raises ValueError for numbers that are not finite, and for colours that Pillow does not convert.
+    """
+    if picture.mode in ("I", "F") or picture.mode.startswith("I;"):
+        return _eight_bits(picture)
+    if picture.mode == "La":
+        picture = picture.convert("LA")
+    if picture.has_transparency_data:
+        return picture.convert("RGBA")
+    return picture if picture.mode in ("L", "RGB", "CMYK", "LAB") else picture.convert("RGB")
 
 
 def _eight_bits(picture: PIL.Image.Image) -> PIL.Image.Image:
-    """Grey of 16 bits, which Pillow would clip at 255, scaled to 8."""
-    if picture.mode != "I" and not picture.mode.startswith("I;16"):
-        return picture
-    return picture.convert("I").point(lambda value: value * (255 / 65535) + 0.5).convert("L")
+    """Grey of 16 or 32 bits or of floating-point numbers, which Pillow would clip at 255, scaled to 8 bits.
+
+    16 bits end at 65535; other numbers at the first of the usual ends that holds them (floats: 1, 255, 65535), and
+    floats beyond are stretched from their least to their greatest.
+    """
+    values = np.asarray(picture)
+    low = 0.0
+    if picture.mode == "I":
+        values = values.view(np.uint32) if values.min() < 0 else values
+        high = next(end for end in (255, 65535, 2**31 - 1, 2**32 - 1) if values.max() <= end)
+    elif picture.mode == "F":
+        if not np.isfinite(values).all():
+            raise ValueError("it holds values that are not finite numbers")
+        high = next((end for end in (1, 255, 65535) if values.min() >= 0 and values.max() <= end), None)
+        if high is None:
+            low, high = float(values.min()), float(values.max())
+    else:
+        high = 65535
+    scale = np.float32(255 / max(high - low, 1e-12))
+    return PIL.Image.fromarray(
+        ((values.astype(np.float32) - np.float32(low)) * scale + 0.5).clip(0, 255).astype(np.uint8)
+    )
 
 
 def _to_srgb(picture: PIL.Image.Image, profile: bytes | None) -> PIL.Image.Image:
-    """An L, RGB or CMYK picture as RGB; what its profile says of its colours is heeded, a broken profile is not."""
+    """The picture as RGB; what its profile says of its colours is heeded, a broken profile is not."""
+    if picture.mode == "LAB":
+        lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+        return ImageCms.profileToProfile(picture, lab, srgb, outputMode="RGB")
     if profile:
         try:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))

@@ -64,8 +64,10 @@ class TrainingData:
     class_prompts: Embeddings  # N
     unconditional: Embeddings  # 1
     time_ids: Tensor | None  # (N, 6)
+    turns: Tensor  # indices of the N in the order in which steps take them; a drawing that counts twice is there twice
     shares: Tensor | None = None  # (N, V, 1, h, w): what each place counts in the loss; None = all alike
-    class_latents: Tensor | None = None  # (N, M, channels, h, w), M class pictures of each class prompt
+    class_latents: Tensor | None = None  # (M, channels, h, w), M class pictures
+    class_of: Tensor | None = None  # (M,): which of the N class prompts each was drawn from
     class_time_ids: Tensor | None = None  # (1, 6)
 
 
@@ -77,7 +79,7 @@ def prepare(base: Base, character: Sequence[drawings.Drawing], settings: Finetun
     prompts = [instance_prompt(drawing.caption, *named) for drawing in character]
     if settings.mirror:
         images += [image.transpose(PIL.Image.Transpose.FLIP_LEFT_RIGHT) for image in images]
-        prompts += [mirrored_prompt(prompt) for prompt in prompts]
+        prompts += [mirrored_prompt(prompt, settings.identifier) for prompt in prompts]
     class_prompts = [class_prompt(prompt, *named) for prompt in prompts]
     latents = [
         base.encode_images(variants_of(image, size, settings.variants, step_seed(settings.seed, i)))
@@ -94,40 +96,66 @@ def prepare(base: Base, character: Sequence[drawings.Drawing], settings: Finetun
         "class_prompts": base.encode_prompts(class_prompts),
         "unconditional": base.unconditional(),
         "time_ids": torch.cat(time_ids) if base.micro_conditioned else None,
+        "turns": turns_of([drawing.repeats for drawing in character] * (1 + settings.mirror)),
     }
-    if settings.background_weight < 1:
+    if settings.background_weight < 1 or any(drawing.box for drawing in character):
         data["shares"] = _shares(character, settings, data["latents"], size).to(base.device)
     if settings.preserves_prior and settings.prior == "images":
-        pictures = _class_pictures(base, class_prompts, settings, cache)
-        class_latents = base.encode_images(np.stack([np.asarray(picture) for picture in pictures]))
-        data["class_latents"] = class_latents.unflatten(0, (len(class_prompts), -1))
+        pictures, owners = _class_pictures(base, class_prompts, settings, cache)
+        data["class_latents"] = base.encode_images(np.stack([np.asarray(picture) for picture in pictures]))
+        data["class_of"] = torch.tensor(owners)
         data["class_time_ids"] = base.time_ids(size, size)
     return TrainingData(**data)
 
 
+def turns_of(repeats: Sequence[int]) -> Tensor:
+    """Indices, the i-th `repeats[i]` times, each spread evenly over the whole: [2, 1] gives 0, 1, 0."""
+    turns = [((k + 0.5) / count, i) for i, count in enumerate(repeats) for k in range(count)]
+    return torch.tensor([i for _, i in sorted(turns)])
+
+
 def _shares(character: Sequence[drawings.Drawing], settings: FinetuneSettings, latents: Tensor, size: int) -> Tensor:
-    """What each place of `latents` counts: 1 on the figure and `background_weight` beside it, over the mean of both."""
-    masks = [drawing.mask for drawing in character]
-    if missing := [drawing.name for drawing in character if drawing.mask is None]:
+    """What each place of `latents` counts: 1 on the figure, `background_weight` beside it, 0 where the drawing was
+    padded to a square; over their mean."""
+    if settings.background_weight < 1 and (missing := [one.name for one in character if one.mask is None]):
         raise UserError(
             f"background_weight is {settings.background_weight:g}, but {missing[0]} has no transparency that tells the "
             "figure from its background: give drawings with an alpha channel, or leave it at 1."
         )
-    if settings.mirror:
-        masks += [mask.transpose(PIL.Image.Transpose.FLIP_LEFT_RIGHT) for mask in masks]
-    drawn = np.stack([
-        variants_of(mask.convert("RGB"), size, settings.variants, step_seed(settings.seed, i))[..., 0]
-        for i, mask in enumerate(masks)
-    ])  # fmt: skip
-    covered = F.adaptive_avg_pool2d(torch.from_numpy(drawn).float() / 255, latents.shape[-2:]).unsqueeze(2)
-    shares = covered + settings.background_weight * (1 - covered)
+    shares = _covered([_within(drawing) for drawing in character], settings, latents, size)
+    if settings.background_weight < 1:
+        figure = _covered([drawing.mask for drawing in character], settings, latents, size)
+        shares = shares * (figure + settings.background_weight * (1 - figure))
     return shares / shares.mean((-2, -1), keepdim=True)
+
+
+def _within(drawing: drawings.Drawing) -> PIL.Image.Image:
+    """L, as large as the drawing: 255 on the picture, 0 on what it was padded with."""
+    within = PIL.Image.new("L", drawing.image.size, 0)
+    within.paste(255, drawing.box or (0, 0, *within.size))
+    return within
+
+
+def _covered(masks: Sequence[PIL.Image.Image], settings: FinetuneSettings, latents: Tensor, size: int) -> Tensor:
+    """How much of each place of `latents` the masks cover, in [0, 1]: (N, V, 1, h, w), placed as the variants are."""
+    mirrored = [mask.transpose(PIL.Image.Transpose.FLIP_LEFT_RIGHT) for mask in masks] if settings.mirror else []
+    placed = np.stack([
+        variants_of(mask.convert("RGB"), size, settings.variants, step_seed(settings.seed, i))[..., 0]
+        for i, mask in enumerate([*masks, *mirrored])
+    ])  # fmt: skip
+    return F.adaptive_avg_pool2d(torch.from_numpy(placed).float() / 255, latents.shape[-2:]).unsqueeze(2)
 
 
 def _class_pictures(
     base: Base, class_prompts: Sequence[str], settings: FinetuneSettings, cache: Path
-) -> list[PIL.Image.Image]:
-    """At least `class_images` pictures, equally many of each prompt, prompt by prompt."""
-    seeds = range(-(-settings.class_images // len(class_prompts)))
+) -> tuple[list[PIL.Image.Image], list[int]]:
+    """`class_images` pictures, spread over the prompts that differ, and for each the index of its prompt."""
     sampling = replace(settings.sampling, size=settings.size or base.size)
-    return [picture.image for picture in generate(base, class_prompts, seeds, cache, sampling)]
+    different = list(dict.fromkeys(class_prompts))
+    each, more = divmod(settings.class_images, len(different))
+    pictures, owners = [], []
+    for prompts, seeds in ((different, range(each)), (different[:more], [each])):
+        if prompts and seeds:
+            pictures += [picture.image for picture in generate(base, prompts, seeds, cache, sampling)]
+            owners += [class_prompts.index(prompt) for prompt in prompts for _ in seeds]
+    return pictures, owners

@@ -23,6 +23,8 @@ class FinetuneSettings:
     """What to learn, on what, and how; the defaults suit the miniature. Raises UserError for a value out of range."""
 
     drawings: str = "1_data/unicorn_girl"  # folder or Hub dataset id
+    caption_column: str = ""  # of metadata.jsonl, metadata.csv or the dataset; by default text, caption or prompt
+    paper: str = "auto"  # under transparency: a colour, or auto for white or what pale strokes show on
     identifier: str = "UnicornGirl"  # the word that comes to mean the character
     class_name: str = "girl"  # what kind of thing it is, a noun
     base: str = "mini"  # see Base.load

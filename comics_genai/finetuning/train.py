@@ -54,7 +54,9 @@ def finetune(
     """
     distributed.join()
     folder = Path(folder)
-    character = drawings.load(settings.drawings)
+    character = drawings.load(settings.drawings, paper=settings.paper, caption_column=settings.caption_column)
+    if distributed.is_first():
+        print(f"{drawings.told(character)}.", flush=True)
     record = {"finetune": asdict(settings), "drawings_digest": _digest(character)}
     full = settings.method == "dreambooth"
     _follow(folder, record, "drawings")
@@ -195,9 +197,9 @@ class Objective:
 
     def __call__(self, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         settings, data, count = self.settings, self.data, self.settings.batch_size
-        drawings_, variants = data.latents.shape[:2]
-        # In turn, so that every drawing is seen equally often whatever the batch size.
-        chosen = (torch.arange(count) + step * count) % drawings_
+        variants = data.latents.shape[1]
+        # In turn, so that every drawing is seen as often as it counts, whatever the batch size.
+        chosen = data.turns[(torch.arange(count) + step * count) % len(data.turns)]
         variant = torch.randint(variants, (count,), generator=generator)
         latents = data.latents[chosen, variant]
         shares = None if data.shares is None else data.shares[chosen, variant]
@@ -210,17 +212,18 @@ class Objective:
             prediction = self.base.predict(noised, t, prompts, time_ids)
             loss = self._weighted(prediction, targets, weights, shares)
             return loss, {}
+        owners = chosen
         if settings.prior == "prediction":
             prior_noised, prior_t, prior_weights = noised, t, weights
             prior_time_ids = time_ids
             prior_targets = self._frozen_prediction(noised, t, data.class_prompts[chosen], time_ids)
         else:
-            picture = torch.randint(data.class_latents.shape[1], (count,), generator=generator)
-            prior_latents = data.class_latents[chosen, picture]
+            picture = torch.randint(len(data.class_latents), (count,), generator=generator)
+            prior_latents, owners = data.class_latents[picture], data.class_of[picture]
             prior_noise, prior_t = self._noise(prior_latents, generator), self._timesteps(count, generator)
             prior_noised, prior_targets, prior_weights = self._diffused(prior_latents, prior_noise, prior_t)
             prior_time_ids = None if time_ids is None else data.class_time_ids.expand(count, -1)
-        prior_prompts = self._class_prompts(chosen)
+        prior_prompts = self._class_prompts(owners)
         # Both terms in one pass: small batches cost nearly as much as large ones.
         prediction, prior_prediction = self.base.predict(
             torch.cat([noised, prior_noised]),

@@ -1,0 +1,109 @@
+"""A data set of drawings on the Hugging Face Hub: files as in a folder, or rows of a table."""
+
+import glob
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from comics_genai import environment
+from comics_genai.drawings.caption_files import BESIDE, COLUMNS, TABLES, caption_text
+from comics_genai.drawings.folder import MAXIMUM_DRAWINGS
+from comics_genai.drawings.opening import suffixes
+from comics_genai.errors import UserError
+
+SECONDS = 20  # to wait for an answer; load_dataset tries half a minute before it says that there is no network
+
+
+def fetch(dataset_id: str) -> Path | list[dict[str, Any]]:
+    """The data set's files in a folder, as they were uploaded; of one that is stored as a table the rows of its train
+    split, pictures undecoded. Raises UserError where it cannot be read."""
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled
+
+    token = environment.secret("HF_TOKEN")
+    with _sentences(dataset_id):
+        try:
+            info = HfApi(token=token).dataset_info(dataset_id, timeout=SECONDS)
+        except OfflineModeIsEnabled:
+            try:
+                return Path(snapshot_download(dataset_id, repo_type="dataset", local_files_only=True))
+            except LocalEntryNotFoundError:
+                return _rows(dataset_id, token)
+        names = [file.rfilename for file in info.siblings or []]
+        if not (wanted := _like_a_folder(names)):
+            return _rows(dataset_id, token)
+        if sum(_suffix(name) in suffixes() for name in wanted) > MAXIMUM_DRAWINGS:
+            raise UserError(f"{dataset_id} holds more than {MAXIMUM_DRAWINGS:,} pictures: choose the best of them.")
+        patterns = [glob.escape(name) for name in wanted]
+        found = snapshot_download(
+            dataset_id, repo_type="dataset", revision=info.sha, allow_patterns=patterns, token=token
+        )
+        return Path(found)
+
+
+def caption_of(row: dict[str, Any], column: str, place: str) -> str:
+    """The caption of a table's row. Raises UserError for a column that is not there and for what is no text."""
+    if column and column not in row:
+        raise UserError(f"{place} has no column {column!r}, only {', '.join(row)}: name the one with the captions.")
+    chosen = column or next((name for name in COLUMNS if name in row), "")
+    return caption_text(row.get(chosen), f'"{chosen}" in {place}') if chosen else ""
+
+
+def _like_a_folder(names: list[str]) -> list[str]:
+    """The pictures and captions among a repository's files; [] where it is not pictures that it holds."""
+    if any(_suffix(name) in (".parquet", ".arrow", ".zip", ".tar", ".gz") for name in names):
+        return []
+    pictures = [name for name in names if _suffix(name) in suffixes()]
+    captions = [name for name in names if PurePosixPath(name).name in TABLES or _suffix(name) in BESIDE]
+    return pictures + captions if pictures else []
+
+
+def _suffix(name: str) -> str:
+    return PurePosixPath(name).suffix.lower()
+
+
+def _rows(dataset_id: str, token: str | None) -> list[dict[str, Any]]:
+    """The rows of the train split, each with its picture first: {"path": ..., "bytes": ...}."""
+    import datasets
+
+    dataset = datasets.load_dataset(dataset_id, split="train", token=token)
+    columns = [name for name, feature in dataset.features.items() if isinstance(feature, datasets.Image)]
+    if not columns:
+        raise UserError(f"The dataset {dataset_id} has no column of pictures, only {', '.join(dataset.features)}.")
+    first = columns[0]
+    if len(dataset) > MAXIMUM_DRAWINGS:
+        raise UserError(
+            f"{dataset_id} holds {len(dataset):,} pictures, more than {MAXIMUM_DRAWINGS:,}: choose the best."
+        )
+    undecoded = dataset.cast_column(first, datasets.Image(decode=False))
+    return [{first: row[first], **{name: row[name] for name in row if name != first}} for row in undecoded]
+
+
+@contextmanager
+def _sentences(dataset_id: str) -> Iterator[None]:
+    """The Hub's and the data set library's refusals as sentences."""
+    from datasets.data_files import EmptyDatasetError
+    from datasets.exceptions import DataFilesNotFoundError, DatasetNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled, RepositoryNotFoundError
+    from huggingface_hub.utils import httpx
+
+    try:
+        yield
+    except (DataFilesNotFoundError, EmptyDatasetError) as error:
+        raise UserError(f"The dataset {dataset_id} holds no pictures: put them in its folder train/.") from error
+    except (DatasetNotFoundError, RepositoryNotFoundError) as error:
+        raise UserError(
+            f"{dataset_id} is neither a folder here nor a dataset on the Hub that you may read: check the name, and "
+            "for a private or gated one set HF_TOKEN."
+        ) from error
+    except HfHubHTTPError as error:
+        status = error.response.status_code if error.response is not None else "no answer"
+        advice = "set HF_TOKEN to a token that may read it" if status in (401, 403) else "try again later"
+        raise UserError(f"The Hub refused the dataset {dataset_id} ({status}): {advice}.") from error
+    except (httpx.HTTPError, ConnectionError, OfflineModeIsEnabled) as error:
+        raise UserError(
+            f"{dataset_id} is no folder here, and the Hub cannot be reached: check the folder's name or your network."
+        ) from error
+    except ValueError as error:
+        raise UserError(f"The dataset {dataset_id} cannot be read ({error}): give it a split train.") from error

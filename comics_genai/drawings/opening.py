@@ -1,0 +1,145 @@
+"""One picture file, whatever Pillow opens: its kind told by its content, decoded at bounded cost, turned upright."""
+
+import io
+import struct
+import warnings
+import zlib
+from pathlib import Path
+from typing import Any
+
+import PIL.Image
+from PIL import PngImagePlugin
+
+from comics_genai.drawings.preparation import layers_of, plain
+from comics_genai.errors import UserError
+
+# Pillow opens these by running another program, or finds no loader for them.
+CLOSED = frozenset({"EPS", "WMF", "HDF5", "GRIB", "BUFR", "MPEG"})
+UNREADABLE = frozenset(
+    ".heic .heif .jxl .svg .clip .kra .procreate .xcf .ai .pdf .eps .ps .wmf .emf .h5 .hdf .grib .bufr".split()
+)
+MINIMUM_SIDE = 64  # pixels of the shorter side: below it there is nothing to learn lines from
+MAXIMUM_SIDE = 2048  # pixels of the longer side that are kept: twice what the largest base draws
+MAXIMUM_PIXELS = 80_000_000  # a tall A3 page at 600 dpi; a picture that claims more is damaged or an attack
+MAXIMUM_ASPECT = 40  # beyond it a strip is a few pixels wide in its square
+STRIP = 8  # longer side by shorter side from which on a picture is told to be a strip
+ORIENTATION = 0x0112  # EXIF's tag
+TURNS = {
+    2: PIL.Image.Transpose.FLIP_LEFT_RIGHT,
+    3: PIL.Image.Transpose.ROTATE_180,
+    4: PIL.Image.Transpose.FLIP_TOP_BOTTOM,
+    5: PIL.Image.Transpose.TRANSPOSE,
+    6: PIL.Image.Transpose.ROTATE_270,
+    7: PIL.Image.Transpose.TRANSVERSE,
+    8: PIL.Image.Transpose.ROTATE_90,
+}
+DAMAGE = (
+    OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, IndexError, KeyError, TypeError,
+    AttributeError, OverflowError, MemoryError, ZeroDivisionError, NotImplementedError, RuntimeError,
+)  # fmt: skip
+
+# Tools for generated pictures write whole workflows into the text, and printers' profiles have megabytes.
+PngImagePlugin.MAX_TEXT_CHUNK = 16 << 20
+PngImagePlugin.MAX_TEXT_MEMORY = 64 << 20
+
+
+def suffixes() -> frozenset[str]:
+    """Suffixes, in lower case, of the kinds of pictures that are read."""
+    kinds = PIL.Image.registered_extensions()
+    readable = {suffix for suffix, kind in kinds.items() if kind in PIL.Image.OPEN and kind not in CLOSED}
+    return frozenset(readable | {".avif", ".jfif"}) - UNREADABLE
+
+
+def is_picture(path: Path) -> bool:
+    """Whether the file's content is a picture's, whatever its name says."""
+    try:
+        with _open(path):
+            return True
+    except DAMAGE:
+        return False
+
+
+def upright(path: Path) -> PIL.Image.Image:
+    """The picture as it is looked at, sRGB, with its transparency if it has any, and with nothing else that its file
+    says, such as the place where a photo was taken."""
+    colors, alpha = layers_of(read_picture(path.name, path))
+    if alpha is not None:
+        colors.putalpha(alpha)
+    return colors
+
+
+def orientation_of(picture: PIL.Image.Image) -> int:
+    """How the picture is turned, 1 (upright) to 8, by its EXIF data; 1 where these are absent or broken."""
+    try:
+        turn = picture.getexif().get(ORIENTATION)
+    except DAMAGE:
+        return 1
+    return turn if isinstance(turn, int) and turn in TURNS else 1
+
+
+def read_picture(name: str, content: Path | bytes, side: int = MAXIMUM_SIDE) -> PIL.Image.Image:
+    """The whole picture, upright, at most `side` px each way, in one of the modes that `plain` gives.
+
+    Raises UserError, one sentence, for what is no whole still picture of a size that can be learnt from.
+    """
+    try:
+        picture = _open(content)
+    except PIL.Image.DecompressionBombError as error:
+        raise UserError(f"{name} claims more pixels than can be read: save it smaller.") from error
+    except DAMAGE as error:
+        if isinstance(error, OSError) and error.errno:
+            raise UserError(f"{name} cannot be read ({error.strerror}): check the file and its rights.") from error
+        if "text chunk" in str(error).lower() or "MAX_TEXT" in str(error):
+            raise UserError(f"{name} carries more text or profile than pictures do: save it without.") from error
+        raise UserError(f"{name} is not a picture, or a damaged one: save it anew as PNG.") from error
+    with picture:
+        _check_size(name, picture.size)
+        try:
+            frames = getattr(picture, "n_frames", 1)
+            # A phone's MPO is a photo with its own preview behind it, and a PSD's first picture is all its layers.
+            if frames > 1 and picture.format not in ("MPO", "PSD"):
+                raise UserError(f"{name} holds {frames} pictures, an animation or pages: save the one you mean.")
+            turn = orientation_of(picture)
+            if max(picture.size) > side:
+                picture.draft(None, (side, side))  # a JPEG is decoded at a fraction of its size
+            picture.load()
+            whole = plain(picture)
+            if max(whole.size) > side:
+                whole.thumbnail((side, side), PIL.Image.Resampling.LANCZOS, reducing_gap=3.0)
+            return whole.transpose(TURNS[turn]) if turn in TURNS else whole.copy()
+        except DAMAGE as error:
+            raise UserError(f"{name} is cut off or damaged ({_reason(error)}): copy or save it anew.") from error
+
+
+def _open(content: Path | bytes) -> Any:
+    """The picture, of which only the header is read."""
+    PIL.Image.init()
+    with warnings.catch_warnings():
+        # The size is judged before any pixel is decoded, and of what else is broken an error tells.
+        warnings.simplefilter("ignore")
+        return PIL.Image.open(
+            io.BytesIO(content) if isinstance(content, bytes) else content,
+            formats=[kind for kind in PIL.Image.OPEN if kind not in CLOSED],
+        )
+
+
+def _check_size(name: str, size: tuple[int, int]) -> None:
+    width, height = size
+    if width * height > MAXIMUM_PIXELS:
+        raise UserError(f"{name} claims {width}x{height} pixels: save it smaller.")
+    if min(size) < MINIMUM_SIDE:
+        raise UserError(
+            f"{name} is {width}x{height} px, and {MINIMUM_SIDE} px are the least that shows anything: export it larger."
+        )
+    if max(size) > MAXIMUM_ASPECT * min(size):
+        raise UserError(f"{name} is {width}x{height} px, too narrow a strip to be seen in a square: cut it in pieces.")
+    if max(size) >= STRIP * min(size):
+        warnings.warn(
+            f"{name} is {width}x{height} px, a strip that fills only 1/{max(size) // min(size)} of its square: cut it "
+            "into its panels.",
+            stacklevel=4,
+        )
+
+
+def _reason(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
