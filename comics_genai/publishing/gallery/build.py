@@ -129,6 +129,8 @@ def _drawings(settings: GallerySettings, gallery: Path, problems: list[str]) -> 
     folders = settings.drawings or tuple(path for path in [environment.data() / "unicorn_girl"] if path.is_dir())
     characters: Characters = {}
     for folder in folders:
+        if not folder.is_dir():
+            raise UserError(f"There is no folder {folder}: name folders that hold a character's drawings.")
         shown = []
         for path, caption in character_drawings.files_of(folder).values():
             try:
@@ -256,10 +258,19 @@ def _page(settings: GallerySettings, data: dict[str, Any]) -> str:
         count=NUMBER_WORDS[count] if count < len(NUMBER_WORDS) else str(count),
         drawings=data["drawings"],
         first_seeds=settings.first_seeds,
+        compared=_compared(data["pictures"]),
         seeds_word=NUMBER_WORDS[settings.first_seeds]
         if settings.first_seeds < len(NUMBER_WORDS)
         else str(settings.first_seeds),
     )
+
+
+def _compared(pictures: list[dict[str, Any]]) -> bool:
+    """Whether several methods answer the same prompt."""
+    methods: dict[str, set[str]] = {}
+    for picture in pictures:
+        methods.setdefault(picture["asked"], set()).add(picture["method"])
+    return any(len(some) > 1 for asked, some in methods.items() if asked)
 
 
 def _embedded(data: dict[str, Any]) -> str:

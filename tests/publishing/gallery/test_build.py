@@ -87,6 +87,9 @@ def test_a_folder_that_is_not_there_and_one_without_pictures_are_one_sentence(tm
         build(GallerySettings((tmp_path / "gone",), into=tmp_path))
     with pytest.raises(UserError, match="There are no pictures"):
         build(GallerySettings((), into=tmp_path))
+    save_picture(tmp_path / "pictures" / "0.png", 0)
+    with pytest.raises(UserError, match="There is no folder .*sketches: name folders that hold a character's drawings"):
+        build(GallerySettings((tmp_path / "pictures",), into=tmp_path / "site", drawings=(tmp_path / "sketches",)))
     with pytest.raises(UserError, match="first_seeds is -1"):
         GallerySettings(first_seeds=-1)
 

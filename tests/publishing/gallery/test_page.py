@@ -11,7 +11,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from comics_genai.publishing.gallery import GallerySettings, build, read_picked
-from tests.gallery_runs import PROMPTS, record, save_run
+from tests.gallery_runs import PROMPTS, record, save_picture, save_run
 
 HOSTILE = (
     '<script>window.hit = 1</script></script><!-- <img src=x onerror="window.hit = 2"> '
@@ -39,6 +39,22 @@ def test_the_first_screen_shows_the_drawings_and_one_pose_by_every_method(watche
     page.get_by_role("button", name="Next pose").click()
     assert "sitting, in a room" in page.locator("blockquote").inner_text().lower()
     assert watched.errors == [] and watched.outside(index.parent) == []
+
+
+def test_an_artists_own_pictures_without_records_appear_with_her_drawings(watched, tmp_path, drawings):
+    for i in range(3):
+        save_picture(tmp_path / "mine" / f"sketch {i}.png", i, side=300)
+    built = build(GallerySettings((tmp_path / "mine",), into=tmp_path / "site", drawings=(drawings,), title="Ann's"))
+    page = watched.open(built.index)
+    assert page.locator("h1:visible").inner_text() == "What did three drawings become?"
+    assert page.locator("#story .card").count() == 3 and page.locator("#tabs li").count() == 3
+    page.locator("#story .open").first.click()
+    dialog = page.get_by_role("dialog")
+    assert dialog.locator("h2").inner_text() == "sketch 0.png, mine"
+    assert dialog.locator("figcaption").all_inner_texts() == ["mine", "nearest drawing by colours"]
+    for image in dialog.locator("img").all():
+        assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") == 300
+    assert watched.errors == [] and watched.outside(tmp_path / "site") == []
 
 
 def test_filters_search_and_order_narrow_and_sort_and_are_in_the_address(watched, index):

@@ -57,7 +57,7 @@ function captionOf(picture, without) {
   return [
     without !== "method" && h("b", {}, picture.method),
     without !== "asked" && h("span", { class: "words" }, shortened(promptOf(picture))),
-    h("span", { class: "quiet" }, place.filter(Boolean).join(", ")),
+    h("span", { class: "quiet" }, place.filter(Boolean).join(", ") || picture.record.file_name),
     score && h("span", { class: "quiet" }, `${SCORES[0]} ${score}`),
   ];
 }

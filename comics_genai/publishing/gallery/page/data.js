@@ -49,7 +49,8 @@ function promptOf(picture) {
 // What a picture shows, for those who do not see it: its prompt, or who drew it where there was none.
 function described(picture) {
   const number = picture.record.index ?? picture.record.seed;
-  return promptOf(picture) || `Picture ${number ?? ""} by ${picture.method}`.replace("  ", " ");
+  const named = number === undefined ? picture.record.file_name : `Picture ${number}`;
+  return promptOf(picture) || `${named}, ${picture.method}`;
 }
 
 // The prompts that several methods answer, with their pictures; those that most answer come first.

@@ -73,11 +73,12 @@ function renderStory() {
   const each = oneOfEach(unprompted);
   const free = each.length > 1 ? each : unprompted.slice(0, MOST_ON_FIRST_SCREEN);
   if (free.length) {
-    place.append(
-      h("h2", {}, "Without a prompt"),
-      h("p", { class: "note" }, "Drawn without words: by models that take none, or pictures without a record."),
-      row(free.map((picture) => card(picture, free, methodLabel(picture)))),
-    );
+    const note = "Drawn without words: by models that take none, or pictures without a record.";
+    const label = (picture) => (each.length > 1 ? methodLabel(picture) : captionOf(picture, "method"));
+    const heading = answered.length
+      ? [h("h2", {}, "Without a prompt"), h("p", { class: "note" }, note)]
+      : [h("div", { class: "became" }, h("h2", {}, "became"))];
+    place.append(...heading, row(free.map((picture) => card(picture, free, label(picture)))));
   }
   place.append(
     h(
