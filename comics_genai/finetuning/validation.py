@@ -22,7 +22,7 @@ from comics_genai.drawings.captions import instance_prompt
 from comics_genai.files import save_tensors, write_atomic
 from comics_genai.finetuning.settings import FinetuneSettings
 from comics_genai.run import BEST, EMBEDS_FILE, FULL_FILE, LORA_FILE
-from comics_genai.sampling.generate import sample
+from comics_genai.sampling.generate import batched, sample
 
 Validate = Callable[[int, list[PIL.Image.Image]], dict[str, float]]
 
@@ -50,11 +50,11 @@ class Validation:
         if self.changing:
             self.prompts, self.negative = self._encoded()
         pictures = []
-        for i in range(0, len(self.seeds), self.sampling.batch_size):
-            batch = slice(i, i + self.sampling.batch_size)
+        for batch in batched(list(range(len(self.seeds))), self.base, self.sampling):
+            seeds = [self.seeds[i] for i in batch]
             # Compiled anew for this batch, it would take longer than it draws.
             with torch.compiler.set_stance("force_eager"):
-                pixels = sample(self.base, self.prompts[batch], self.negative, self.seeds[batch], self.sampling)
+                pixels = sample(self.base, self.prompts[batch], self.negative, seeds, self.sampling)
             pictures += [PIL.Image.fromarray(picture) for picture in pixels]
         figures.save_grid(pictures, self.folder / "validation" / f"step_{step:06d}.png", columns=len(pictures))
         measured = self.validate(step, pictures) if self.validate else {}

@@ -28,6 +28,7 @@ from comics_genai.sampling.schedulers import SCHEDULERS, scheduler_of
 
 GPU_BATCH = 8
 
+
 @dataclass(frozen=True)
 class Sampling:
     """How pictures are drawn. Raises UserError for a value out of its range."""
@@ -197,6 +198,16 @@ def _begun(base: Base, start: Drawing | None, sampling: Sampling) -> np.ndarray 
     return None
 
 
+def batched(items: list[Any], base: Base, sampling: Sampling) -> list[list[Any]]:
+    """The items in groups that are drawn at once.
+
+    Kernels sum in another order for another batch, and the sampler makes the difference visible: of the same record
+    the same bytes come only one at a time. On a CPU that costs a tenth, on a GPU too much.
+    """
+    at_once = sampling.batch_size or (1 if base.device.type == "cpu" else GPU_BATCH)
+    return [items[i : i + at_once] for i in range(0, len(items), at_once)]
+
+
 def _one_or_all(values: list[Any]) -> Any:
     return values if len(values) > 1 else next(iter(values), None)
 
@@ -209,10 +220,7 @@ def _draw(
     # One at a time: a prompt's embedding must not depend on what else is asked for.
     embedded = {prompt: base.encode_prompts([prompt]) for prompt in {record["prompt"]: None for record in records}}
     negative = base.encode_prompts([sampling.negative]) if sampling.negative else base.unconditional()
-    # Kernels sum in another order for another batch, and the sampler makes the difference visible: of the same record
-    # the same bytes come only one at a time. On a CPU that costs a tenth, on a GPU too much.
-    at_once = sampling.batch_size or (1 if base.device.type == "cpu" else GPU_BATCH)
-    batches = [records[i : i + at_once] for i in range(0, len(records), at_once)]
+    batches = batched(records, base, sampling)
     with Progress(len(batches) * steps, describe=f"drawing {len(records)} pictures") as progress:
         for batch in batches:
             prompts = Embeddings.cat([embedded[record["prompt"]] for record in batch])
