@@ -54,8 +54,9 @@ class Captions:
         if folder is None:
             return
         digest = hashlib.sha256(ids.numpy().tobytes())
-        for tensor in clip.state_dict().values():
-            digest.update(tensor.cpu().contiguous().numpy().tobytes())
+        for encoder in (clip.text_encoder, clip.text_encoder_2):
+            for tensor in encoder.state_dict().values():
+                digest.update(tensor.cpu().contiguous().numpy().tobytes())
         path = folder / f"{digest.hexdigest()[:8]}.safetensors"
         if not path.exists():
             print(f"Encoding {len(ids)} captions ...", flush=True)
