@@ -27,6 +27,7 @@ from comics_genai.sampling.generate import Sampling, sample
 from .dataset import HELD_OUT_SEED, draw_scenes
 from .vae_loss import psnr
 
+AT_ONCE = 8  # pictures drawn together
 FIRST = HELD_OUT_SEED + 100_000  # scenes that no stage's validation has looked at
 
 
@@ -98,49 +99,70 @@ def card(record: dict) -> list[str]:
         return f"{100 * record[of][name]:.1f} %"
 
     rows = [
-        ("VAE: PSNR on held-out scenes", "≥ 28 dB", f"{record['vae_psnr']:.1f} dB"),
-        ("VAE: CIEDE2000 over UnicornGirl's figure", "≤ 5", f"{record['unicorn_girl_ciede2000']:.1f}"),
+        ("VAE: PSNR on held-out scenes", "", f"{record['vae_psnr']:.1f} dB"),
+        ("VAE: CIEDE2000 over UnicornGirl's figure", "", f"{record['unicorn_girl_ciede2000']:.1f}"),
         ("scorer on reconstructions: mean", "", f"{100 * np.mean(list(read.values())):.1f} %"),
-        (f"scorer on reconstructions: worst ({worst})", "≥ 99 %", f"{100 * read[worst]:.1f} %"),
-        (f"attributes followed ({drawn})", "≥ 95 %", share("drawn", "attributes")),
+        (f"scorer on reconstructions: worst ({worst})", "≥ 98 %", f"{100 * read[worst]:.1f} %"),
+        (f"attributes followed ({drawn})", "≥ 96 %", share("drawn", "attributes")),
         ("the same on reconstructions of true drawings", "", share("ceiling", "attributes")),
-        ("pose factors followed (the same prompts)", "≥ 90 %", share("drawn", "pose")),
-        ("the same on reconstructions of true drawings", "", share("ceiling", "pose")),
+        ("legs (the same prompts)", "≥ 95 %", share("drawn", "legs")),
+        ("left arm", "≥ 95 %", share("drawn", "left_arm")),
+        ("right arm", "≥ 95 %", share("drawn", "right_arm")),
+        ("facing", "≥ 95 %", share("drawn", "facing")),
+        ("expression", "≥ 80 %", share("drawn", "expression")),
+        ("every named attribute and every pose factor", "≥ 50 %", share("drawn", "everything")),
+        ("the same on reconstructions of true drawings", "", share("ceiling", "everything")),
         (f"seconds a picture, {record['threads']} threads", "≤ 0.6 s", f"{record['seconds_a_picture']:.2f} s"),
     ]
     return ["| measured | bar | reached |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)]
 
 
-def followed(readings: Readings, scenes: Sequence[world.Scene]) -> dict[str, np.ndarray]:
-    """Whether pictures show what the scenes' full captions say, bool, for each named attribute and pose factor.
+def asked_and_right(
+    readings: Readings, scenes: Sequence[world.Scene]
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Whether the full captions of scenes ask for a factor, and whether pictures show it: bool (N,) each, for each named
+    attribute and pose factor.
 
     A colour is right when it is nearest to the word said, since the word is all that was asked for; where there is no
-    word, nothing was asked, and the picture is left out. No accessory is said by silence.
+    word, nothing was asked. A caption without an accessory asks for none.
     """
     said = [world.said(scene, world.caption(scene)) for scene in scenes]
-    right = {}
+    factors = {}
     for name, values in world.POSE_FACTORS.items():
         shown = [values[i] for i in readings.pose[name]]
-        right[name] = np.array([words[name] == value for words, value in zip(said, shown, strict=True)])
+        right = [words[name] == value for words, value in zip(said, shown, strict=True)]
+        factors[name] = np.ones(len(scenes), bool), np.array(right, bool)
     for a in filter(lambda a: a.named, world.ATTRIBUTES):
         read = readings.attributes[a.name]
         shown = [a.classes[i] for i in read] if a.kind == "class" else world.nearest_name(read, a.name == "skin")
         asked = [words.get(a.name, "none" if a.name == "accessory" else None) for words in said]
-        right[a.name] = np.array([word == value for word, value in zip(asked, shown, strict=True) if word], bool)
-    return right
+        right = [word == value for word, value in zip(asked, shown, strict=True)]
+        factors[a.name] = np.array([word is not None for word in asked]), np.array(right, bool)
+    return factors
+
+
+def followed(readings: Readings, scenes: Sequence[world.Scene]) -> dict[str, np.ndarray]:
+    """Whether pictures show what full captions ask for, bool, for each factor; pictures not asked for it are left out.
+
+    "everything" (N,): whether a picture shows all that its caption asks for.
+    """
+    factors = asked_and_right(readings, scenes)
+    everything = np.all([right | ~asked for asked, right in factors.values()], axis=0)
+    return {name: right[asked] for name, (asked, right) in factors.items()} | {"everything": everything}
 
 
 def _shares(right: dict[str, np.ndarray]) -> dict:
     """Share right of every factor, and their means."""
     shares = {name: float(values.mean()) if len(values) else None for name, values in right.items()}
-    attributes = [share for name, share in shares.items() if name not in world.POSE_FACTORS and share is not None]
+    named = [a.name for a in world.ATTRIBUTES if a.named]
+    attributes = [shares[name] for name in named if shares[name] is not None]
     poses = [shares[name] for name in world.POSE_FACTORS]
     return shares | {"attributes": float(np.mean(attributes)), "pose": float(np.mean(poses))}
 
 
 def _draw(base: Base, prompts: list[str], sampling: Sampling) -> tuple[list[Image.Image], float | None]:
     """Pictures of the prompts, and the seconds of one in a full batch (median)."""
-    pictures, times, n = [], [], sampling.batch_size
+    pictures, times, n = [], [], sampling.batch_size or AT_ONCE
     negative = base.unconditional()
     with Progress(len(prompts), describe="drawing prompts") as progress:
         for i in range(0, len(prompts), n):

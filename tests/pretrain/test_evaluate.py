@@ -37,3 +37,4 @@ def test_a_picture_follows_its_caption_where_it_shows_what_is_said():
     assert 0 < len(right["hair_color"]) < 20 and right["hair_color"].mean() > 0.9
     other = Readings(truth.attributes | {"outfit": (truth.attributes["outfit"] + 1) % 5}, truth.pose, truth.joints)
     assert not evaluate.followed(other, scenes)["outfit"].any()
+    assert right["everything"].mean() > 0.5 and not evaluate.followed(other, scenes)["everything"].any()
