@@ -37,14 +37,14 @@ def pairwise_distance(pictures: Sequence[PIL.Image.Image]) -> float:
 def beside_nearest(
     pictures: Sequence[PIL.Image.Image], references: Sequence[PIL.Image.Image], columns: int = 6, side: int = 0
 ) -> PIL.Image.Image:
-    """Rows of pictures, under each row the training drawings nearest to them; `side` px each, 0 = as they are."""
+    """Rows of samples, under each row the training drawings nearest to them; each about `side` px, 0 = as they are."""
     nearest = [references[i] for i in reference_distances(pictures, references).argmin(1)]
-    blank = PIL.Image.new("RGB", pictures[0].size, figures.PAPER)
-    cells = []
+    rows = {}
     for i in range(0, len(pictures), columns):
-        for row in (pictures[i : i + columns], nearest[i : i + columns]):
-            cells += [*row, *[blank] * (columns - len(row))]
-    return figures.grid(cells, columns, side)
+        last = min(i + columns, len(pictures))
+        rows[f"samples {i + 1} to {last}"] = pictures[i:last]
+        rows[f"the drawing nearest to each ({i + 1} to {last})"] = nearest[i:last]
+    return figures.labelled_grid(rows, side=side)
 
 
 def score_samples(

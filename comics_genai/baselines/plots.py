@@ -40,7 +40,7 @@ def over_steps(run: Path, rows: int = 6, side: int = 96) -> PIL.Image.Image:
     chosen = sorted({round(i) for i in np.linspace(0, len(paths) - 1, min(rows, len(paths)))})
     shown = {"the drawings": _first_row(folder / "drawings.png")}
     shown |= {f"step {int(paths[i].stem.removeprefix('step_'))}": _first_row(paths[i]) for i in chosen}
-    return figures.labelled_grid(shown, [""] * max(map(len, shown.values())), side)
+    return figures.labelled_grid(shown, side=side)
 
 
 def _first_row(path: Path) -> list[PIL.Image.Image]:
@@ -75,7 +75,7 @@ def curves(
             panel.set(xlabel="step", title=title, yscale="log" if title in logarithmic else "linear")
             if all(name.removeprefix("validation_").startswith(SHARES) for name in lines):
                 panel.set_ylim(-0.03, 1.03)
-            panel.legend(fontsize=7)
+            figures.legend_below(panel)
     plt.close(figure)
     return figure
 
@@ -97,14 +97,14 @@ def overfitting(runs: Mapping[str, Rows]) -> Figure:
             panel.plot(steps, unseen, color=color, linestyle="--", label="held-out drawings")
             panel.fill_between(steps, unseen, seen, color=color, alpha=0.15)
             panel.set(xlabel="step", ylabel="taken for real, %", ylim=(-5, 105), title=name)
-            panel.legend(fontsize=7, loc="center left")
+            figures.legend_below(panel)
             last.plot(steps, [row["validation_r_v"] for row in measured], color=color, marker="o", ms=3, label=name)
         for value in (0, 1):
             last.axhline(value, color=figures.GRAPHITE, linewidth=0.6, linestyle=":")
         # Linear up to 1; beyond, where held-out drawings look even more false than generated ones, logarithmic.
         last.set_yscale("symlog", linthresh=1)
         last.set(xlabel="step", ylabel="$r_v$", title="Overfitting: 0 none, 1 complete")
-        last.legend(fontsize=7)
+        figures.legend_below(last)
     plt.close(figure)
     return figure
 
@@ -125,12 +125,12 @@ def memorisation(rows: Rows, samples: int, levels: Mapping[str, float]) -> Figur
             low, high = ([100 * getattr(i, end) for i in intervals] for end in ("low", "high"))
             left.fill_between(steps, low, high, color=figures.COLORS[1], alpha=0.2, label="95 % over samples")
             left.axhline(1, color=figures.GRAPHITE, linestyle=":", label="true drawings in other poses: 1 %")
-            left.legend(fontsize=7, loc="lower right")
+            figures.legend_below(left)
         left.set(xlabel="step", ylabel="copy rate, %", ylim=(-3, 103), title="Memorisation")
         right.plot(steps, [row["validation_diversity"] for row in measured], marker="o", ms=4)
         for (label, value), line in zip(levels.items(), (":", "--"), strict=False):
             right.axhline(value, color=figures.GRAPHITE, linestyle=line, label=label)
-        right.legend(fontsize=7, loc="lower right")
+        figures.legend_below(right)
         right.set(xlabel="step", title="Mean distance between samples")
         right.set_ylim(bottom=0)
     plt.close(figure)
@@ -162,7 +162,7 @@ def schedules(kinds: Mapping[str, ddpm.DdpmSettings]) -> Figure:
         axes[0].set(xlabel="t", title=r"$\bar\alpha_t$, the picture's share")
         axes[1].set(xlabel="t", yscale="log", title=r"SNR $\bar\alpha_t/(1-\bar\alpha_t)$", ylim=(1e-10, 1e5))
         axes[2].set(xlabel="t", title="weight of the error of v", ylim=(0, 1.05))
-        axes[0].legend(fontsize=7)
+        figures.legend_below(axes[0])
     plt.close(figure)
     return figure
 

@@ -117,7 +117,7 @@ def measure(
     curve = {"size": SIZE, "pictures": pictures, "steps": dict(steps), "points": points}
     curve["ceiling"] = _row(first, to_pictures(first.held_out), scorer)
     write_atomic(Path(folder) / CURVE, (json.dumps(curve, indent=2) + "\n").encode())
-    figures.save_picture(figures.labelled_grid(shown, [""] * SHOWN, 2 * SIZE), Path(folder) / SHEET)
+    figures.save_picture(figures.labelled_grid(shown, side=2 * SIZE), Path(folder) / SHEET)
     figures.save_figure(plot(curve), Path(folder) / FIGURE)
     return curve
 
@@ -154,7 +154,7 @@ def plot(curve: Mapping[str, Any]) -> Figure:
             panel.set(xscale="log", xlabel="drawings", ylabel="%", ylim=(-3, 103), title=label)
             panel.set_xticks(counts, [f"{count:,}" for count in counts])
             panel.minorticks_off()
-        axes[0].legend(fontsize=7)
+        figures.legend_below(axes[0])
     plt.close(figure)
     return figure
 

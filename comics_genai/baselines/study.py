@@ -106,7 +106,7 @@ def conclude(
     write_atomic(folder / "metadata.jsonl", "".join(json.dumps(record) + "\n" for record in kept).encode())
     titles = ("The drawings", f"{name}: samples")
     sheet = figures.contact_sheet(study.references[:12], pictures, titles=titles, columns=12, side=SHOWN_SIDE)
-    figures.save_picture(sheet.quantize(256), folder / SHEET)  # no eye sees it in flat colours
+    figures.save_picture(figures.lean(sheet), folder / SHEET)
     if study.character is None:
         scores = {"columns": COLUMNS, "rows": [], "summary": {name: {"diversity": pairwise_distance(pictures)}}}
     else:

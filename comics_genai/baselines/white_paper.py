@@ -98,6 +98,6 @@ def plot(samples: Mapping[str, Sequence[PIL.Image.Image]]) -> Figure:
         edges = np.repeat(np.linspace(0, 100, PAPERS + 1), 2)[1:-1]
         axes.plot(edges, greys, color=figures.GRAPHITE, linestyle=":", label="the drawings")
         axes.set(xlabel="samples, darkest first, %", ylabel="brightness of paper", ylim=(-0.05, 1.05))
-        axes.legend(fontsize=7)
+        figures.legend_below(axes, 3)
     plt.close(figure)
     return figure

@@ -27,7 +27,7 @@ def elbow(curves: Mapping[str, tuple[np.ndarray, float]]) -> Figure:
             axis.plot([], [], f"{marker}-", color=color, label=f"{name}: k = {k}, at most {tolerance:g}")
         axis.set(xlabel="colours k", ylabel="mean CIEDE2000", ylim=(0, None), title="Distance from pixels to palette")
         axis.xaxis.get_major_locator().set_params(integer=True)
-        axis.legend()
+        figures.legend_below(axis, 2)
     plt.close(figure)
     return figure
 
@@ -121,7 +121,7 @@ def rgb_histograms(studies: Sequence[Study]) -> Figure:
                 axis.stairs(share, edges, color=color, fill=True, alpha=0.08)
             axis.set(xlabel="value, 0-255", title=f"The {name}s", xlim=(-4, 260))
         axes[0][0].set_ylabel("% of pixels")
-        axes[0][0].legend(loc="upper left")
+        figures.legend_below(axes[0][0], 3)
     plt.close(figure)
     return figure
 

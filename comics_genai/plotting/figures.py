@@ -37,6 +37,8 @@ STYLE = {
     "savefig.bbox": "tight",
 }
 GAP = 12  # pixels between pictures
+STEP = 5  # of 255: shown colours are rounded to it, so none is more than 2 off, less than an eye sees
+SMALL = 256  # pixels up to which a picture is enlarged by whole factors
 LINES = ("identity_named", "identity_unnamed", "pose", "copied")  # columns of a table of scores that lines show
 ENDS = ("mean", "low", "high")
 
@@ -49,20 +51,40 @@ def style() -> Iterator[None]:
 
 
 def grid(pictures: Sequence[PIL.Image.Image], columns: int = 0, side: int = 0) -> PIL.Image.Image:
-    """Pictures edge to edge, row by row, each `side` px (0 = as the first is); columns 0 = about a square."""
+    """Pictures edge to edge, row by row, each about `side` px (see `shown_side`); columns 0 = about a square."""
     columns = columns or int(np.ceil(np.sqrt(len(pictures))))
-    side = side or pictures[0].width
+    side = shown_side(pictures, side)
     sheet = PIL.Image.new("RGB", (columns * side, -(-len(pictures) // columns) * side), PAPER)
     for i, picture in enumerate(pictures):
         sheet.paste(_fitted(picture, side), (i % columns * side, i // columns * side))
     return sheet
 
 
+def shown_side(pictures: Sequence[PIL.Image.Image], side: int = 0) -> int:
+    """The side at which pictures are shown when about `side` px are asked for (0 = as the first one is).
+
+    Small pictures get the nearest whole multiple of their own side, so that each pixel stays a square.
+    """
+    smallest = min((max(picture.size) for picture in pictures), default=0)
+    if side and 0 < smallest <= SMALL:
+        return max(1, int(side / smallest + 0.5)) * smallest if side > smallest / 2 else side
+    return side or pictures[0].width
+
+
 def show(picture: PIL.Image.Image) -> None:
-    """Show a sheet in a notebook in 256 colours: a third of the bytes, and no eye sees it in flat comic colours."""
+    """Show a sheet in a notebook, in full colour."""
     from IPython.display import display
 
-    display(picture.convert("RGB").quantize(256))
+    display(lean(picture))
+
+
+def lean(picture: PIL.Image.Image) -> PIL.Image.Image:
+    """RGB with each channel rounded to steps of 5 of 255: a PNG of it takes about half the bytes.
+
+    No colour is replaced by another, as a palette of 256 would do: none is off by more than 2, and white stays white.
+    """
+    pixels = np.asarray(picture.convert("RGB")).astype(np.uint16)
+    return PIL.Image.fromarray(((pixels + STEP // 2) // STEP * STEP).astype(np.uint8))
 
 
 def contact_sheet(
@@ -76,8 +98,9 @@ def contact_sheet(
 ) -> PIL.Image.Image:
     """The drawings above the new poses, in the same geometry, each with its caption underneath.
 
-    side: of a picture, in pixels. Captions are wrapped and shown whole.
+    side: of a picture, in pixels, about (see `shown_side`). Captions are wrapped and shown whole.
     """
+    side = shown_side([*drawings, *pictures], side)
     sections = [(titles[0], drawings, drawing_captions), (titles[1], pictures, captions)]
     blocks = [_section(title, images, texts, columns, side) for title, images, texts in sections if len(images)]
     sheet = PIL.Image.new("RGB", (blocks[0].width, sum(block.height for block in blocks) + GAP), PAPER)
@@ -118,21 +141,28 @@ def _fitted(picture: PIL.Image.Image, side: int) -> PIL.Image.Image:
     scale = side / max(picture.size)
     size = tuple(max(1, round(length * scale)) for length in picture.size)
     square = PIL.Image.new("RGB", (side, side), PAPER)
-    small = picture.convert("RGB").resize(size, PIL.Image.Resampling.LANCZOS)
+    # Enlarged, a pixel stays a pixel: smoothing would show a sharpness that the picture does not have.
+    method = PIL.Image.Resampling.NEAREST if scale >= 1 else PIL.Image.Resampling.LANCZOS
+    small = picture.convert("RGB").resize(size, method)
     square.paste(small, ((side - size[0]) // 2, (side - size[1]) // 2))
     return square
 
 
 def labelled_grid(
-    rows: Mapping[str, Sequence[PIL.Image.Image]], columns: Sequence[str], side: int = 128
+    rows: Mapping[str, Sequence[PIL.Image.Image]], columns: Sequence[str] = (), side: int = 128
 ) -> PIL.Image.Image:
-    """A row of pictures for each label, under the columns' labels; a picture is `side` px."""
-    font, head = ImageFont.load_default(side / 10), side // 4
+    """A row of pictures for each label, under the columns' labels if there are any; a picture is about `side` px."""
+    side = shown_side([picture for pictures in rows.values() for picture in pictures], side)
+    font = ImageFont.load_default(max(11, side / 10))
     letters = int(0.9 * side / font.getlength("average letter") * len("average letter"))
-    sheet = PIL.Image.new("RGB", ((len(columns) + 1) * side, head + len(rows) * side), PAPER)
+    heads = [textwrap.fill(label, letters) for label in columns]
+    lines = max((head.count("\n") + 1 for head in heads if head), default=0)
+    head = lines and side // 4 + (lines - 1) * int(1.2 * font.size)
+    count = max(map(len, rows.values()))
+    sheet = PIL.Image.new("RGB", ((count + 1) * side, head + len(rows) * side), PAPER)
     draw = ImageDraw.Draw(sheet)
-    for column, label in enumerate(columns):
-        draw.text(((column + 1) * side + GAP // 2, head / 4), label, INK, font)
+    for column, label in enumerate(heads):
+        draw.multiline_text(((column + 1) * side + GAP // 2, side // 16), label, INK, font, spacing=1)
     for row, (label, pictures) in enumerate(rows.items()):
         top = head + row * side
         draw.multiline_text((GAP // 2, top + GAP), textwrap.fill(label, letters), INK, font)
@@ -163,6 +193,11 @@ def save_figure(figure: Figure, path: Path) -> Path:
     return Path(path)
 
 
+def legend_below(axes: Axes, columns: int = 1) -> None:
+    """A legend under the axes, where it covers no curve; the layout makes room for it."""
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=columns, fontsize=7)
+
+
 def smoothed_line(axes: Axes, rows: Sequence[Mapping[str, Any]], name: str, label: str, color: str) -> None:
     """A figure of log.jsonl over steps: thin as logged, thick as a running mean over a tenth of the rows."""
     logged = [row for row in rows if row.get(name) is not None]
@@ -176,14 +211,15 @@ def smoothed_line(axes: Axes, rows: Sequence[Mapping[str, Any]], name: str, labe
 
 def loss_curve(rows: Sequence[Mapping[str, Any]], names: Sequence[str] = ("loss",), title: str = "") -> Figure:
     """`smoothed_line` of figures of log.jsonl."""
+    labels = {"loss": "whole loss", "loss_drawings": "on the drawings", "loss_prior": "prior preservation"}
     with style():
         figure, axes = plt.subplots(figsize=(6, 3))
         for color, name in zip(COLORS, names, strict=False):
-            smoothed_line(axes, rows, name, name, color)
+            smoothed_line(axes, rows, name, labels.get(name, name), color)
         axes.set(xlabel="step", ylabel="loss", title=title)
         axes.set_ylim(bottom=0)
         if len(names) > 1:
-            axes.legend()
+            figure.legend(loc="outside lower center", ncols=len(names))
     plt.close(figure)
     return figure
 
@@ -201,7 +237,7 @@ def validation_curve(rows: Sequence[Mapping[str, Any]], chosen: int | None = Non
             axes.axvline(chosen, color=GRAPHITE, linewidth=0.8, linestyle=":")
             axes.annotate("chosen", (chosen, 100), (3, 0), textcoords="offset points", color=GRAPHITE, va="top")
         axes.set(xlabel="step", ylabel="%", ylim=(0, 105), title="Validation poses, over the steps")
-        axes.legend(ncols=2)
+        figure.legend(loc="outside lower center", ncols=len(names))
     plt.close(figure)
     return figure
 
@@ -211,6 +247,8 @@ def validation_strip(run: Path, rows: int = 6, side: int = 96) -> PIL.Image.Imag
     paths = sorted((Path(run) / "validation").glob("step_*.png"))
     shown = [paths[i] for i in sorted({round(i) for i in np.linspace(0, len(paths) - 1, min(rows, len(paths)))})]
     lines: list[PIL.Image.Image] = []
+    with PIL.Image.open(paths[0]) as first:
+        side = shown_side([first.crop((0, 0, first.height, first.height))], side)
     for path in shown:
         label = PIL.Image.new("RGB", (side, side), PAPER)
         step = int(path.stem.removeprefix("step_"))
@@ -253,7 +291,7 @@ def score_lines(scores: Mapping[str, Any], xlabel: str, title: str = "", columns
             axes.plot(x, mean, marker="o", markersize=3, label=scores["columns"][key])
             axes.fill_between(x, low, high, alpha=0.12, linewidth=0)
         axes.set(xlabel=xlabel, ylabel="%", ylim=(0, 105), title=title, xticks=x)
-        axes.legend(ncols=2)
+        figure.legend(loc="outside lower center", ncols=len(columns))
     plt.close(figure)
     return figure
 

@@ -46,7 +46,9 @@ def test_each_sample_stands_above_its_nearest_drawing(girl):
     _, drawings = girl
     samples = [drawings[3], drawings[1], drawings[3]]
     sheet = np.asarray(measure.beside_nearest(samples, drawings, columns=2))
-    assert sheet.shape == (4 * 64, 2 * 64, 3)
+    assert sheet.shape == (4 * 64, 3 * 64, 3)
+    assert (sheet[:, :64] < 128).any()  # what each row shows, in words
+    sheet = sheet[:, 64:]
     assert np.array_equal(sheet[:64], sheet[64:128]) and np.array_equal(sheet[128:192], sheet[192:])
     assert (sheet[128:, 64:] == 255).all()  # the row's empty place
 

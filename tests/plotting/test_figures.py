@@ -103,3 +103,29 @@ def test_families_are_a_line_each_beside_each_other_the_columns():
     assert [axes.get_title(loc="left") for axes in figure.axes] == ["identity", "pose"]
     assert [line.get_ydata()[0] for line in figure.axes[0].lines] == [20, 40]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["ddim", "euler"]
+
+
+def test_no_colour_that_is_shown_is_falsified():
+    """A palette of 256 colours once turned the red of an odd sock into mauve."""
+    noise = np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8)
+    noise[:4, :4] = (203, 41, 52)  # a few red pixels among 40,000 colours
+    noise[5:9, :4] = 255
+    shown = np.asarray(figures.lean(PIL.Image.fromarray(noise)))
+    assert np.abs(shown.astype(int) - noise).max() <= 2
+    assert (shown[5:9, :4] == 255).all()
+
+
+def test_small_pictures_are_enlarged_by_whole_pixels():
+    dots = PIL.Image.fromarray(np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8))
+    shown = np.asarray(figures.grid([dots], side=70))
+    assert np.array_equal(shown, np.asarray(dots).repeat(2, 0).repeat(2, 1))
+    assert figures.shown_side([PIL.Image.new("RGB", (128, 128))], 192) == 256
+    assert figures.shown_side([PIL.Image.new("RGB", (1024, 1024))], 160) == 160
+
+
+def test_curves_are_named_in_words_and_no_legend_covers_them():
+    rows = [{"step": i, "loss_drawings": 1.0, "loss_prior": 0.5} for i in range(5)]
+    figure = figures.loss_curve(rows, ("loss_drawings", "loss_prior"))
+    figure.canvas.draw()
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["on the drawings", "prior preservation"]
+    assert not figure.legends[0].get_window_extent().overlaps(figure.axes[0].get_window_extent())
