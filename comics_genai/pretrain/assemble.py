@@ -28,6 +28,7 @@ LOG = "log.jsonl"
 STORY = "pretraining"  # where the base keeps what the stages logged
 START = "unet_start.safetensors"  # where `disassemble` leaves the UNet's weights
 BEFORE = "before.jsonl"  # in a stage that went on from a base: what that base's own training logged
+KEPT = ("scorer", "README.md", f"{STORY}/trials.csv")  # of the old base: what no stage makes, or has not made yet
 SHOWN = 3  # pictures of a stage that are kept, evenly from the first to the newest
 
 
@@ -60,9 +61,12 @@ def assemble(stages: Path, target: Path) -> Path:
         shutil.copy2(stages / "tokenizer" / file, fresh / folder / file)
     clip.image_tower.save(fresh / "image_tower")
     semantics.describe(vae.config.latent_channels, fresh / "vae")
-    scorer = stages / "scorer" / SCORER
-    for source, name in ((scorer, "scorer"), (target / "scorer", "scorer"), (target / "README.md", "README.md")):
-        if source.is_dir() and not (fresh / name).exists():
+    kept = {name: target / name for name in KEPT}
+    if (stages / "scorer" / SCORER).exists():
+        kept["scorer"] = stages / "scorer" / SCORER
+    for name, source in kept.items():
+        (fresh / name).parent.mkdir(exist_ok=True)
+        if source.is_dir():
             shutil.copytree(source, fresh / name)
         elif source.is_file():
             shutil.copy2(source, fresh / name)

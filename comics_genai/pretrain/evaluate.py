@@ -120,8 +120,9 @@ def card(record: dict) -> list[str]:
 def asked_and_right(
     readings: Readings, scenes: Sequence[world.Scene]
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Whether the full captions of scenes ask for a factor, and whether pictures show it: bool (N,) each, for each named
-    attribute and pose factor.
+    """Whether the full captions of scenes ask for a factor, and whether pictures show it.
+
+    Bool (N,) each, for each named attribute and pose factor.
 
     A colour is right when it is nearest to the word said, since the word is all that was asked for; where there is no
     word, nothing was asked. A caption without an accessory asks for none.
