@@ -18,7 +18,7 @@ from . import semantics
 from . import tokenizer as tokenizer_stage
 from . import unet as unet_stage
 from . import vae as vae_stage
-from .stage import is_finished
+from .stage import is_finished, load_stage
 
 SHARD = "15MB"
 LARGEST_FILE = 16_000_000  # bytes: the repository carries these files
@@ -45,6 +45,8 @@ def assemble(stages: Path, target: Path) -> Path:
         )
     tokenizer = tokenizer_stage.load(stages / "tokenizer")
     vae = vae_stage.load(stages / "vae")
+    if is_finished(stages / "decoder"):
+        load_stage(vae, stages / "decoder")
     clip = clip_stage.load(stages / "clip", tokenizer)
     unet = unet_stage.load(stages / "unet", vae, clip)
 
@@ -70,7 +72,7 @@ def assemble(stages: Path, target: Path) -> Path:
             shutil.copytree(source, fresh / name)
         elif source.is_file():
             shutil.copy2(source, fresh / name)
-    for stage in ("clip", "vae", "scorer", "unet"):
+    for stage in ("clip", "vae", "decoder", "scorer", "unet"):
         _keep_story(stages / stage, fresh / STORY / stage)
     _check_sizes(fresh)
     if target.exists():

@@ -27,6 +27,12 @@ def recorded_settings(folder: Path) -> dict[str, Any]:
         ) from error
 
 
+def stage_weights(folder: Path) -> Path:
+    """The file of a finished stage's weights, averaged ones where it keeps them."""
+    averaged = folder / "ema.safetensors"
+    return averaged if averaged.exists() else folder / "weights.safetensors"
+
+
 def load_stage(model: nn.Module, folder: Path) -> None:
     """Copy a stage's weights into `model`, averaged ones where it keeps them; freeze it, in evaluation mode.
 
@@ -34,8 +40,7 @@ def load_stage(model: nn.Module, folder: Path) -> None:
     """
     model.eval().requires_grad_(False)
     if is_finished(folder):
-        averaged = folder / "ema.safetensors"
-        load_weights(model, averaged if averaged.exists() else folder / "weights.safetensors")
+        load_weights(model, stage_weights(folder))
         return
     newest = Checkpoints(folder).latest()
     if newest is None:

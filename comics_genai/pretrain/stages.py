@@ -25,12 +25,12 @@ from . import assemble, attribute_reader, clip, dataset, semantics, tokenizer, u
 from .attribute_reader import ScorerSettings
 from .clip import ClipSettings
 from .dataset import DatasetSettings
-from .stage import is_finished
+from .stage import is_finished, stage_weights
 from .tokenizer import TokenizerSettings
 from .unet import UnetSettings
 from .vae import VaeSettings
 
-Stage = Literal["dataset", "tokenizer", "clip", "vae", "scorer", "unet", "assemble"]
+Stage = Literal["dataset", "tokenizer", "clip", "vae", "scorer", "unet", "decoder", "assemble"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 NEEDS: dict[Stage, tuple[Stage, ...]] = {
     "dataset": (),
@@ -39,6 +39,7 @@ NEEDS: dict[Stage, tuple[Stage, ...]] = {
     "vae": ("dataset",),
     "scorer": ("dataset", "vae"),
     "unet": ("dataset", "tokenizer", "clip", "vae"),
+    "decoder": ("dataset", "vae"),  # goes on with the VAE's decoder alone: latents stay, so the UNet need not wait
     "assemble": (),  # from what is there, the newest checkpoints of unfinished stages included
 }
 
@@ -70,6 +71,7 @@ class PretrainSettings:
     tokenizer: TokenizerSettings = field(default_factory=TokenizerSettings)
     clip: ClipSettings = field(default_factory=ClipSettings)
     vae: VaeSettings = field(default_factory=VaeSettings)
+    decoder: VaeSettings = field(default_factory=lambda: VaeSettings(decoder_only=True))
     scorer: ScorerSettings = field(default_factory=ScorerSettings)
     unet: UnetSettings = field(default_factory=UnetSettings)
 
@@ -91,6 +93,7 @@ def _presets() -> dict[str, PretrainSettings]:
         dataset=DatasetSettings(pictures=100_000, workers=8),
         clip=longer(cpu2.clip, 4000, size=128, widths=(128, 192), tower=48, batch_pairs=256),
         vae=longer(cpu2.vae, 30_000, batch_size=64),
+        decoder=longer(cpu2.decoder, 30_000, batch_size=64),
         scorer=longer(
             cpu2.scorer,
             15_000,
@@ -112,6 +115,7 @@ def _presets() -> dict[str, PretrainSettings]:
             batch_size=4,
             held_out=4,
         ),
+        decoder=tiny(cpu2.decoder, channels=8, batch_size=4),
         unet=tiny(cpu2.unet, widths=(32, 32, 64), batch_size=4),
     )
     return {"cpu2": cpu2, "gpu": gpu, "smoke": smoke}
@@ -193,9 +197,26 @@ def _clip(settings: PretrainSettings, folder: Path) -> tuple[str, bool]:
 
 
 def _vae(settings: PretrainSettings, folder: Path) -> tuple[str, bool]:
-    maps = np.load(folder / "dataset" / dataset.MAPS, mmap_mode="r")
     run = vae_training.train_vae(
-        _timed(settings, settings.vae), _images(folder), maps, folder / "vae", _device(settings), settings.compile
+        _timed(settings, settings.vae),
+        _images(folder),
+        _maps(folder),
+        folder / "vae",
+        _device(settings),
+        settings.compile,
+    )
+    return run.message, run.finished
+
+
+def _decoder(settings: PretrainSettings, folder: Path) -> tuple[str, bool]:
+    run = vae_training.train_vae(
+        _timed(settings, settings.decoder),
+        _images(folder),
+        _maps(folder),
+        folder / "decoder",
+        _device(settings),
+        settings.compile,
+        stage_weights(folder / "vae"),
     )
     return run.message, run.finished
 
@@ -238,12 +259,17 @@ RUN: dict[Stage, Callable[[PretrainSettings, Path], tuple[str, bool]]] = {
     "vae": _vae,
     "scorer": _scorer,
     "unet": _unet,
+    "decoder": _decoder,
     "assemble": _assemble,
 }
 
 
 def _images(folder: Path) -> np.ndarray:
     return np.load(folder / "dataset" / dataset.IMAGES, mmap_mode="r")
+
+
+def _maps(folder: Path) -> np.ndarray:
+    return np.load(folder / "dataset" / dataset.MAPS, mmap_mode="r")
 
 
 def _device(settings: PretrainSettings) -> torch.device:

@@ -126,7 +126,8 @@ def train_vae(
     start: Path | None = None,
 ) -> TrainResult:
     """Train on uint8 pictures (N, H, W, 3) and their semantic maps (N, C, h, w) in `folder`; from the weights in the
-    file `start`, or else from random ones. At the end the scaling factor is measured and kept beside the weights."""
+    file `start`, or else from random ones. At the end the scaling factor is measured and kept beside the weights; of a
+    decoder trained alone, the folder holds the decoder's weights alone."""
     training = VaeTraining(settings, images, maps, folder, device, start)
     model = training.model
     if compiled:
@@ -141,7 +142,7 @@ def train_vae(
         describe="VAE",
         all_settings=asdict(settings),
     )
-    if result.finished:
+    if result.finished and not settings.decoder_only:
         load_stage(model, folder)
         save_scale(scaling_factor(model, training.held_out, settings.picture_channels), folder)
     return result

@@ -5,9 +5,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from diffusers import StableDiffusionXLPipeline
 
 from comics_genai import pretrain
 from comics_genai.errors import UserError
+from comics_genai.files import load_tensors
 from comics_genai.pretrain import (
     assemble,
     clip,
@@ -38,7 +40,7 @@ def test_a_training_goes_on_from_a_base(smoke, tmp_path):
     parts = []
     for folder in (smoke.folder, settings.folder):
         kept, encoders = vae.load(folder / "vae"), clip.load(folder / "clip", before)
-        parts.append([kept, encoders.text_encoder, encoders.text_encoder_2, unet.load(folder / "unet", kept, encoders)])
+        parts.append([kept.encoder, encoders.text_encoder, encoders.text_encoder_2, unet.load(folder / "unet", kept, encoders)])
     for one, same in zip(*parts, strict=True):
         for name, tensor in one.state_dict().items():
             torch.testing.assert_close(same.state_dict()[name].float(), tensor.float(), atol=1e-3, rtol=1e-3)
@@ -49,3 +51,16 @@ def test_a_training_goes_on_from_a_base(smoke, tmp_path):
     assert whole == sorted(whole, key=lambda row: row["seconds"])
     with pytest.raises(UserError, match="is no base that"):
         pretrain.pretrain(replace(settings, start=tmp_path))
+
+
+def test_the_base_has_the_decoder_that_was_trained_last_and_the_encoder_of_before(smoke):
+    first = vae.load(smoke.folder / "vae")
+    with torch.no_grad():
+        shipped = StableDiffusionXLPipeline.from_pretrained(smoke.base).vae
+    for name, tensor in shipped.state_dict().items():
+        same = torch.equal(tensor, first.state_dict()[name].half().float())
+        assert same or name.startswith("decoder.")
+    decoder = load_tensors(smoke.folder / "decoder" / "ema.safetensors")[0]
+    assert all(name.startswith("decoder.") for name in decoder)
+    assert all(torch.equal(shipped.state_dict()[name], tensor.half().float()) for name, tensor in decoder.items())
+    assert any(not torch.equal(first.state_dict()[name], tensor) for name, tensor in decoder.items())

@@ -48,7 +48,7 @@ def test_finished_stages_are_skipped_and_say_so(smoke, capsys):
     assert pretrain.pretrain(replace(smoke, stages=pretrain.STAGES[:-1]))
     assert time.monotonic() - start < 1
     said = capsys.readouterr().out.splitlines()
-    assert len(said) == 6 and all("finished before" in line for line in said)
+    assert len(said) == 7 and all("finished before" in line for line in said)
     assert before == {f: f.stat().st_mtime_ns for f in smoke.folder.rglob("*.safetensors")}
 
 
