@@ -40,7 +40,8 @@ def test_a_training_goes_on_from_a_base(smoke, tmp_path):
     parts = []
     for folder in (smoke.folder, settings.folder):
         kept, encoders = vae.load(folder / "vae"), clip.load(folder / "clip", before)
-        parts.append([kept.encoder, encoders.text_encoder, encoders.text_encoder_2, unet.load(folder / "unet", kept, encoders)])
+        trained = unet.load(folder / "unet", kept, encoders)
+        parts.append([kept.encoder, encoders.text_encoder, encoders.text_encoder_2, trained])
     for one, same in zip(*parts, strict=True):
         for name, tensor in one.state_dict().items():
             torch.testing.assert_close(same.state_dict()[name].float(), tensor.float(), atol=1e-3, rtol=1e-3)
