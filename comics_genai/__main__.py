@@ -96,6 +96,7 @@ def generate(arguments: list[str]) -> None:
     from comics_genai.bases.adapters import load_adapters, run_settings
     from comics_genai.bases.base import Base, Precision
     from comics_genai.plotting import figures
+    from comics_genai.ranges import parse_seeds
     from comics_genai.sampling.generate import Sampling, generate
 
     @dataclass(frozen=True)
@@ -255,20 +256,6 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
     command.__name__: command
     for command in (demo, pretrain, finetune, generate, export, push, score, gallery, plan, notebook, bench)
 }
-
-
-def parse_seeds(text: str) -> list[int]:
-    """Seeds of "0-7" or "1,5,10-12". Raises UserError for anything else."""
-    seeds: list[int] = []
-    try:
-        for part in text.split(","):
-            first, dash, last = part.strip().partition("-")
-            seeds += range(int(first), int(last) + 1) if dash else [int(first)]
-    except ValueError:
-        seeds = []
-    if not seeds:
-        raise UserError(f"The seeds {text!r} cannot be read: give numbers and ranges, such as 0-7 or 1,5,10-12.")
-    return seeds
 
 
 def _usage() -> str:

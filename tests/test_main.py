@@ -9,7 +9,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from comics_genai.__main__ import COMMANDS, main, parse_seeds
+from comics_genai.__main__ import COMMANDS, main
 from comics_genai.errors import UserError
 
 
@@ -48,17 +48,6 @@ def test_an_unknown_option_is_refused_with_its_name(capsys):
     with pytest.raises(SystemExit) as stopped:
         main(["finetune", "--ranks", "4"])
     assert stopped.value.code == 2 and "--rank" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(("text", "seeds"), [("0-3", [0, 1, 2, 3]), ("7", [7]), ("1,5,10-12", [1, 5, 10, 11, 12])])
-def test_seeds_are_numbers_and_ranges(text, seeds):
-    assert parse_seeds(text) == seeds
-
-
-@pytest.mark.parametrize("text", ["", "a", "3-1", "1,,2", "-4"])
-def test_seeds_that_cannot_be_read_are_one_sentence(text):
-    with pytest.raises(UserError, match="such as 0-7 or 1,5,10-12"):
-        parse_seeds(text)
 
 
 def test_from_drawings_to_new_pictures(drawn, tiny_sdxl, tmp_path, capsys):

@@ -21,6 +21,7 @@ from torch.nn import functional as F
 
 from comics_genai.errors import UserError
 from comics_genai.images import to_pictures
+from comics_genai.ranges import check
 from comics_genai.training import objective
 from comics_genai.training.loop import LoopSettings, TrainResult, train
 
@@ -46,9 +47,7 @@ class DdpmSampling:
             "eta": (0 <= self.eta <= 1, "in [0, 1]"),
             "batch_size": (self.batch_size >= 1, "at least 1"),
         }
-        for name, (holds, range_) in ranges.items():
-            if not holds:
-                raise UserError(f"{name} is {getattr(self, name)!r}, but must be {range_}.")
+        check(self, ranges)
 
 
 @dataclass(frozen=True)
@@ -94,9 +93,7 @@ class DdpmSettings:
             "samples": (self.samples >= 2, "at least 2 (diversity needs two pictures)"),
             "sampling": (self.sampling.steps <= self.timesteps, f"of at most {self.timesteps} steps (timesteps)"),
         }
-        for name, (holds, range_) in ranges.items():
-            if not holds:
-                raise UserError(f"{name} is {getattr(self, name)!r}, but must be {range_}.")
+        check(self, ranges)
 
 
 _LOOP = LoopSettings(

@@ -25,6 +25,7 @@ from torch.nn import functional as F
 
 from comics_genai.errors import UserError
 from comics_genai.images import to_pictures
+from comics_genai.ranges import check
 from comics_genai.training.loop import LoopSettings, TrainResult, train
 
 from . import dcgan, lite_gan
@@ -68,9 +69,7 @@ class GanSettings:
             "ada_pictures": (self.ada_pictures >= 1, "at least 1"),
             "samples": (self.samples >= 2, "at least 2 (diversity needs two pictures)"),
         }
-        for name, (holds, range_) in ranges.items():
-            if not holds:
-                raise UserError(f"{name} is {getattr(self, name)!r}, but must be {range_}.")
+        check(self, ranges)
         if self.loop.precision == "fp16":
             raise UserError(
                 "loop.precision is 'fp16', in which R1's second derivatives overflow: use 'bf16' or 'fp32'."

@@ -27,6 +27,7 @@ from huggingface_hub.utils import httpx
 from torch import Tensor
 
 from comics_genai import environment
+from comics_genai.bases.finite import check_tensor
 from comics_genai.errors import UserError
 
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -113,6 +114,11 @@ class Base:
         encoders = {name: getattr(self.pipeline, name, None) for name in ("text_encoder", "text_encoder_2")}
         return {name: encoder for name, encoder in encoders.items() if encoder is not None}
 
+    def modules(self) -> dict[str, torch.nn.Module]:
+        """All networks that are there, by their names in the pipeline."""
+        kept = {"unet": self.unet, "vae": self.vae, **self.text_encoders()}
+        return {name: module for name, module in kept.items() if module is not None}
+
     def drop_text_encoders(self) -> None:
         """Let the text encoders' memory go, once all prompts are encoded."""
         self.pipeline.text_encoder = None
@@ -147,7 +153,9 @@ class Base:
             # AutoencoderTiny is deterministic.
             latents.append(encoded.latents if isinstance(self.vae, AutoencoderTiny) else encoded.latent_dist.mode())
         scale, shift = self._latent_scale_and_shift()
-        return (torch.cat(latents) - shift) * scale
+        scaled = (torch.cat(latents) - shift) * scale
+        check_tensor(scaled, "What the VAE makes of a drawing", self.modules(), self.name)
+        return scaled
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> np.ndarray:
@@ -156,7 +164,9 @@ class Base:
         raw = latents.to(self.device, torch.float32) / scale + shift
         pictures = []
         for chunk in raw.split(self._pictures_at_once(raw.shape[-2] * raw.shape[-1] * self.downscale**2)):
-            picture = (self.vae.decode(chunk).sample / 2 + 0.5).clamp(0, 1) * 255
+            decoded = self.vae.decode(chunk).sample
+            check_tensor(decoded, "What the VAE makes of the latents", self.modules(), self.name)
+            picture = (decoded / 2 + 0.5).clamp(0, 1) * 255
             pictures.append(picture.round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy())
         return np.concatenate(pictures)
 

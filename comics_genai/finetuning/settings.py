@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from comics_genai.errors import UserError
+from comics_genai.drawings.preparation import paper_of
+from comics_genai.ranges import LARGEST_SEED, LARGEST_SIDE, check, number, one_of, whole
 from comics_genai.sampling.generate import Sampling
 from comics_genai.training import optimizers
 from comics_genai.training.loop import LoopSettings
@@ -75,24 +76,26 @@ class FinetuneSettings:
         ranges = {
             "identifier": (bool(self.identifier.strip()), "a word for the character"),
             "class_name": (bool(self.class_name.strip()), "a noun, such as girl"),
-            "method": (self.method in ("dreambooth-lora", "lora", "dreambooth"), "dreambooth-lora, lora or dreambooth"),
-            "batch_size": (self.batch_size >= 1, "at least 1"),
-            "rank": (self.rank >= 1, "at least 1"),
-            "alpha": (self.alpha > 0, "above 0"),
-            "lora_targets": (self.lora_targets in LORA_TARGETS, "attention or all"),
-            "prior": (self.prior in ("prediction", "images", "none"), "prediction, images or none"),
-            "prior_weight": (self.prior_weight >= 0, "0 or more"),
-            "class_images": (self.class_images >= 1, "at least 1"),
-            "min_snr_gamma": (self.min_snr_gamma >= 0, "0 (off) or more"),
-            "caption_dropout": (0 <= self.caption_dropout < 1, "in [0, 1)"),
-            "lora_dropout": (0 <= self.lora_dropout < 1, "in [0, 1)"),
-            "noise_offset": (self.noise_offset >= 0, "0 (off) or more"),
-            "background_weight": (0 <= self.background_weight <= 1, "in [0, 1]"),
-            "variants": (self.variants >= 1, "at least 1 (the drawing itself)"),
+            "method": one_of(self.method, ("dreambooth-lora", "lora", "dreambooth")),
+            "batch_size": whole(self.batch_size, 1, 1024),
+            "rank": whole(self.rank, 1, 1024),
+            "alpha": number(self.alpha, 0, 1e5, above=True),
+            "lora_targets": one_of(self.lora_targets, tuple(LORA_TARGETS)),
+            "prior": one_of(self.prior, ("prediction", "images", "none")),
+            "prior_weight": number(self.prior_weight, 0, 1e5),
+            "class_images": whole(self.class_images, 1, 10_000),
+            "min_snr_gamma": number(self.min_snr_gamma, 0, 1e5, "0 = off"),
+            "caption_dropout": number(self.caption_dropout, 0, 1, below=True),
+            "lora_dropout": number(self.lora_dropout, 0, 1, below=True),
+            "noise_offset": number(self.noise_offset, 0, 10, "0 = off"),
+            "background_weight": number(self.background_weight, 0, 1),
+            "variants": whole(self.variants, 1, 1000, "1 = the drawing itself"),
+            "size": whole(self.size, 0, LARGEST_SIDE, "pixels; 0 = the base's own"),
+            "validation_seed": whole(self.validation_seed, 0, LARGEST_SEED - 10_000),
         }
-        for name, (holds, range_) in ranges.items():
-            if not holds:
-                raise UserError(f"{name} is {getattr(self, name)!r}, but must be {range_}.")
+        self.loop()  # what it is told has ranges of its own
+        check(self, ranges)
+        paper_of(self.paper)
 
     @classmethod
     def of_run(cls, record: Mapping[str, Any]) -> "FinetuneSettings":

@@ -28,6 +28,7 @@ from torch import Tensor, nn
 
 from comics_genai import drawings
 from comics_genai.bases.base import DTYPES, Base, Embeddings
+from comics_genai.bases.finite import check_weights
 from comics_genai.bases.textual_inversion import LearnedToken
 from comics_genai.errors import UserError
 from comics_genai.files import load_weights, write_atomic
@@ -65,6 +66,7 @@ def finetune(
     preflight.check_machine(settings, device)
     # Frozen weights may be in half precision; weights that are trained may not.
     base = Base.load(settings.base, device, "fp32" if full else settings.precision)
+    check_weights(base.modules(), base.name)
     record["base_digest"] = base.digest()
     _follow(folder, record, "base")
     if base.knows_word(settings.identifier):

@@ -25,6 +25,7 @@ from comics_genai.finetuning.settings import LORA_TARGETS, FinetuneSettings
 from comics_genai.planning import meter
 from comics_genai.planning.gpus import GPU, Kernel
 from comics_genai.planning.meter import Cost
+from comics_genai.ranges import LARGEST_SIDE, MOST_STEPS, check, number, whole
 from comics_genai.training import optimizers
 
 PHASES = ("encoding", "class pictures", "training", "sampling")
@@ -54,15 +55,13 @@ class PlanSettings:
 
     def __post_init__(self) -> None:
         ranges = {
-            "memory_gib": (self.memory_gib >= 0, "0 (the table's) or more"),
-            "resolution": (self.resolution >= 0, "a number of pixels, or 0 for the base's own"),
-            "steps": (self.steps >= 1, "at least 1"),
-            "rank": (self.rank >= 1, "at least 1"),
-            "batch_size": (self.batch_size >= 1, "at least 1"),
+            "memory_gib": number(self.memory_gib, 0, 1e6, "0 = the table's"),
+            "resolution": whole(self.resolution, 0, LARGEST_SIDE, "pixels; 0 = the base's own"),
+            "steps": whole(self.steps, 1, MOST_STEPS),
+            "rank": whole(self.rank, 1, 1024),
+            "batch_size": whole(self.batch_size, 1, 1024),
         }
-        for name, (holds, range_) in ranges.items():
-            if not holds:
-                raise UserError(f"{name} is {getattr(self, name)!r}, but must be {range_}.")
+        check(self, ranges)
 
     @property
     def full(self) -> bool:

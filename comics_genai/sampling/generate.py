@@ -20,9 +20,12 @@ from torch import Tensor
 
 from comics_genai.bases.adapters import Adapter, set_strength
 from comics_genai.bases.base import Base, Embeddings
+from comics_genai.bases.finite import check_latents
 from comics_genai.drawings import Drawing, to_square
+from comics_genai.drawings.captions import MAXIMUM_CAPTION
 from comics_genai.errors import UserError
 from comics_genai.progress import Progress
+from comics_genai.ranges import LARGEST_SEED, LARGEST_SIDE, MOST_PICTURES, check, number, one_of, whole
 from comics_genai.sampling.records import read_image, read_record, with_file_name, write_metadata, write_picture
 from comics_genai.sampling.schedulers import SCHEDULERS, scheduler_of
 
@@ -45,17 +48,16 @@ class Sampling:
 
     def __post_init__(self) -> None:
         ranges = {
-            "steps": (self.steps >= 1, "at least 1"),
-            "guidance": (self.guidance >= 1, "at least 1 (off)"),
-            "guidance_rescale": (0 <= self.guidance_rescale <= 1, "in [0, 1]"),
-            "scheduler": (self.scheduler in ("default", *SCHEDULERS), "one of default, " + ", ".join(SCHEDULERS)),
-            "t0": (0 < self.t0 <= 1, "above 0 and at most 1"),
-            "size": (self.size >= 0, "a number of pixels, or 0 for the base's own"),
-            "batch_size": (self.batch_size >= 0, "at least 1, or 0 for what suits the device"),
+            "steps": whole(self.steps, 1, 1000),
+            "guidance": number(self.guidance, 1, 100, "1 = off"),
+            "guidance_rescale": number(self.guidance_rescale, 0, 1),
+            "scheduler": one_of(self.scheduler, ("default", *SCHEDULERS)),
+            "strength": number(self.strength, -10, 10),
+            "t0": number(self.t0, 0, 1, above=True),
+            "size": whole(self.size, 0, LARGEST_SIDE, "pixels; 0 = the base's own"),
+            "batch_size": whole(self.batch_size, 0, 1024, "0 = what suits the device"),
         }
-        for name, (holds, range_) in ranges.items():
-            if not holds:
-                raise UserError(f"{name} is {getattr(self, name)!r}, but must be {range_}.")
+        check(self, ranges)
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,7 @@ def sample(
     count, guides = len(seeds), sampling.guidance > 1
     embeddings = Embeddings.cat([prompts, negative[[0] * count]]) if guides else prompts
     time_ids = base.time_ids(size, size, count=len(embeddings))
+    finite = []
     for i, t in enumerate(timesteps):
         inputs = scheduler.scale_model_input(latents, t)
         with base.autocast():
@@ -125,9 +128,11 @@ def sample(
         if guides:
             prediction = guided(*prediction.chunk(2), sampling.guidance, sampling.guidance_rescale)
         latents = scheduler.step(prediction, t, latents, **extra).prev_sample
+        finite.append(latents.isfinite().all())
         if progress is not None:
             # A second-order sampler takes more evaluations than steps.
             progress.update(progress.done + (i < sampling.steps))
+    check_latents(finite, base.modules(), base.name, base.precision)
     return base.decode(latents)
 
 
@@ -157,8 +162,7 @@ def generate(
     sampling, folder = sampling or Sampling(), Path(folder)
     if not prompts or not seeds:
         raise UserError("There is nothing to draw: give at least one prompt and one seed.")
-    if min(seeds) < 0:
-        raise UserError(f"A seed is {min(seeds)}, but seeds are 0 or more.")
+    _check_asked(prompts, seeds)
     adapters = [adapter] if isinstance(adapter, Adapter) else list(adapter or [])
     set_strength(base, adapters, sampling.strength)
     begun = _begun(base, start, sampling)
@@ -187,6 +191,19 @@ def generate(
         _draw(base, missing, sampling, folder, begun)
     paths = [folder / record["file_name"] for record in records]
     return [Picture(read_image(path), path, record) for path, record in zip(paths, records, strict=True)]
+
+
+def _check_asked(prompts: Sequence[str], seeds: Sequence[int]) -> None:
+    for seed in (min(seeds), max(seeds)):
+        if not 0 <= seed <= LARGEST_SEED:
+            raise UserError(f"A seed is {seed}, but seeds are 0 to 2^63 - 1.")
+    if len(prompts) * len(seeds) > MOST_PICTURES:
+        raise UserError(
+            f"{len(prompts):,} prompts with {len(seeds):,} seeds are more than {MOST_PICTURES:,} pictures: draw them "
+            "in several commands."
+        )
+    if longest := max((len(prompt) for prompt in prompts if len(prompt) > MAXIMUM_CAPTION), default=0):
+        raise UserError(f"A prompt has {longest:,} characters, and {MAXIMUM_CAPTION:,} are the most: shorten it.")
 
 
 def _begun(base: Base, start: Drawing | None, sampling: Sampling) -> np.ndarray | None:

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from comics_genai.errors import UserError
 from comics_genai.files import copy_into, load_weights, save_tensors
 from comics_genai.progress import Progress
+from comics_genai.ranges import LARGEST_SEED, MOST_STEPS, check, number, one_of, whole
 from comics_genai.run import claim
 from comics_genai.training import distributed, optimizers
 from comics_genai.training.allocator import keep_freed_memory
@@ -60,32 +61,30 @@ class LoopSettings:
 
     def __post_init__(self) -> None:
         ranges = {
-            "steps": (self.steps >= 1, "at least 1"),
-            "learning_rate": (0 < self.learning_rate < math.inf, "above 0"),
-            "schedule": (self.schedule in ("constant", "linear", "cosine"), "constant, linear or cosine"),
-            "warmup_steps": (self.warmup_steps >= 0, "0 or more"),
-            "decay_from": (0 <= self.decay_from < 1, "in [0, 1)"),
-            "optimizer": (self.optimizer in optimizers.NAMES, "one of " + ", ".join(optimizers.NAMES)),
-            "accumulate": (self.accumulate >= 1, "at least 1"),
+            "steps": whole(self.steps, 1, MOST_STEPS),
+            "learning_rate": number(self.learning_rate, 0, math.inf, above=True),
+            "schedule": one_of(self.schedule, ("constant", "linear", "cosine")),
+            "warmup_steps": whole(self.warmup_steps, 0, MOST_STEPS),
+            "decay_from": number(self.decay_from, 0, 1, below=True),
+            "optimizer": one_of(self.optimizer, optimizers.NAMES),
+            "accumulate": whole(self.accumulate, 1, 10_000),
             "fused_backward": (
                 not self.fused_backward or (self.accumulate == 1 and self.clip_norm == 0 and self.precision != "fp16"),
                 "False with accumulate, clip_norm or precision 'fp16', which need all gradients at once",
             ),
-            "weight_decay": (0 <= self.weight_decay < math.inf, "0 or more"),
-            "beta1": (0 <= self.beta1 < 1, "in [0, 1)"),
-            "beta2": (0 <= self.beta2 < 1, "in [0, 1)"),
-            "clip_norm": (self.clip_norm >= 0, "0 (off) or more"),
-            "ema_decay": (0 <= self.ema_decay < 1, "in [0, 1), 0 being off"),
-            "precision": (self.precision in ("fp32", "bf16", "fp16"), "fp32, bf16 or fp16"),
-            "seed": (self.seed >= 0, "0 or more"),
-            "log_every": (self.log_every >= 1, "at least 1"),
-            "checkpoint_every": (self.checkpoint_every >= 0, "0 (only on stop and at the end) or more"),
-            "validate_every": (self.validate_every >= 0, "0 (never) or more"),
-            "max_minutes": (self.max_minutes >= 0, "0 (no budget) or more"),
+            "weight_decay": number(self.weight_decay, 0, math.inf),
+            "beta1": number(self.beta1, 0, 1, below=True),
+            "beta2": number(self.beta2, 0, 1, below=True),
+            "clip_norm": number(self.clip_norm, 0, math.inf, "0 = off"),
+            "ema_decay": number(self.ema_decay, 0, 1, "0 = off", below=True),
+            "precision": one_of(self.precision, ("fp32", "bf16", "fp16")),
+            "seed": whole(self.seed, 0, LARGEST_SEED),
+            "log_every": whole(self.log_every, 1, MOST_STEPS),
+            "checkpoint_every": whole(self.checkpoint_every, 0, MOST_STEPS, "0 = only on stop and at the end"),
+            "validate_every": whole(self.validate_every, 0, MOST_STEPS, "0 = never"),
+            "max_minutes": number(self.max_minutes, 0, 1e6, "0 = no budget"),
         }
-        for name, (holds, range_) in ranges.items():
-            if not holds:
-                raise UserError(f"{name} is {getattr(self, name)!r}, but must be {range_}.")
+        check(self, ranges)
 
 
 @dataclass(frozen=True)
@@ -215,6 +214,17 @@ class _Trainer:
                         f"{self.step - len(figures) + i + 1} and training stopped; {saved}. "
                         "Start again in a new folder with a lower learning_rate, or with precision 'fp32'."
                     )
+
+    def check_weights(self, last_good: Path | None) -> None:
+        """UserError if the last update made a weight NaN or infinite, which no loss has shown yet."""
+        finite = torch.stack([parameter.isfinite().all() for parameter in self.parameters.values()]).tolist()
+        if not all(finite):
+            name = list(self.parameters)[finite.index(False)]
+            saved = f"the last good checkpoint is {last_good}" if last_good else "there is no checkpoint yet"
+            raise UserError(
+                f"The weight {name} is NaN or infinite after step {self.step} and training stopped; {saved}. "
+                "Start again in a new folder with a lower learning_rate, or with precision 'fp32'."
+            )
 
     def summary(self) -> dict[str, float]:
         """Means over the steps since the last summary; waits for the device."""
@@ -370,6 +380,7 @@ def train(
                 reason = reason or "another process"
             if reason or last or (settings.checkpoint_every and step % settings.checkpoint_every == 0):
                 trainer.check_finite(last_good)
+                trainer.check_weights(last_good)
                 if writes:
                     last_good = checkpoints.save(step, *trainer.state())
             if reason and not last:

@@ -392,8 +392,8 @@ def test_a_weight_for_the_background_needs_drawings_that_tell_it(settings, tmp_p
     ("options", "sentence"),
     [
         ({"identifier": " "}, "identifier is ' ', but must be a word for the character."),
-        ({"method": "textual-inversion"}, "method is 'textual-inversion', but must be dreambooth-lora, lora or"),
-        ({"rank": 0}, "rank is 0, but must be at least 1."),
+        ({"method": "textual-inversion"}, "method is 'textual-inversion', but must be one of dreambooth-lora"),
+        ({"rank": 0}, "rank is 0, but must be a whole number from 1 to 1,024."),
         ({"caption_dropout": 1.0}, "caption_dropout is 1.0"),
     ],
 )

@@ -197,23 +197,15 @@ def test_size_is_a_setting(base, tmp_path):
         generate(base, PROMPTS[:1], [0], tmp_path, Sampling(steps=2, size=50))
 
 
-@pytest.mark.parametrize(
-    ("options", "sentence"),
-    [
-        ({"steps": 0}, "steps is 0, but must be at least 1."),
-        ({"guidance": 0.5}, "guidance is 0.5, but must be at least 1"),
-        ({"t0": 0.0}, "t0 is 0.0, but must be above 0 and at most 1."),
-        ({"scheduler": "plms"}, "scheduler is 'plms', but must be one of default, ddim"),
-    ],
-)
-def test_settings_out_of_range_are_one_sentence(options, sentence):
-    with pytest.raises(UserError, match=sentence):
-        Sampling(**options)
-
-
 def test_nothing_to_draw_and_no_adapter_are_one_sentence(base, tmp_path):
     with pytest.raises(UserError, match="at least one prompt and one seed"):
         generate(base, [], [0], tmp_path)
+    with pytest.raises(UserError, match="A seed is -1, but seeds are 0 to"):
+        generate(base, PROMPTS, [0, -1], tmp_path)
+    with pytest.raises(UserError, match="2 prompts with 100,000 seeds are more than 100,000 pictures"):
+        generate(base, PROMPTS, range(100_000), tmp_path)
+    with pytest.raises(UserError, match="A prompt has 10,000,000 characters, and 10,000 are the most"):
+        generate(base, ["x" * 10_000_000], [0], tmp_path)
     with pytest.raises(UserError, match="holds neither pytorch_lora_weights.safetensors nor weights.safetensors"):
         load_adapter(base, tmp_path)
 

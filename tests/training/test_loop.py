@@ -407,10 +407,10 @@ def test_half_precision_and_untrainable_models_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
-        ({"steps": 0}, "steps is 0, but must be at least 1"),
-        ({"schedule": "cosinus"}, "schedule is 'cosinus', but must be constant, linear or cosine"),
-        ({"decay_from": 1.0}, r"decay_from is 1.0, but must be in \[0, 1\)"),
-        ({"learning_rate": math.nan}, "learning_rate is nan, but must be above 0"),
+        ({"steps": 0}, "steps is 0, but must be a whole number from 1"),
+        ({"schedule": "cosinus"}, "schedule is 'cosinus', but must be one of constant, linear, cosine"),
+        ({"decay_from": 1.0}, "decay_from is 1.0, but must be a number 0 or more and below 1"),
+        ({"learning_rate": math.nan}, "learning_rate is nan, but must be a number above 0"),
     ],
 )
 def test_settings_out_of_range_are_refused(wrong, sentence):

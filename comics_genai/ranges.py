@@ -1,0 +1,78 @@
+"""Ranges of settings, checked in one place: what a number may be, and the sentence where it is not.
+
+check(self, {"steps": whole(self.steps, 1, 1000), "guidance": number(self.guidance, 1, 100, "1 = off")})
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+from comics_genai.errors import UserError
+
+LARGEST_SEED = 2**63 - 1  # of torch's generators
+LARGEST_SIDE = 4096  # pixels of a picture that is drawn or learnt from
+MOST_STEPS = 10_000_000  # of a training
+MOST_SEEDS = 10_000  # of one command
+MOST_PICTURES = 100_000  # prompts times seeds
+
+Rule = tuple[bool, str]  # whether a value is in its range, and the range in words
+
+
+def whole(value: Any, low: int, high: int, note: str = "") -> Rule:
+    """A whole number from `low` to `high`, both included."""
+    holds = isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+    return holds, f"a whole number from {low:,} to {high:,}{f' ({note})' if note else ''}"
+
+
+def number(value: Any, low: float, high: float, note: str = "", *, above: bool = False, below: bool = False) -> Rule:
+    """A number from `low` to `high`; above: greater than `low`; below: less than `high`. Never NaN or infinite."""
+    holds = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    holds = holds and (low < value if above else low <= value) and (value < high if below else value <= high)
+    start = f"above {low:g}" if above else f"{low:g} or more"
+    end = "" if high == math.inf else f" and below {high:g}" if below else f" and at most {high:g}"
+    return holds, f"a number {start}{end}{f' ({note})' if note else ''}"
+
+
+def one_of(value: Any, choices: Sequence[str]) -> Rule:
+    """One of these words."""
+    return value in choices, "one of " + ", ".join(choices)
+
+
+def check(settings: Any, rules: Mapping[str, Rule]) -> None:
+    """Raise UserError for the first setting out of its range, or of no rule and not finite; `settings` is a dataclass,
+    and a rule is named as its field."""
+    for field in fields(settings):
+        value = getattr(settings, field.name)
+        holds, range_ = rules.get(field.name, (True, ""))
+        if holds and isinstance(value, float) and not math.isfinite(value):
+            holds, range_ = False, "a finite number"
+        if not holds:
+            raise UserError(f"{field.name} is {shown(value)}, but must be {range_}.")
+
+
+def shown(value: Any) -> str:
+    """The value in a sentence, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def parse_seeds(text: str) -> list[int]:
+    """Seeds of "0-7" or "1,5,10-12". Raises UserError for anything else, a range that runs backwards, and too many."""
+    seeds: list[int] = []
+    for part in text.split(","):
+        first, dash, last = (piece.strip() for piece in part.partition("-"))
+        whole_numbers = first.isascii() and first.isdigit() and (last.isascii() and last.isdigit() if dash else True)
+        if not whole_numbers or len(part) > 60:
+            raise UserError(
+                f"The seeds {shown(text)} cannot be read: give numbers and ranges, such as 0-7 or 1,5,10-12."
+            )
+        begin, end = int(first), int(last if dash else first)
+        if begin > end:
+            raise UserError(f"The seeds {part.strip()} run backwards: write {end}-{begin}.")
+        if end > LARGEST_SEED:
+            raise UserError(f"The seed {end} is too large: the largest is 2^63 - 1, {LARGEST_SEED}.")
+        if len(seeds) + end - begin + 1 > MOST_SEEDS:
+            raise UserError(f"The seeds {shown(text)} are more than {MOST_SEEDS:,}: draw them in several commands.")
+        seeds += range(begin, end + 1)
+    return seeds
