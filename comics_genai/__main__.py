@@ -5,9 +5,10 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from comics_genai.errors import UserError
+from comics_genai.output import tolerant
 
 
 def demo(arguments: list[str]) -> None:
@@ -264,18 +265,17 @@ def _usage() -> str:
     return "\n".join(["python -m comics_genai COMMAND [--help]", "", *lines])
 
 
-def _show_warning(message: Any, *where: Any, **more: Any) -> None:
-    print(f"Note: {message}", file=sys.stderr)
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; returns the exit status: 0, 2 for a user's mistake, 130 when interrupted."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+    with tolerant():
+        return _run(sys.argv[1:] if arguments is None else arguments)
+
+
+def _run(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_usage())
         return 0
     name, *rest = arguments
-    warnings.showwarning = _show_warning
     try:
         if name not in COMMANDS:
             raise UserError(f"There is no command {name!r}: choose one of {', '.join(COMMANDS)}.")

@@ -17,7 +17,7 @@ def shows_bar() -> bool:
     # Imported is not enough: papermill imports the kernel's package in a terminal too.
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
-    return hasattr(shell, "kernel") or sys.stderr.isatty()
+    return hasattr(shell, "kernel") or (sys.stderr is not None and not sys.stderr.closed and sys.stderr.isatty())
 
 
 class Progress:

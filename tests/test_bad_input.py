@@ -3,7 +3,6 @@
 import json
 import os
 import struct
-import warnings
 import zlib
 from pathlib import Path
 
@@ -25,13 +24,6 @@ def command(tiny_sdxl, tmp_path):
     options = ["--base", str(tiny_sdxl), "--method", "lora", "--steps", "2", "--batch-size", "2", "--rank", "2"]
     options += ["--variants", "1", "--device", "cpu", "--run", str(tmp_path / "run")]
     return lambda drawings, *more: ["finetune", "--drawings", str(drawings), *options, *map(str, more)]
-
-
-@pytest.fixture(autouse=True)
-def warnings_as_before():
-    shown = warnings.showwarning
-    yield
-    warnings.showwarning = shown
 
 
 def drawing(seed: int, size: tuple[int, int] = (80, 80), mode: str = "RGB") -> PIL.Image.Image:

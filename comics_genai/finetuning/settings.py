@@ -63,7 +63,7 @@ class FinetuneSettings:
     gradient_checkpointing: bool = False  # less memory, more time
     compile: bool = False  # the first step takes a minute or more longer, all others less
     max_minutes: float = 0.0  # 0 = no budget
-    checkpoint_every: int = 0  # steps; 0 = only on stop and at the end
+    checkpoint_every: int = 100  # steps, so that a machine that dies costs no more; 0 = only on stop and at the end
     validate_every: int = 0  # steps; 0 = never
     validation_prompts: tuple[str, ...] = ()
     validation_seed: int = 1000

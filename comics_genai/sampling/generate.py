@@ -8,6 +8,7 @@ record are kept, and only the missing ones are drawn.
 
 import hashlib
 import inspect
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,7 @@ from comics_genai.sampling.records import read_image, read_record, with_file_nam
 from comics_genai.sampling.schedulers import SCHEDULERS, scheduler_of
 
 GPU_BATCH = 8
+START_NOISE = 0.8  # t0 of a drawing to start from (SDEdit, Meng et al. 2022, alg. 1), as image to image customarily has
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Sampling:
     negative: str = ""  # prompt to move away from
     size: int = 0  # pixels each way; 0 = the base's own
     strength: float = 1.0  # of what was fine-tuned: 0 = the base alone, 1 = as trained; beyond, an extrapolation
-    t0: float = 1.0  # share of the noise that hides a drawing to start from, in (0, 1] (Meng et al. 2022, alg. 1)
+    t0: float | None = None  # share of the noise that hides a drawing to start from, in (0, 1]; None = START_NOISE
     batch_size: int = 0  # pictures at once, no part of the record; 0 = one on a CPU, 8 on a GPU
 
     def __post_init__(self) -> None:
@@ -53,7 +55,7 @@ class Sampling:
             "guidance_rescale": number(self.guidance_rescale, 0, 1),
             "scheduler": one_of(self.scheduler, ("default", *SCHEDULERS)),
             "strength": number(self.strength, -10, 10),
-            "t0": number(self.t0, 0, 1, above=True),
+            "t0": number(START_NOISE if self.t0 is None else self.t0, 0, 1, above=True),
             "size": whole(self.size, 0, LARGEST_SIDE, "pixels; 0 = the base's own"),
             "batch_size": whole(self.batch_size, 0, 1024, "0 = what suits the device"),
         }
@@ -138,7 +140,7 @@ def sample(
 
 def evaluations(sampling: Sampling) -> int:
     """Steps that a picture begun from a drawing takes, at least 1: those of the schedule from t0 on."""
-    return max(1, int(sampling.steps * sampling.t0))
+    return max(1, int(sampling.steps * (START_NOISE if sampling.t0 is None else sampling.t0)))
 
 
 def generate(
@@ -182,7 +184,8 @@ def generate(
     }
     if begun is not None:
         picture_digest = hashlib.sha256(begun.tobytes()).hexdigest()[:8]
-        common |= {"start": start.name, "start_digest": picture_digest, "t0": sampling.t0}
+        common |= {"start": start.name, "start_digest": picture_digest}
+        common["t0"] = START_NOISE if sampling.t0 is None else sampling.t0
     records = [with_file_name({"prompt": prompt, "seed": seed, **common}) for prompt in prompts for seed in seeds]
     unique = {record["file_name"]: record for record in records}
     present = {name: record for name, record in unique.items() if read_record(folder / name) == record}
@@ -209,9 +212,14 @@ def _check_asked(prompts: Sequence[str], seeds: Sequence[int]) -> None:
 def _begun(base: Base, start: Drawing | None, sampling: Sampling) -> np.ndarray | None:
     """The drawing to begin from as the base draws, uint8 (1, size, size, 3)."""
     if start is not None:
+        if sampling.t0 == 1:
+            warnings.warn(
+                f"At 1 the noise hides all of {start.name}, which then has no effect on the picture: take 0.3 to 0.8.",
+                stacklevel=3,
+            )
         return np.array(to_square(start.image, sampling.size or base.size))[None]
-    if sampling.t0 != 1:
-        raise UserError(f"t0 is {sampling.t0}, but there is no drawing to begin from: give one, or leave t0 at 1.")
+    if sampling.t0 not in (None, 1):
+        raise UserError(f"t0 is {sampling.t0}, but there is no drawing to begin from: give one, or leave t0 out.")
     return None
 
 

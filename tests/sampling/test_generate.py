@@ -100,6 +100,9 @@ def test_the_less_noise_hides_a_drawing_the_more_of_it_is_left(base, tmp_path):
         assert len(picture.record["start_digest"]) == 8 and read_record(picture.path) == picture.record
     assert far[0.1] < far[0.5] < far[1.0]
     assert "start" not in generate(base, PROMPTS[:1], [0], tmp_path, Sampling(steps=10))[0].record
+    assert generate(base, PROMPTS[:1], [0], tmp_path, Sampling(steps=5), start=drawing)[0].record["t0"] == 0.8
+    with pytest.warns(UserWarning, match="At 1 the noise hides all of sketch.png, which then has no effect"):
+        generate(base, PROMPTS[:1], [0], tmp_path, Sampling(steps=10, t0=1.0), start=drawing)
     with pytest.raises(UserError, match="t0 is 0.5, but there is no drawing to begin from"):
         generate(base, PROMPTS[:1], [0], tmp_path, Sampling(steps=10, t0=0.5))
 
