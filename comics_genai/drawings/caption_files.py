@@ -3,6 +3,7 @@
 {"file_name": "00.png", "text": "a girl, jumping"}      a line of metadata.jsonl; "caption" or "prompt" serve too
 """
 
+import codecs
 import csv
 import io
 import json
@@ -17,7 +18,7 @@ from comics_genai.errors import UserError
 
 METADATA = "metadata.jsonl"
 TABLES = (METADATA, "metadata.csv")
-BESIDE = (".txt", ".caption")  # suffixes in any case; the first that is there counts
+BESIDE = (".txt", ".caption", ".captions")  # suffixes in any case; the first that is there counts
 COLUMNS = ("text", "caption", "prompt")  # of a table; the first that is there counts
 MAXIMUM_TABLE = 50_000_000  # bytes
 
@@ -40,7 +41,7 @@ def captions_of(folder: Path, pictures: Mapping[str, Path], column: str = "", ro
     """
     found = Captions()
     places = dict.fromkeys([folder, *(path.parent for path in pictures.values()), *([root] if root else [])])
-    tables = [place / name for place in places for name in TABLES if (place / name).is_file()]
+    tables = [path for place in places for path in sorted(place.iterdir()) if is_table(path.name) and path.is_file()]
     index = {normal(path.relative_to(folder).as_posix()): name for name, path in pictures.items()}
     for table in tables:
         _take_table(found, table, folder, index, column)
@@ -48,6 +49,11 @@ def captions_of(folder: Path, pictures: Mapping[str, Path], column: str = "", ro
         found.notes.append(f"The column {column!r} is not used: {folder} has neither {' nor '.join(TABLES)}")
     _take_files_beside(found, pictures | found.pictures)
     return found
+
+
+def is_table(name: str) -> bool:
+    """Whether a file of this name, in any case, is a table of captions."""
+    return name.lower() in TABLES
 
 
 def normal(name: str) -> str:
@@ -131,7 +137,7 @@ def _rows(table: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     if table.stat().st_size > MAXIMUM_TABLE:
         raise UserError(f"{table} has {table.stat().st_size / 1e6:.0f} MB, too many for captions: is it another file?")
     text = read_text(table)
-    if table.suffix == ".csv":
+    if table.suffix.lower() == ".csv":
         yield from _csv_rows(table, text)
         return
     # Only a line feed ends a line: JSON's texts may hold Unicode's other line separators.
@@ -204,9 +210,12 @@ def _short_text(path: Path) -> str:
 
 
 def read_text(path: Path) -> str:
-    """The text of a UTF-8 file, with or without a byte-order mark. Raises UserError for another encoding."""
+    """The text of a UTF-8 file, with or without a byte-order mark, or of a UTF-16 file with one, as Windows' editor
+    saves "Unicode". Raises UserError for another encoding."""
     try:
-        return path.read_text(encoding="utf-8-sig")
+        content = path.read_bytes()
+        marked = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        return content.decode("utf-16" if marked else "utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not UTF-8 text: save it as UTF-8.") from error
     except OSError as error:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from comics_genai import environment
-from comics_genai.drawings.caption_files import BESIDE, TABLES, captions_of, listed
+from comics_genai.drawings.caption_files import BESIDE, captions_of, is_table, listed
 from comics_genai.drawings.opening import UNREADABLE, is_picture, suffixes
 from comics_genai.errors import UserError
 
@@ -78,7 +78,7 @@ def _pictures(folder: Path, notes: list[str]) -> dict[str, Path]:
         name, suffix = path.name, path.suffix.lower()
         if path.is_dir() or name.startswith("._") or name in LEFT_BEHIND or CARDS.fullmatch(name):
             continue
-        if name in TABLES or (suffix in BESIDE and not name.startswith(".")):
+        if is_table(name) or (suffix in BESIDE and not name.startswith(".")):
             continue  # captions, of which `captions_of` tells
         if not path.is_file():
             others.append(name)  # a link to nowhere, a pipe

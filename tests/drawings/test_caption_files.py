@@ -45,6 +45,9 @@ def row(name: str, **columns) -> dict:
 FOUND = {
     "text files": ({**TWO, "00.txt": "one\n", "01.txt": "\ufefftwo"}, {}, ["one", "two"]),
     "caption files in any case": ({**TWO, "00.caption": "one", "01.TXT": "two\nlines"}, {}, ["one", "two\nlines"]),
+    ".captions": ({**TWO, "00.captions": "one"}, {}, ["one", ""]),
+    "UTF-16 of Windows' editor": ({**TWO, "00.txt": "é".encode("utf-16")}, {}, ["é", ""]),
+    "a table in capitals": ({**TWO, "Metadata.CSV": "file_name,text\n00.png,one\n"}, {}, ["one", ""]),
     "NAME.png.txt": ({**TWO, "00.png.txt": "one"}, {}, ["one", ""]),
     "metadata.jsonl, text": ({**TWO, "metadata.jsonl": [row("00.png", text=" one ")]}, {}, ["one", ""]),
     "metadata.jsonl, caption": ({**TWO, "metadata.jsonl": [row("./00.png", caption="one")]}, {}, ["one", ""]),
