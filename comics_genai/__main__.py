@@ -3,7 +3,7 @@
 import sys
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -36,57 +36,9 @@ def pretrain(arguments: list[str]) -> None:
 
 def finetune(arguments: list[str]) -> None:
     """teach a base a character from its drawings"""
-    import tyro
+    from comics_genai.finetuning.command import main
 
-    from comics_genai import drawings, environment
-    from comics_genai.bases.adapters import run_settings
-    from comics_genai.finetuning.checkpoint_scores import judge_of
-    from comics_genai.finetuning.settings import FinetuneSettings
-    from comics_genai.finetuning.train import finetune
-    from comics_genai.finetuning.validation import chosen
-    from comics_genai.publishing import hub
-
-    @dataclass(frozen=True)
-    class Finetune:
-        """Teach a base a character from its drawings; started again, go on where it was."""
-
-        settings: Annotated[FinetuneSettings, tyro.conf.arg(name="")] = field(default_factory=FinetuneSettings)
-        run: Path | None = None
-        """folder of the run; by default runs/IDENTIFIER-METHOD"""
-        resume_from: str = ""
-        """OWNER/NAME on the Hub that `push --checkpoint` went to: go on with that run, with its settings"""
-        device: str = ""
-        """cpu, cuda, mps; by default the best there is"""
-
-    # `class` is a keyword in Python, but not on a command line.
-    renamed = ["--class-name" + a.removeprefix("--class") if a.split("=")[0] == "--class" else a for a in arguments]
-    given = tyro.cli(Finetune, args=renamed, prog="comics_genai finetune")
-    settings, judge, device = given.settings, None, given.device or environment.device()
-    if environment.is_gpu(device) and not any(argument.split("=")[0] == "--precision" for argument in arguments):
-        settings = replace(settings, precision=environment.precision(device))
-    if given.resume_from:
-        unfinished = hub.unfinished_run(given.resume_from)
-        # Where the drawings and the base lie, and how long there is, may differ here.
-        here = {name: value for name in ("drawings", "base", "max_minutes")
-                if (value := getattr(settings, name)) != getattr(FinetuneSettings, name)}  # fmt: skip
-        settings = replace(FinetuneSettings.of_run(run_settings(unfinished)), **here)
-    folder = given.run or Path("runs") / f"{settings.identifier}-{settings.method}".lower()
-    if given.resume_from:
-        hub.put_in_place(unfinished, folder)
-    if settings.validate_every:
-        networks = {"clip": settings.judge_clip, "dino": settings.judge_dino, "device": device}
-        named = settings.identifier, settings.class_name
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # `finetune` loads the drawings too, and tells of them
-            character = drawings.load(settings.drawings, paper=settings.paper, caption_column=settings.caption_column)
-        judge = judge_of(character, *named, **networks, own=settings.validation_prompts)
-        settings = replace(settings, validation_prompts=settings.validation_prompts or judge.prompts)
-        if settings.validation_prompts != judge.prompts:
-            judge = None  # one's own prompts ask what nobody here can score
-    result = finetune(settings, folder, device, judge)
-    print(result.message)
-    if best := chosen(folder):
-        print(f"Validation chose step {best['step']}; `generate` and `export` use its weights, {folder / 'best'}.")
+    main(arguments)
 
 
 def generate(arguments: list[str]) -> None:

@@ -77,7 +77,7 @@ def test_from_drawings_to_new_pictures(drawn, tiny_sdxl, tmp_path, capsys):
 @pytest.mark.parametrize(("more", "precision"), [([], "fp16"), (["--precision", "fp32"], "fp32")])
 def test_on_a_gpu_the_precision_is_what_it_has_unless_one_is_given(drawn, monkeypatch, more, precision):
     from comics_genai import environment
-    from comics_genai.finetuning import train
+    from comics_genai.finetuning import command
 
     asked = []
 
@@ -85,7 +85,7 @@ def test_on_a_gpu_the_precision_is_what_it_has_unless_one_is_given(drawn, monkey
         asked.append((settings.precision, str(device)))
         raise UserError("Enough.")
 
-    monkeypatch.setattr(train, "finetune", refuse)
+    monkeypatch.setattr(command, "finetune", refuse)
     monkeypatch.setattr(environment, "precision", lambda device: "fp16")
     assert main(["finetune", "--drawings", str(drawn), "--device", "cuda", *more]) == 2
     assert asked == [(precision, "cuda")]

@@ -36,7 +36,7 @@ def step_cost(
     and the average; what an allocator or a library holds beside them is not seen.
     """
     model = ddpm.build(settings).to(device).train()
-    objective = ddpm.Objective(model, prepare(images, settings.size).to(device))
+    objective = ddpm.DdpmLoss(model, prepare(images, settings.size).to(device))
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.0)
     seconds, clock = [], time.process_time if torch.device(device).type == "cpu" else time.perf_counter
     for repeat in range(repeats):

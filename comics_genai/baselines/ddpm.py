@@ -263,7 +263,7 @@ def sample(
     return to_pictures(torch.cat(drawn))
 
 
-class Objective:
+class DdpmLoss:
     """The loss of a step, callable as `loop.train` wants it."""
 
     def __init__(self, model: PixelDiffusion, drawings: Tensor):
@@ -278,14 +278,11 @@ class Objective:
             parameters = sample_parameters(n, settings.augment, generator).to(device)
             pictures = transform(pictures, parameters)
         noise = torch.randn(pictures.shape, generator=generator).to(device)
-        # Spread evenly over a batch: less variance, the same mean (the low-discrepancy sampler of Kingma et al. 2021).
-        u = (torch.rand((), generator=generator) + torch.randperm(n, generator=generator) / n) % 1
-        t = (u * settings.timesteps).long().clamp(max=settings.timesteps - 1).to(device)
-        alpha_bar_t = self.alpha_bar[t]
-        v = self.model(objective.add_noise(pictures, noise, alpha_bar_t), t, parameters).float()
-        error = (v - objective.target(noise, pictures, alpha_bar_t, "v_prediction")).square().mean((1, 2, 3))
-        weight = objective.min_snr_weight(objective.snr(alpha_bar_t), settings.min_snr_gamma, "v_prediction")
-        return (weight * error).mean(), {"error_of_v": error.detach().mean()}
+        t = objective.spread_timesteps(n, settings.timesteps, generator).to(device)
+        batch = objective.noised(pictures, noise, self.alpha_bar[t], "v_prediction", settings.min_snr_gamma)
+        v = self.model(batch.latents, t, parameters)
+        error = (v.detach().float() - batch.target).square().mean()
+        return objective.weighted_error(v, batch.target, batch.weights), {"error_of_v": error}
 
 
 def train_ddpm(
@@ -306,7 +303,7 @@ def train_ddpm(
     model = build(settings).to(device).train()
     return train(
         model,
-        Objective(model, drawings.to(device)),
+        DdpmLoss(model, drawings.to(device)),
         settings.loop,
         Path(folder),
         validate=Samples(

@@ -162,7 +162,7 @@ def r1_penalty(logits: Tensor, real: Tensor) -> Tensor:
     return gradient.square().sum((1, 2, 3)).mean()
 
 
-class Objective:
+class GanLoss:
     """Both players' loss of a step, callable as `loop.train` wants it.
 
     outputs: D's mean output on the drawings, on held-out ones and on generated ones, and how often it judges each kind
@@ -270,7 +270,7 @@ def train_gan(
         check_fits(held_out, settings.size)
         held_out = held_out.to(device)
     gan = build(settings).to(device, memory_format=torch.channels_last).train()  # a sixth faster on a CPU
-    objective = Objective(gan, settings, drawings.to(device), held_out)
+    objective = GanLoss(gan, settings, drawings.to(device), held_out)
 
     def outputs_and_measure(step: int, pictures: list[PIL.Image.Image]) -> dict[str, float]:
         return objective.outputs | (measure(step, pictures) if measure else {})

@@ -11,7 +11,7 @@ from the base's own configuration.
 import hashlib
 import json
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,14 +120,22 @@ class Base:
         return {name: module for name, module in kept.items() if module is not None}
 
     def drop_text_encoders(self) -> None:
-        """Let the text encoders' memory go, once all prompts are encoded."""
-        self.pipeline.text_encoder = None
-        if hasattr(self.pipeline, "text_encoder_2"):
-            self.pipeline.text_encoder_2 = None
+        """Let the text encoders' memory go, once all prompts are encoded; who else holds them has them on the CPU."""
+        for name, encoder in self.text_encoders().items():
+            encoder.to("cpu")
+            setattr(self.pipeline, name, None)
 
     def drop_vae(self) -> None:
-        """Let the VAE's memory go, once all pictures are encoded."""
+        """Let the VAE's memory go, once all pictures are encoded; who else holds it has it on the CPU."""
+        if self.vae is not None:
+            self.vae.to("cpu")
         self.vae = self.pipeline.vae = None
+
+    def put_back(self, parts: Mapping[str, torch.nn.Module]) -> None:
+        """Take networks that were dropped, as `modules` gave them, onto the device again."""
+        for name, module in parts.items():
+            setattr(self.pipeline, name, module.to(self.device))
+        self.unet, self.vae = self.pipeline.unet, self.pipeline.vae
 
     def autocast(self) -> torch.autocast:
         """Half-precision arithmetic around the UNet, if that is the base's precision."""
@@ -242,10 +250,19 @@ class Base:
         original, target = ((s, s) if isinstance(s, int) else s for s in (original, target))
         return torch.tensor([[*original, *crop, *target]] * count, dtype=torch.float32, device=self.device)
 
-    def predict(self, latents: Tensor, t: Tensor, embeddings: Embeddings, time_ids: Tensor | None) -> Tensor:
-        """The UNet's prediction, like `latents` (B, channels, h, w), at training steps t (B,) or ()."""
+    def predict(
+        self,
+        latents: Tensor,
+        t: Tensor,
+        embeddings: Embeddings,
+        time_ids: Tensor | None,
+        unet: torch.nn.Module | None = None,
+    ) -> Tensor:
+        """The UNet's prediction, like `latents` (B, channels, h, w), at training steps t (B,) or (); that of another
+        `unet` of the same kind where one is given."""
         added = {"text_embeds": embeddings.pooled, "time_ids": time_ids} if self.micro_conditioned else None
-        return self.unet(latents, t, embeddings.hidden, added_cond_kwargs=added, return_dict=False)[0]
+        network = self.unet if unet is None else unet
+        return network(latents, t, embeddings.hidden, added_cond_kwargs=added, return_dict=False)[0]
 
     def digest(self) -> str:
         """Eight hex digits that tell bases apart, whatever is loaded into them: of the UNet's configuration and its

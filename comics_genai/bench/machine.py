@@ -9,7 +9,7 @@ import torch
 
 from comics_genai.bases.base import DTYPES, Base
 from comics_genai.bench.workload import Side, Workload, settings
-from comics_genai.finetuning.train import _make_trainable
+from comics_genai.finetuning.trainable import make_trainable
 from comics_genai.planning import meter
 
 SIDE = 2048  # of the matrices whose product is timed
@@ -61,7 +61,7 @@ def _best(function: Callable[[], object], device: str) -> float:
 def demand(work: Workload) -> Demand:
     """Counted by running the UNet's forward and backward pass on the meta device (see `meter`)."""
     base = Base.load(work.base, "cpu", "fp32" if work.method == "dreambooth" else work.precision)
-    unet = _make_trainable(base.unet, settings(work, Side("", "engine"))).to("meta")
+    unet = make_trainable(base.unet, settings(work, Side("", "engine"))).to("meta")
     side = work.pixels // base.downscale
     latents = (work.batch * (1 + work.preserves_prior), base.latent_channels, side, side)
     half = None if work.precision == "fp32" else DTYPES[work.precision]

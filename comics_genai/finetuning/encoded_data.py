@@ -65,7 +65,7 @@ class TrainingData:
     unconditional: Embeddings  # 1
     time_ids: Tensor | None  # (N, 6)
     turns: Tensor  # indices of the N in the order in which steps take them; a drawing that counts twice is there twice
-    shares: Tensor | None = None  # (N, V, 1, h, w): what each place counts in the loss; None = all alike
+    cell_weights: Tensor | None = None  # (N, V, 1, h, w): what each cell counts in the loss; None = all alike
     class_latents: Tensor | None = None  # (M, channels, h, w), M class pictures
     class_of: Tensor | None = None  # (M,): which of the N class prompts each was drawn from
     class_time_ids: Tensor | None = None  # (1, 6)
@@ -99,7 +99,7 @@ def prepare(base: Base, character: Sequence[drawings.Drawing], settings: Finetun
         "turns": turns_of([drawing.repeats for drawing in character] * (1 + settings.mirror)),
     }
     if settings.background_weight < 1 or any(drawing.box for drawing in character):
-        data["shares"] = _shares(character, settings, data["latents"], size).to(base.device)
+        data["cell_weights"] = _cell_weights(character, settings, data["latents"], size).to(base.device)
     if settings.preserves_prior and settings.prior == "images":
         pictures, owners = _class_pictures(base, class_prompts, settings, cache)
         data["class_latents"] = base.encode_images(np.stack([np.asarray(picture) for picture in pictures]))
@@ -114,19 +114,21 @@ def turns_of(repeats: Sequence[int]) -> Tensor:
     return torch.tensor([i for _, i in sorted(turns)])
 
 
-def _shares(character: Sequence[drawings.Drawing], settings: FinetuneSettings, latents: Tensor, size: int) -> Tensor:
-    """What each place of `latents` counts: 1 on the figure, `background_weight` beside it, 0 where the drawing was
+def _cell_weights(
+    character: Sequence[drawings.Drawing], settings: FinetuneSettings, latents: Tensor, size: int
+) -> Tensor:
+    """What each cell of `latents` counts: 1 on the figure, `background_weight` beside it, 0 where the drawing was
     padded to a square; over their mean."""
     if settings.background_weight < 1 and (missing := [one.name for one in character if one.mask is None]):
         raise UserError(
             f"background_weight is {settings.background_weight:g}, but {missing[0]} has no transparency that tells the "
             "figure from its background: give drawings with an alpha channel, or leave it at 1."
         )
-    shares = _covered([_within(drawing) for drawing in character], settings, latents, size)
+    weights = _covered([_within(drawing) for drawing in character], settings, latents, size)
     if settings.background_weight < 1:
         figure = _covered([drawing.mask for drawing in character], settings, latents, size)
-        shares = shares * (figure + settings.background_weight * (1 - figure))
-    return shares / shares.mean((-2, -1), keepdim=True)
+        weights = weights * (figure + settings.background_weight * (1 - figure))
+    return weights / weights.mean((-2, -1), keepdim=True)
 
 
 def _within(drawing: drawings.Drawing) -> PIL.Image.Image:
@@ -137,7 +139,7 @@ def _within(drawing: drawings.Drawing) -> PIL.Image.Image:
 
 
 def _covered(masks: Sequence[PIL.Image.Image], settings: FinetuneSettings, latents: Tensor, size: int) -> Tensor:
-    """How much of each place of `latents` the masks cover, in [0, 1]: (N, V, 1, h, w), placed as the variants are."""
+    """How much of each cell of `latents` the masks cover, in [0, 1]: (N, V, 1, h, w), placed as the variants are."""
     mirrored = [mask.transpose(PIL.Image.Transpose.FLIP_LEFT_RIGHT) for mask in masks] if settings.mirror else []
     placed = np.stack([
         variants_of(mask.convert("RGB"), size, settings.variants, step_seed(settings.seed, i))[..., 0]

@@ -104,6 +104,11 @@ class FinetuneSettings:
         return cls(**{**record, "validation_prompts": prompts, "sampling": sampling})
 
     @property
+    def weights_precision(self) -> Literal["fp32", "bf16", "fp16"]:
+        """Of the UNet's weights: those that are trained are float32, frozen ones are in `precision`."""
+        return "fp32" if self.method == "dreambooth" else self.precision
+
+    @property
     def changes_prompts(self) -> bool:
         """Whether training changes what a prompt says, so that prompts are encoded anew in every step."""
         return self.train_text_encoders or self.learn_token

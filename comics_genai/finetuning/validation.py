@@ -1,8 +1,8 @@
 """What a fine-tuning shows of itself on the way: pictures from fixed noise, and the best of its checkpoints, kept.
 
-    validation = Validation(base, settings, folder, validate)
-    train(..., validate=validation)
-    chosen(folder)   # {"step": 150, "score": 0.42}
+validation = Validation(base, settings, folder, validate)
+train(..., validate=validation)
+chosen(folder)   # {"step": 150, "score": 0.42}
 """
 
 import json

@@ -8,11 +8,11 @@ sampling.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from itertools import product
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from diffusers.training_utils import cast_training_params
@@ -28,9 +28,10 @@ from comics_genai.planning.meter import Cost
 from comics_genai.ranges import LARGEST_SIDE, MOST_STEPS, check, number, whole
 from comics_genai.training import optimizers
 
-PHASES = ("encoding", "class pictures", "training", "sampling")
+PHASES = ("encoding", "class pictures", "training", "validation", "sampling")
 DRAWINGS = 6
-OPTIMIZERS = {"adamw": "AdamW", "adamw8bit": "8-bit AdamW"}
+# The first two are chosen from.
+OPTIMIZERS = {"adamw": "AdamW", "adamw8bit": "8-bit AdamW", "adafactor": "Adafactor", "prodigy": "Prodigy"}
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,15 @@ class PlanSettings:
     """pixels each way; 0 = the base's own"""
     steps: int = 500
     rank: int = 16
+    lora_targets: Literal["attention", "all"] = FinetuneSettings.lora_targets
     batch_size: int = 1
     """drawings a step; prior preservation adds as many again"""
+    validates: bool = False
+    """pictures are drawn in between steps, as with --validate-every"""
+    precision: Literal["", "fp32", "bf16", "fp16"] = ""
+    """by default the one that the GPU has in hardware"""
+    preset: str = ""
+    """name of a preset: what is not said otherwise is as there, and planned for its GPU"""
     json: bool = False
     """print a JSON object"""
 
@@ -76,7 +84,7 @@ class PlanSettings:
 class Recipe:
     """What `finetune` is told to make a job fit; the names are those of its settings."""
 
-    precision: Literal["bf16", "fp16"]
+    precision: Literal["fp32", "bf16", "fp16"]
     gradient_checkpointing: bool
     prior: Literal["prediction", "images", "none"]
     fused_backward: bool
@@ -97,9 +105,9 @@ class Recipe:
 class Job:
     """A fine-tuning's modules on the meta device, and what each of its phases costs."""
 
-    def __init__(self, settings: PlanSettings, precision: Literal["bf16", "fp16"]):
+    def __init__(self, settings: PlanSettings, precision: Literal["fp32", "bf16", "fp16"]):
         self.settings, self.precision = settings, precision
-        self.half = torch.bfloat16 if precision == "bf16" else torch.float16
+        self.half = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
         base = architectures.load(settings.base)
         self.unet, self.vae, self.text_encoders = base.unet, base.vae, base.text_encoders
         self.pixels = settings.resolution or base.size
@@ -108,7 +116,7 @@ class Job:
         self.channels, self.side = self.unet.config.in_channels, self.pixels // base.downscale
         for module in (self.unet, self.vae, *self.text_encoders):
             module.requires_grad_(False)
-        self.unet_fp32 = meter.weights_bytes([self.unet])
+        self.unet_half = meter.weights_bytes([self.unet], self.half)
         self.others = meter.weights_bytes([self.vae, *self.text_encoders])
         if settings.full:
             self.unet.requires_grad_(True)
@@ -126,22 +134,26 @@ class Job:
                 LoraConfig(
                     r=settings.rank,
                     lora_alpha=settings.rank,
-                    target_modules=LORA_TARGETS[FinetuneSettings.lora_targets],
+                    target_modules=LORA_TARGETS[settings.lora_targets],
                 )
             )
         cast_training_params(self.unet, dtype=torch.float32)
 
-    def recipes(self) -> Iterator[Recipe]:
-        """All that may be chosen, the fastest first; of equally fast ones first those that change less."""
+    def recipes(self, fixed: Mapping[str, Any]) -> Iterator[Recipe]:
+        """All with the parts `fixed`, the fastest first; of equally fast ones first those that change less."""
         full, priors = self.settings.full, ("prediction",) if self.settings.preserves_prior else ("none",)
         # Class pictures spare full fine-tuning a second UNet, but to draw them in float32 takes longer than what
         # checkpointing costs a usual number of steps.
         priors += ("images",) if full else ()
         # A GradScaler wants all gradients at once.
         fused = (False, True) if full and self.precision == "bf16" else (False,)
-        for prior, checkpointing, fused_, optimizer in product(priors, (False, True), fused, OPTIMIZERS):
-            if checkpointing or not fused_:
-                yield Recipe(self.precision, checkpointing, prior, fused_, optimizer)
+        choices = {"prior": priors, "gradient_checkpointing": (False, True), "fused_backward": fused}
+        choices |= {"optimizer": tuple(OPTIMIZERS)[:2]} | {name: (value,) for name, value in fixed.items()}
+        choices["precision"] = (self.precision,)
+        for values in product(*choices.values()):
+            recipe = Recipe(**dict(zip(choices, values, strict=True)))
+            if recipe.gradient_checkpointing or not recipe.fused_backward or "fused_backward" in fixed:
+                yield recipe
 
     def resident(self, recipe: Recipe) -> int:
         """Bytes that training holds at the end of its backward pass, whatever the activations."""
@@ -159,10 +171,15 @@ class Job:
             | self._beside(recipe),
             # `generate` loads a fully fine-tuned UNet in half precision.
             "sampling": {
-                "weights": self.others + (self.unet_fp32 // 2 if self.settings.full else weights),
+                "weights": self.others + (self.unet_half if self.settings.full else weights),
                 "activations": max(self.forward(self.half).peak * recipe.sampling_batch, self.decoding().peak),
             },
         }
+        if self.settings.validates:
+            # Weights are as they are trained, and the text encoders are gone.
+            drawing = max(self.forward(self.half).peak * recipe.sampling_batch, self.decoding().peak)
+            resident = {"weights": weights + meter.weights_bytes([self.vae]), "activations": drawing}
+            found["validation"] = resident | self._beside(recipe)
         if recipe.prior == "images":
             activations = max(self.forward(None).peak * recipe.sampling_batch, self.decoding().peak)
             found["class pictures"] = {"weights": weights + self.others, "activations": activations}
@@ -172,7 +189,7 @@ class Job:
         """Of constant size while training, beside what the step counts."""
         beside = {"optimizer": meter.optimizer_bytes(self.trained, recipe.optimizer)}
         if self.settings.full and recipe.prior == "prediction":
-            beside["frozen copy"] = self.unet_fp32 // 2
+            beside["frozen copy"] = self.unet_half
         return beside
 
     def seconds(self, recipe: Recipe, gpu: GPU) -> dict[str, float]:

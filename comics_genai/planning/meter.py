@@ -166,12 +166,20 @@ def parameters_bytes(parameters: Iterable[Tensor]) -> int:
 
 
 def optimizer_bytes(parameters: Iterable[Tensor], optimizer: optimizers.Name) -> int:
-    """Bytes of AdamW's two moments of each number: float32, or with adamw8bit one byte and a scale per 256 numbers,
-    where a tensor has at least 4096 (bitsandbytes' blockwise quantization)."""
+    """Bytes of what an optimizer keeps of each number.
+
+    AdamW's two moments are float32, or with adamw8bit one byte and a scale per 256 numbers where a tensor has at least
+    4096 (bitsandbytes' blockwise quantization); Prodigy has four numbers, Adafactor one a row and column.
+    """
+    parameters = list(parameters)
     numbers = [parameter.numel() for parameter in parameters]
-    if optimizer == "adamw":
-        return sum(8 * n for n in numbers)
-    return sum(2 * (n + 4 * -(-n // 256)) if n >= 4096 else 8 * n for n in numbers)
+    if optimizer == "adamw8bit":
+        return sum(2 * (n + 4 * -(-n // 256)) if n >= 4096 else 8 * n for n in numbers)
+    if optimizer == "adafactor":
+        return sum(
+            4 * (n if p.ndim < 2 else p.shape[0] + n // p.shape[0]) for p, n in zip(parameters, numbers, strict=True)
+        )
+    return sum((16 if optimizer == "prodigy" else 8) * n for n in numbers)
 
 
 def unet_inputs(

@@ -7,11 +7,13 @@ counted kernels and the GPU's data sheet. Neither weights nor a GPU are needed.
 """
 
 import json
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from comics_genai.bases import architectures
 from comics_genai.errors import UserError
+from comics_genai.finetuning.presets import preset, preset_for
 from comics_genai.planning import gpus
 from comics_genai.planning.job import Job, PlanSettings, Recipe
 
@@ -52,19 +54,31 @@ class Plan:
 
 def main(settings: PlanSettings) -> str:
     """What the command prints."""
-    result = plan(settings)
+    result = plan(with_preset(settings))
     return json.dumps(as_json(result), indent=2) if settings.json else as_text(result)
 
 
-def plan(settings: PlanSettings, advise: bool = True) -> Plan:
-    """The fastest recipe that fits, else the smallest. Raises UserError for an unknown base or GPU, or neither a GPU
-    nor its memory."""
+def with_preset(settings: PlanSettings) -> PlanSettings:
+    """The settings with what their preset says in place of what was left at its default."""
+    if not settings.preset:
+        return settings
+    named = preset(settings.preset)
+    values = {**named.values(settings.method), "gpu": named.gpu}
+    names = {field.name: field.default for field in fields(PlanSettings)}
+    values["validates"] = values.get("validate_every", 0) > 0
+    left = {n: v for n, v in values.items() if n in names and getattr(settings, n) == names[n]}
+    return replace(settings, **left)
+
+
+def plan(settings: PlanSettings, advise: bool = True, fixed: Mapping[str, Any] | None = None) -> Plan:
+    """The fastest recipe that fits, else the smallest; of all, or of those with the `fixed` parts. Raises UserError for
+    an unknown base or GPU, and for neither a GPU nor its memory."""
     if not settings.gpu and not settings.memory_gib:
         raise UserError(f"Give the GPU, --gpu with one of {', '.join(gpus.GPUS)}, or its memory, --memory-gib.")
     gpu = gpus.named(settings.gpu) if settings.gpu else None
     capacity = settings.memory_gib or gpu.memory_gib
-    job = Job(settings, gpu.precision if gpu else "fp16")
-    recipes = list(job.recipes())
+    job = Job(settings, settings.precision or (gpu.precision if gpu else "fp16"))
+    recipes = list(job.recipes(fixed or {}))
     for recipe in recipes:
         last = recipe == recipes[-1]
         if not last and _needed(job.resident(recipe) / GIB) > capacity:
@@ -117,8 +131,8 @@ def command(plan: Plan) -> str:
     options += f" --batch-size {settings.batch_size} --precision {recipe.precision}"
     if not settings.full:
         options += f" --rank {settings.rank} --alpha {settings.rank}"
-    if settings.base != "mini":
-        options += f" --learning-rate {'5e-6' if settings.full else '1e-4'}"
+    suited = preset_for(settings.base, settings.method).values(settings.method)
+    options += f" --learning-rate {suited['learning_rate']:g}"
     if settings.resolution:
         options += f" --size {settings.resolution}"
     flags = {"gradient_checkpointing": recipe.gradient_checkpointing, "fused_backward": recipe.fused_backward}

@@ -24,9 +24,9 @@ MOMENTS = {"adamw": 8, "adamw8bit": 2, "adafactor": 0, "prodigy": 16}  # bytes a
 SMALLEST_DISK = 50_000_000  # bytes: log, pictures, settings
 
 
-def check_machine(settings: FinetuneSettings, device: str | torch.device) -> None:
+def check_machine(settings: FinetuneSettings, device: str | torch.device, loaded: bool = False) -> None:
     """Raise UserError if the device cannot compute, peft cannot make adapters here, or the base does not fit the
-    memory; warn of a precision that the device only emulates."""
+    memory unless it is `loaded` already; warn of a precision that the device only emulates."""
     device = torch.device(device)
     try:
         environment.check_arithmetic(device)
@@ -44,7 +44,7 @@ def check_machine(settings: FinetuneSettings, device: str | torch.device) -> Non
             f"The installed torchao is older than {environment.TORCHAO_MINIMUM}, and with it peft makes no adapter: "
             "run `pip uninstall --yes torchao` (nothing here needs it), and restart Python."
         )
-    needed = base_bytes(settings)
+    needed = 0 if loaded else base_bytes(settings)
     if needed > (free := environment.free_memory()):
         raise UserError(
             f"The base {settings.base} takes {_gb(needed)} of memory to load, and {_gb(free)} are free: close other "

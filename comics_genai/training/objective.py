@@ -1,7 +1,13 @@
-"""The diffusion objective, shared by pretraining and fine-tuning: noising, targets, SNR and min-SNR weights.
+"""The diffusion step that pretraining, fine-tuning and the baseline share: noise, targets, weights, loss.
 
 z_t = sqrt(alpha_bar_t) z + sqrt(1 - alpha_bar_t) eps          (Ho et al. 2020, eq. 4)
+
+t = spread_timesteps(len(z), len(alpha_bar), generator)
+batch = noised(z, noise, alpha_bar[t], "v_prediction", min_snr_gamma=5)
+loss = weighted_error(network(batch.latents, t), batch.target, batch.weights)
 """
+
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -75,3 +81,49 @@ def min_snr_weight(snr: Tensor, gamma: float, prediction_type: str) -> Tensor:
     if prediction_type == "v_prediction":
         return (gamma / (snr + 1)).clamp(max=1.0)
     return snr.clamp(max=gamma)
+
+
+def spread_timesteps(count: int, steps: int, generator: torch.Generator, noise_bias: float = 1.0) -> Tensor:
+    """(count,) timesteps in [0, steps), spread evenly over the batch, which varies less than independent ones
+    (the low-discrepancy sampler of Kingma et al. 2021, app. I.1).
+
+    noise_bias: 1 = all alike; above, more of the noisy ones: steps * (1 - (1 - u)^noise_bias) of a uniform u.
+    """
+    u = (torch.rand(1, generator=generator) + torch.randperm(count, generator=generator) / count) % 1
+    return ((1 - (1 - u) ** noise_bias) * steps).long().clamp(max=steps - 1)
+
+
+class Noised(NamedTuple):
+    """A batch of the diffusion step: what the network sees, what it should say, and what each example counts."""
+
+    latents: Tensor  # z_t, (B, ...)
+    target: Tensor  # (B, ...)
+    weights: Tensor  # (B,), min-SNR
+
+
+def noised(latents: Tensor, noise: Tensor, alpha_bar_t: Tensor, prediction_type: str, min_snr_gamma: float) -> Noised:
+    """Latents and noise (B, ...) at alpha_bar_t (B,): z_t with its target and weights."""
+    return Noised(
+        add_noise(latents, noise, alpha_bar_t),
+        target(noise, latents, alpha_bar_t, prediction_type),
+        min_snr_weight(snr(alpha_bar_t), min_snr_gamma, prediction_type),
+    )
+
+
+def weighted_error(
+    prediction: Tensor,
+    target: Tensor,
+    weights: Tensor,
+    channel_weights: Tensor | None = None,
+    cell_weights: Tensor | None = None,
+) -> Tensor:
+    """The mean squared error of predictions (B, C, h, w), in float32, each example's weighted by `weights` (B,).
+
+    channel_weights: (C,), cell_weights: (B, 1, h, w); without them all channels and cells count alike.
+    """
+    errors = (prediction.float() - target).square()
+    if channel_weights is not None:
+        errors = errors * channel_weights[:, None, None]
+    if cell_weights is not None:
+        errors = errors * cell_weights
+    return (weights * errors.mean((1, 2, 3))).mean()

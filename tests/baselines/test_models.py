@@ -24,7 +24,7 @@ def test_each_players_gradient_is_its_own_losss_alone(settings):
     model.controller.p.fill_(0.5)
     alone = copy.deepcopy(model)
     drawings = noise(6, 3, 32, 32)
-    loss, logs = gan.Objective(model, settings, drawings)(1, generator(5))
+    loss, logs = gan.GanLoss(model, settings, drawings)(1, generator(5))
     loss.backward()
 
     # The same draws in the same order, each loss in a backward pass of its own.
@@ -49,7 +49,7 @@ def test_each_players_gradient_is_its_own_losss_alone(settings):
 
 def test_the_generators_loss_does_not_move_the_discriminators_statistics():
     model = gan.build(DCGAN).train()
-    gan.Objective(model, DCGAN, noise(6, 3, 32, 32))(0, generator())
+    gan.GanLoss(model, DCGAN, noise(6, 3, 32, 32))(0, generator())
     counts = [m.num_batches_tracked.item() for m in model.discriminator.modules() if isinstance(m, nn.BatchNorm2d)]
     assert counts == [2] * len(counts) and counts  # real and fake, each once
 
@@ -66,7 +66,7 @@ def test_r1_of_a_linear_discriminator_is_the_squared_norm_of_its_weight():
 def test_r1_is_taken_lazily_with_as_many_times_the_weight():
     settings = replace(LITE, r1_gamma=3.0, r1_every=4, augment=False)
     model, drawings = gan.build(settings).train(), noise(4, 3, 32, 32)
-    objective_ = gan.Objective(model, settings, drawings)
+    objective_ = gan.GanLoss(model, settings, drawings)
     loss, logs = objective_(4, generator())
     without = logs["loss_discriminator"] + logs["loss_generator"]
     assert loss.item() == pytest.approx((without + 3 / 2 * 4 * logs["r1"]).item(), rel=1e-6)
@@ -75,7 +75,7 @@ def test_r1_is_taken_lazily_with_as_many_times_the_weight():
 
 def test_discriminator_outputs_tell_overfitting_from_its_absence():
     model, pictures = gan.build(LITE), noise(8, 3, 32, 32)
-    same = gan.Objective(model, LITE, pictures, pictures)._mean_outputs()
+    same = gan.GanLoss(model, LITE, pictures, pictures)._mean_outputs()
     assert same["gap"] == 0 and same["r_v"] == 0
 
     class Overfitted(nn.Module):
@@ -83,7 +83,7 @@ def test_discriminator_outputs_tell_overfitting_from_its_absence():
             return (x.flatten(1).mean(1) > 0.5).float()  # sure of what is white, of nothing else
 
     model.discriminator = Overfitted()
-    over = gan.Objective(model, LITE, torch.ones(6, 3, 32, 32), torch.zeros(9, 3, 32, 32))._mean_outputs()
+    over = gan.GanLoss(model, LITE, torch.ones(6, 3, 32, 32), torch.zeros(9, 3, 32, 32))._mean_outputs()
     assert (over["d_drawings"], over["d_held_out"], over["gap"], over["r_v"]) == (1, 0, 1, 1)
     assert (over["accuracy_drawings"], over["accuracy_held_out"]) == (1, 0)
 

@@ -35,22 +35,22 @@ def test_drawings_take_turns_as_often_as_they_count(repeats, turns):
 
 def test_the_padded_border_counts_nothing_in_the_loss(base, tmp_path):
     square, wide = drawing("square.png"), drawing("wide.png", box=(0, 8, 32, 24))
-    assert prepare(base, [square, square], settings(), tmp_path).shares is None
+    assert prepare(base, [square, square], settings(), tmp_path).cell_weights is None
     data = prepare(base, [square, wide], settings(mirror=True), tmp_path)
-    shares = data.shares[:, 0, 0]  # the drawings themselves, not their variants
+    shares = data.cell_weights[:, 0, 0]  # the drawings themselves, not their variants
     rows = shares.shape[-2]
     assert shares.shape[0] == 4 and torch.equal(shares[0], torch.ones_like(shares[0]))
     for wide_one in (shares[1], shares[3]):
         assert (wide_one[: rows // 4] == 0).all() and (wide_one[-rows // 4 :] == 0).all()
         assert (wide_one[rows // 4 : -rows // 4] == 2).all()
-    torch.testing.assert_close(data.shares.mean((-2, -1)), torch.ones(4, 2, 1))
+    torch.testing.assert_close(data.cell_weights.mean((-2, -1)), torch.ones(4, 2, 1))
 
 
 def test_the_border_counts_nothing_beside_a_background_that_counts_half(base, tmp_path):
     mask = PIL.Image.fromarray(np.repeat(np.repeat([[0, 255]], 32, 0), 16, 1).astype(np.uint8))
     wide = drawing("wide.png", box=(0, 8, 32, 24), mask=mask)
     data = prepare(base, [wide, wide], settings(background_weight=0.5), tmp_path)
-    middle, top = data.shares[0, 0, 0, 4], data.shares[0, 0, 0, 0]
+    middle, top = data.cell_weights[0, 0, 0, 4], data.cell_weights[0, 0, 0, 0]
     assert (top == 0).all() and middle[0] * 2 == middle[-1]
 
 

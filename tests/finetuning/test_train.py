@@ -18,11 +18,14 @@ from comics_genai.drawings.captions import class_prompt, instance_prompt, mirror
 from comics_genai.errors import UserError
 from comics_genai.files import load_tensors
 from comics_genai.finetuning.encoded_data import prepare, variants_of
+from comics_genai.finetuning.loss import FinetuneLoss
 from comics_genai.finetuning.settings import TEXT_TARGETS, FinetuneSettings
-from comics_genai.finetuning.train import Objective, _adapted, _make_trainable, finetune
+from comics_genai.finetuning.train import finetune
+from comics_genai.finetuning.trainable import add_adapter, make_trainable
 from comics_genai.finetuning.validation import chosen
 from comics_genai.run import LORA_FILE
 from comics_genai.sampling.generate import Sampling, generate
+from comics_genai.training.objective import weighted_error
 from comics_genai.training.seeding import seed_step
 from tests.stopping import whole_and_resumed
 
@@ -45,11 +48,11 @@ def settings(character_folder, tiny_sdxl) -> FinetuneSettings:
     )
 
 
-def objective_of(settings: FinetuneSettings, cache: Path) -> tuple[Base, Objective]:
+def objective_of(settings: FinetuneSettings, cache: Path) -> tuple[Base, FinetuneLoss]:
     base = Base.load(settings.base, precision=settings.precision)
     data = prepare(base, drawings.load(settings.drawings), settings, cache)
-    _make_trainable(base.unet, settings)
-    return base, Objective(base, data, settings)
+    make_trainable(base.unet, settings)
+    return base, FinetuneLoss(base, data, settings)
 
 
 def test_the_subject_is_named_the_same_everywhere():
@@ -140,12 +143,38 @@ def test_every_drawing_is_seen_equally_often(settings, tmp_path):
     assert counts == [4, 4, 4]
 
 
-def test_timesteps_are_spread_over_the_whole_schedule(settings, tmp_path):
-    _, objective = objective_of(settings, tmp_path)
-    t = torch.stack([objective._timesteps(4, torch.Generator().manual_seed(i)) for i in range(500)])
-    assert t.sort(1).values.diff(dim=1).sub(250).abs().max() <= 1  # one in each quarter
-    assert t.min() < 10 and t.max() > 989
-    assert abs(t[:, 0].float().mean() - 499.5) < 40  # no place in the batch is always early
+@pytest.mark.parametrize("options", [
+    {"method": "dreambooth"},
+    {"method": "dreambooth", "train_text_encoders": True, "prior": "images"},
+    {"method": "lora", "learn_token": True},
+    {"method": "dreambooth-lora", "gradient_checkpointing": True, "train_text_encoders": True},
+])  # fmt: skip
+def test_a_base_that_is_handed_over_trains_the_same_and_comes_back_as_it_was(settings, options, tmp_path):
+    settings = replace(settings, **options, validate_every=3)
+    base = Base.load(settings.base)
+    before = {
+        k: v.clone() for name, part in base.modules().items() for k, v in part.state_dict(prefix=f"{name}.").items()
+    }
+    drawn = generate(base, [CAPTION], [0], tmp_path / "before", Sampling(steps=2))[0]
+    finetune(settings, tmp_path / "own")
+    finetune(settings, tmp_path / "lent", base=base)
+    own, lent = (weights_of(tmp_path / run).read_bytes() for run in ("own", "lent"))
+    assert own == lent
+    after = {k: v for name, part in base.modules().items() for k, v in part.state_dict(prefix=f"{name}.").items()}
+    assert after.keys() == before.keys() and all(torch.equal(after[name], before[name]) for name in before)
+    assert not any(p.requires_grad or p.grad is not None for part in base.modules().values() for p in part.parameters())
+    again = generate(base, [CAPTION], [0], tmp_path / "after", Sampling(steps=2))[0]
+    assert again.path.read_bytes() == drawn.path.read_bytes()
+    load_adapter(base, tmp_path / "lent")
+
+
+def test_a_base_that_does_not_fit_the_settings_is_refused(settings, tmp_path):
+    with pytest.raises(UserError, match="The precision of the base that was handed over is bf16, .* need fp32"):
+        finetune(settings, tmp_path / "run", base=Base.load(settings.base, precision="bf16"))
+    with pytest.raises(
+        UserError, match="The name of the base that was handed over is .*, but these settings need mini"
+    ):
+        finetune(replace(settings, base="mini"), tmp_path / "run", base=Base.load(settings.base))
 
 
 @pytest.mark.parametrize("method", ["dreambooth-lora", "lora", "dreambooth"])
@@ -184,7 +213,7 @@ def test_the_saved_adapter_reloads_as_it_was_trained(settings, targets, tmp_path
         adapter = load_adapter(base, tmp_path / "run")
         reloaded = base.predict(latents, torch.tensor([500]), prompt, ids)
         trained = Base.load(settings.base)
-        _make_trainable(trained.unet, settings)
+        make_trainable(trained.unet, settings)
         tensors, _ = load_tensors(tmp_path / "run" / "weights.safetensors")
         trained.unet.load_state_dict(tensors, strict=False)
         expected = trained.predict(latents, torch.tensor([500]), prompt, ids)
@@ -332,7 +361,7 @@ def test_adapters_in_the_text_encoders_are_trained_saved_and_reloaded(settings, 
     assert (after.hidden - before.hidden).abs().max() > 1e-4
     expected = Base.load(settings.base)
     for name, module in expected.text_encoders().items():
-        _adapted(module, settings, TEXT_TARGETS)
+        add_adapter(module, settings, TEXT_TARGETS)
         own = {k.removeprefix(f"{name}."): t for k, t in trained.items() if k.startswith(f"{name}.")}
         assert own and not module.load_state_dict(own, strict=False).unexpected_keys
     torch.testing.assert_close(after.hidden, expected.encode_prompts([CAPTION]).hidden)
@@ -342,7 +371,7 @@ def test_prior_targets_are_the_bases_own_even_if_the_text_encoders_are_trained(s
     settings = replace(settings, train_text_encoders=True)
     base, objective = objective_of(settings, tmp_path)
     for module in base.text_encoders().values():
-        _adapted(module, settings, TEXT_TARGETS)
+        add_adapter(module, settings, TEXT_TARGETS)
     assert objective(0, seed_step(0, 0))[1]["loss_prior"] < 1e-10
     with torch.no_grad():
         for name, parameter in base.pipeline.text_encoder.named_parameters():
@@ -358,7 +387,10 @@ def test_prior_targets_are_the_bases_own_even_if_the_text_encoders_are_trained(s
 
 def test_offset_noise_moves_whole_channels(settings, tmp_path):
     _, objective = objective_of(replace(settings, noise_offset=2.0), tmp_path)
-    noise = objective._noise(torch.zeros(400, 6, 8, 8), torch.Generator().manual_seed(0))
+    objective.alpha_bar = torch.zeros(1000)  # noise alone
+    objective.base.prediction_type = "epsilon"
+    _, batch = objective._noised(torch.zeros(400, 6, 8, 8), torch.Generator().manual_seed(0))
+    noise = batch.latents
     means = noise.mean((2, 3))
     assert means.std() == pytest.approx((4 + 1 / 64) ** 0.5, rel=0.05)
     assert (noise - means[..., None, None]).std() == pytest.approx(1, rel=0.02)
@@ -373,13 +405,13 @@ def test_a_transparent_background_counts_as_little_as_is_said(settings, tmp_path
     settings = replace(settings, drawings=str(tmp_path / "cut"), background_weight=0.25)
     base = Base.load(settings.base)
     data = prepare(base, drawings.load(settings.drawings), settings, tmp_path)
-    assert data.shares.shape == (2, 2, 1, 8, 8)
+    assert data.cell_weights.shape == (2, 2, 1, 8, 8)
     expected = torch.tensor([1.0] * 4 + [0.25] * 4) / 0.625  # but for the blur of the edge
-    torch.testing.assert_close(data.shares[0, 0, 0, 0], expected, atol=0.05, rtol=0)
-    assert data.shares[0, 0].mean() == pytest.approx(1)
+    torch.testing.assert_close(data.cell_weights[0, 0, 0, 0], expected, atol=0.05, rtol=0)
+    assert data.cell_weights[0, 0].mean() == pytest.approx(1)
     prediction, target = torch.zeros(1, 6, 8, 8), torch.zeros(1, 6, 8, 8)
     prediction[..., 4:] = 1  # wrong beside the figure alone
-    loss = Objective._weighted(prediction, target, torch.ones(1), data.shares[0, :1])
+    loss = weighted_error(prediction, target, torch.ones(1), cell_weights=data.cell_weights[0, :1])
     assert loss == pytest.approx(0.5 * 0.25 / 0.625, rel=0.1)
 
 

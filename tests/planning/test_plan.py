@@ -13,7 +13,7 @@ from comics_genai.bases import architectures
 from comics_genai.bases.base import Base
 from comics_genai.errors import UserError
 from comics_genai.finetuning.settings import FinetuneSettings
-from comics_genai.finetuning.train import _make_trainable
+from comics_genai.finetuning.trainable import make_trainable
 from comics_genai.planning import gpus, meter
 from comics_genai.planning.job import Job, PlanSettings
 from comics_genai.planning.plan import GIB, Plan, as_json, as_text, plan
@@ -72,7 +72,7 @@ def allocated_by(run) -> int:
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_a_counted_step_is_a_real_step_of_the_miniature_within_a_tenth(method, checkpointing):
     settings = FinetuneSettings(method=method)
-    unet = _make_trainable(Base.load("mini").unet, settings).train()
+    unet = make_trainable(Base.load("mini").unet, settings).train()
     latents = (6, 12, 16, 16)
 
     def step() -> None:
@@ -92,7 +92,7 @@ def test_a_counted_step_is_a_real_step_of_the_miniature_within_a_tenth(method, c
 def test_checkpointing_lowers_activations_and_rank_is_linear_in_bytes():
     def parts(rank: int, checkpointing: bool) -> dict[str, int]:
         unet = architectures.load("mini").unet.to(torch.bfloat16).requires_grad_(False)
-        unet = _make_trainable(unet, FinetuneSettings(rank=rank))
+        unet = make_trainable(unet, FinetuneSettings(rank=rank))
         return meter.training_step(unet, (8, 12, 16, 16), torch.bfloat16, checkpointing, block=1).parts
 
     low, high, checkpointed = parts(8, False), parts(16, False), parts(16, True)

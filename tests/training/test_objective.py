@@ -69,3 +69,36 @@ def test_min_snr_weights_are_the_papers_but_on_v_keep_the_steps_without_signal()
 
 def test_gamma_zero_turns_weighting_off():
     assert objective.min_snr_weight(torch.tensor([9.0, 0.0]), 0.0, "v_prediction").tolist() == [1, 1]
+
+
+def test_timesteps_are_spread_over_the_whole_schedule():
+    t = torch.stack([objective.spread_timesteps(4, 1000, torch.Generator().manual_seed(i)) for i in range(500)])
+    assert t.sort(1).values.diff(dim=1).sub(250).abs().max() <= 1  # one in each quarter
+    assert t.min() < 10 and t.max() > 989
+    assert abs(t[:, 0].float().mean() - 499.5) < 40  # no place in the batch is always early
+    biased = torch.stack([objective.spread_timesteps(4, 1000, torch.Generator().manual_seed(i), 2) for i in range(500)])
+    # 1 - (1 - u)^2 of a uniform u has the mean 2/3.
+    assert biased.float().mean() == pytest.approx(666, abs=3) and biased.max() == 999
+
+
+def test_the_error_is_weighted_by_example_channel_and_cell():
+    prediction, target = torch.ones(2, 2, 2, 2), torch.zeros(2, 2, 2, 2)
+    prediction[1] = 3
+    weights = torch.tensor([1.0, 0.5])
+    assert objective.weighted_error(prediction, target, weights) == pytest.approx((1 + 0.5 * 9) / 2)
+    channels = torch.tensor([1.0, 0.0])
+    assert objective.weighted_error(prediction, target, weights, channels) == pytest.approx((1 + 0.5 * 9) / 4)
+    cells = torch.zeros(2, 1, 2, 2)
+    cells[:, :, 0, 0] = 1
+    alone = objective.weighted_error(prediction, target, weights, channels, cells)
+    assert alone == pytest.approx((1 + 0.5 * 9) / 16)
+
+
+def test_a_noised_batch_holds_its_latents_target_and_weights():
+    generator = torch.Generator().manual_seed(0)
+    z, noise = torch.randn(2, 3, 4, 4, generator=generator), torch.randn(2, 3, 4, 4, generator=generator)
+    alpha_bar_t = torch.tensor([0.25, 0.96])
+    batch = objective.noised(z, noise, alpha_bar_t, "v_prediction", 5.0)
+    torch.testing.assert_close(batch.latents[0], 0.5 * z[0] + 0.75**0.5 * noise[0])
+    torch.testing.assert_close(batch.target[0], 0.5 * noise[0] - 0.75**0.5 * z[0])
+    torch.testing.assert_close(batch.weights, torch.tensor([1.0, 5 / 25]))  # the second's SNR is 24

@@ -1,0 +1,104 @@
+"""The loss of a fine-tuning's step: the drawings' term, and prior preservation's.
+
+DreamBooth (Ruiz et al. 2023, eq. 2) binds the identifier to the drawings and holds the class where it was:
+
+    L = E w_t |f(z_t, t, "UnicornGirl, a girl, ...") - y|^2  +  lambda E w_t |f(z'_t, t, "a girl, ...") - y'|^2
+
+y is the noise or v (see `training.objective`), w_t the min-SNR weight. In the second term, prior preservation, either
+z' are class pictures that the base drew once (the paper's way), or z' = z and y' is what the frozen base predicts
+there: with LoRA that is the adapter switched off, and no class pictures are needed.
+"""
+
+import torch
+from peft.tuners.tuners_utils import BaseTunerLayer
+from torch import Tensor, nn
+
+from comics_genai.bases.base import Base, Embeddings
+from comics_genai.finetuning.encoded_data import TrainingData
+from comics_genai.finetuning.settings import FinetuneSettings
+from comics_genai.training import objective
+
+
+class FinetuneLoss:
+    """The loss of a step, callable as `loop.train` wants it. Nothing in it waits for the device."""
+
+    def __init__(self, base: Base, data: TrainingData, settings: FinetuneSettings, frozen: nn.Module | None = None):
+        self.base, self.data, self.settings, self.frozen = base, data, settings, frozen
+        self.alpha_bar = objective.alpha_bar(base.pipeline.scheduler).to(base.device)
+        self.lora_layers = [module for module in base.unet.modules() if isinstance(module, BaseTunerLayer)]
+
+    def __call__(self, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of a batch and its parts; every draw is from `generator`, on the CPU."""
+        settings, data, count = self.settings, self.data, self.settings.batch_size
+        # In turn, so that every drawing is seen as often as it counts, whatever the batch size.
+        chosen = data.turns[(torch.arange(count) + step * count) % len(data.turns)]
+        variant = torch.randint(data.latents.shape[1], (count,), generator=generator)
+        cell_weights = None if data.cell_weights is None else data.cell_weights[chosen, variant]
+        time_ids = None if data.time_ids is None else data.time_ids[chosen]
+        t, drawn = self._noised(data.latents[chosen, variant], generator)
+        dropped = torch.rand(count, generator=generator) < settings.caption_dropout
+        prompts = self._prompts(chosen, dropped)
+        if not settings.preserves_prior:
+            prediction = self.base.predict(drawn.latents, t, prompts, time_ids)
+            return objective.weighted_error(prediction, drawn.target, drawn.weights, cell_weights=cell_weights), {}
+        owners, prior_t, prior_time_ids, prior = self._prior(chosen, t, drawn, time_ids, generator)
+        # Both terms in one pass: small batches cost nearly as much as large ones.
+        prediction, prior_prediction = self.base.predict(
+            torch.cat([drawn.latents, prior.latents]),
+            torch.cat([t, prior_t]),
+            Embeddings.cat([prompts, self._class_prompts(owners)]),
+            None if time_ids is None else torch.cat([time_ids, prior_time_ids]),
+        ).chunk(2)
+        on_drawings = objective.weighted_error(prediction, drawn.target, drawn.weights, cell_weights=cell_weights)
+        on_class = objective.weighted_error(prior_prediction, prior.target, prior.weights)
+        logs = {"loss_drawings": on_drawings.detach(), "loss_prior": on_class.detach()}
+        return on_drawings + settings.prior_weight * on_class, logs
+
+    def _prior(
+        self, chosen: Tensor, t: Tensor, drawn: objective.Noised, time_ids: Tensor | None, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor | None, objective.Noised]:
+        """Of the prior's term: whose class prompts, timesteps, micro-conditioning, and the noised batch."""
+        data, count = self.data, len(chosen)
+        if self.settings.prior == "prediction":
+            said = self._frozen_prediction(drawn.latents, t, data.class_prompts[chosen], time_ids)
+            return chosen, t, time_ids, drawn._replace(target=said)
+        picture = torch.randint(len(data.class_latents), (count,), generator=generator)
+        prior_t, prior = self._noised(data.class_latents[picture], generator)
+        prior_time_ids = None if time_ids is None else data.class_time_ids.expand(count, -1)
+        return data.class_of[picture], prior_t, prior_time_ids, prior
+
+    def _noised(self, latents: Tensor, generator: torch.Generator) -> tuple[Tensor, objective.Noised]:
+        """Timesteps, and the latents noised at them with their targets and weights."""
+        noise = torch.randn(latents.shape, generator=generator)
+        if offset := self.settings.noise_offset:
+            noise += offset * torch.randn(*latents.shape[:2], 1, 1, generator=generator)
+        t = objective.spread_timesteps(len(latents), len(self.alpha_bar), generator)
+        t, noise = (x.to(latents.device, non_blocking=True) for x in (t, noise))
+        gamma = self.settings.min_snr_gamma
+        return t, objective.noised(latents, noise, self.alpha_bar[t], self.base.prediction_type, gamma)
+
+    def _prompts(self, chosen: Tensor, dropped: Tensor) -> Embeddings:
+        """The prompts of the drawings `chosen`, and no prompt where `dropped`; encoded anew if those change."""
+        if self.settings.changes_prompts:
+            rows = zip(chosen.tolist(), dropped.tolist(), strict=True)
+            return self.base.embed(["" if left_out else self.data.texts[i] for i, left_out in rows])
+        rows = Embeddings.cat([self.data.prompts, self.data.unconditional])
+        return rows[torch.where(dropped, len(self.data.prompts), chosen)]
+
+    def _class_prompts(self, chosen: Tensor) -> Embeddings:
+        if self.settings.train_text_encoders:
+            return self.base.embed([self.data.class_texts[i] for i in chosen.tolist()])
+        return self.data.class_prompts[chosen]
+
+    @torch.no_grad()
+    def _frozen_prediction(self, noised: Tensor, t: Tensor, prompts: Embeddings, time_ids: Tensor | None) -> Tensor:
+        """What the base itself says: its frozen copy, or the UNet with the adapter switched off."""
+        if self.frozen is not None:
+            return self.base.predict(noised, t, prompts, time_ids, self.frozen).float()
+        for layer in self.lora_layers:
+            layer.enable_adapters(False)
+        try:
+            return self.base.predict(noised, t, prompts, time_ids).float()
+        finally:
+            for layer in self.lora_layers:
+                layer.enable_adapters(True)

@@ -1,0 +1,49 @@
+"""Which weights a method trains: all of the UNet, or fresh adapters beside its frozen weights."""
+
+import torch
+from diffusers.training_utils import cast_training_params
+from peft import LoraConfig
+from torch import nn
+
+from comics_genai.bases.base import Base
+from comics_genai.bases.textual_inversion import LearnedToken
+from comics_genai.finetuning.settings import LORA_TARGETS, TEXT_TARGETS, FinetuneSettings
+
+
+def make_trainable(unet: nn.Module, settings: FinetuneSettings) -> nn.Module:
+    """The UNet with only the weights of the method requiring gradients, those in float32."""
+    if settings.method == "dreambooth":
+        return unet.requires_grad_(True)
+    return add_adapter(unet, settings, LORA_TARGETS[settings.lora_targets])
+
+
+def add_adapter(module: nn.Module, settings: FinetuneSettings, targets: list[str]) -> nn.Module:
+    """The module with a fresh adapter at `targets`, the only part of it that requires gradients, in float32."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        module.add_adapter(
+            LoraConfig(
+                r=settings.rank,
+                lora_alpha=settings.alpha,
+                lora_dropout=settings.lora_dropout,
+                use_dora=settings.dora,
+                init_lora_weights="gaussian",
+                target_modules=targets,
+            )
+        )
+    # In half precision many small updates would round away.
+    cast_training_params(module, dtype=torch.float32)
+    return module
+
+
+def trainable_parts(base: Base, settings: FinetuneSettings, token: LearnedToken | None) -> nn.Module:
+    """All that is trained as one module: the UNet alone, or the UNet, the text encoders and a token by their names."""
+    unet = make_trainable(base.unet, settings)
+    parts: dict[str, nn.Module] = {}
+    if settings.train_text_encoders:
+        full = settings.method == "dreambooth"
+        for name, module in base.text_encoders().items():
+            parts[name] = module.requires_grad_(True) if full else add_adapter(module, settings, TEXT_TARGETS)
+    if token is not None:
+        parts["token"] = token
+    return nn.ModuleDict({"unet": unet, **parts}) if parts else unet

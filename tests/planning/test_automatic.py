@@ -1,0 +1,39 @@
+"""What is left at "auto" suits the machine, and every preset and notebook fits the GPU that it is for."""
+
+import pytest
+
+from comics_genai.errors import UserError
+from comics_genai.finetuning.presets import PRESETS
+from comics_genai.finetuning.settings import FinetuneSettings
+from comics_genai.planning.automatic import AUTO, plan_for, recipe_of, settings_for
+
+
+def test_without_a_gpu_auto_is_the_presets_table():
+    settings = settings_for(method="lora", base="mini", steps=7, precision=AUTO, batch_size=AUTO)
+    assert (settings.steps, settings.batch_size, settings.learning_rate, settings.precision) == (7, 6, 1e-3, "fp32")
+    assert not settings.gradient_checkpointing and settings.lora_targets == "attention"
+    assert settings_for(method="dreambooth", learning_rate=AUTO).learning_rate == 2e-4
+    assert settings_for(base="sdxl", method="lora").precision == "fp32"
+
+
+def test_on_a_gpu_auto_is_what_was_planned_for_it_and_what_is_given_stays():
+    settings = settings_for(gpu="t4", base="mini", method="lora", gradient_checkpointing=AUTO, precision=AUTO)
+    assert (settings.precision, settings.gradient_checkpointing, settings.batch_size) == ("fp16", False, 6)
+    assert settings.sampling.batch_size == 8
+    kept = settings_for(gpu="t4", base="mini", method="lora", gradient_checkpointing=True, precision="fp32")
+    assert (kept.precision, kept.gradient_checkpointing) == ("fp32", True)
+
+
+def test_what_fits_no_recipe_is_refused_with_what_to_change():
+    with pytest.raises(UserError, match="choose --method dreambooth-lora"):
+        settings_for(gpu="t4", base="sdxl", method="dreambooth")
+
+
+@pytest.mark.parametrize(
+    ("name", "method"), [(name, method) for name, one in PRESETS.items() if one.gpu for method in one.methods]
+)
+def test_every_preset_fits_its_gpu_as_it_stands(name, method):
+    settings = FinetuneSettings(**PRESETS[name].values(method))
+    planned = plan_for(settings, gpu=PRESETS[name].gpu, fixed=recipe_of(settings))
+    assert planned.fits, planned.advice
+    assert planned.recipe.sampling_batch >= settings.sampling.batch_size
