@@ -158,7 +158,7 @@ def test_a_base_that_is_handed_over_trains_the_same_and_comes_back_as_it_was(set
     drawn = generate(base, [CAPTION], [0], tmp_path / "before", Sampling(steps=2))[0]
     finetune(settings, tmp_path / "own")
     finetune(settings, tmp_path / "lent", base=base)
-    own, lent = (weights_of(tmp_path / run).read_bytes() for run in ("own", "lent"))
+    own, lent = ((tmp_path / run / "weights.safetensors").read_bytes() for run in ("own", "lent"))
     assert own == lent
     after = {k: v for name, part in base.modules().items() for k, v in part.state_dict(prefix=f"{name}.").items()}
     assert after.keys() == before.keys() and all(torch.equal(after[name], before[name]) for name in before)
