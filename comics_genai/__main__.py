@@ -1,7 +1,6 @@
 """The command line: python -m comics_genai COMMAND [--help]."""
 
 import sys
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
