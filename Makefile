@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help demo gallery test lint bench clean
+.PHONY: help demo gallery test lint bench badges wheel clean
 
 python := .venv/bin/python
 installed := .venv/.installed
@@ -30,6 +30,12 @@ lint: $(installed)  ## ruff over the code and the notebooks
 
 bench: $(installed)  ## how fast fine-tuning is; SCRIPT=train_dreambooth_lora_sdxl.py of diffusers to compare with
 	@$(python) -m comics_genai bench $(if $(SCRIPT),--script '$(SCRIPT)') $(OPTIONS)
+
+badges: $(installed)  ## the set-up cell, and badges for Colab and Kaggle, in every notebook and the README
+	@$(python) -m comics_genai badges
+
+wheel: $(installed)  ## the package with the miniature and the drawings, to attach on Kaggle: dist/
+	@$(python) -m comics_genai wheel
 
 clean:  ## remove .venv and caches; pictures and runs stay
 	@rm -rf .venv .cache .pytest_cache .ruff_cache *.egg-info

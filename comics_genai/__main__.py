@@ -204,9 +204,44 @@ def gallery(arguments: list[str]) -> None:
     print(built.told)
 
 
+def badges(arguments: list[str]) -> None:
+    """the set-up cell, and badges for Colab and Kaggle, in every notebook and the README"""
+    import tyro
+
+    from comics_genai.notebooks.opening import write_openings
+
+    def run() -> None:
+        """Write the set-up cell and the badges from what pyproject.toml says; outputs stay."""
+        changed = write_openings()
+        print(f"{len(changed)} files changed.", *changed, sep="\n")
+
+    tyro.cli(run, args=arguments, prog="comics_genai badges")
+
+
+def wheel(arguments: list[str]) -> None:
+    """the package with the miniature and the drawings in one file, to attach on Kaggle"""
+    import tyro
+
+    from comics_genai.publishing.wheel import build
+
+    def run(folder: Path | None = None) -> None:
+        """Build the wheel.
+
+        Args:
+            folder: where it goes; by default dist/
+        """
+        built = build(folder)
+        print(f"{built} takes {built.stat().st_size / 1e6:.0f} MB.")
+
+    tyro.cli(run, args=arguments, prog="comics_genai wheel")
+
+
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
     command.__name__: command
-    for command in (demo, pretrain, finetune, generate, export, push, score, gallery, plan, notebook, bench)
+    for command in (
+        *(demo, pretrain, finetune, generate, export, push, score, gallery, plan, notebook, bench),
+        *(badges, wheel),
+    )
 }
 
 

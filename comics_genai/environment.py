@@ -4,22 +4,21 @@ The only file that names a platform. It imports nothing heavy at its top, so tha
 and Colab, what their images lack.
 """
 
-import importlib
 import importlib.util
 import os
 import platform as machine
 import random
 import re
-import subprocess
+import shutil
 import sys
-import tempfile
 import tomllib
 import warnings
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from comics_genai import packages
 from comics_genai.errors import UserError
 
 if TYPE_CHECKING:
@@ -28,12 +27,12 @@ if TYPE_CHECKING:
 Platform = Literal["kaggle", "colab", "local"]
 
 # gradio and the transformers and diffusers of the hosted images need huggingface_hub 1.
+HOSTED_VERSIONS = {"huggingface_hub": "1.33.0"}
 HOSTED_CONSTRAINTS = ("huggingface_hub<2",)
 TORCHAO_MINIMUM = "0.16"  # peft raises on any older one, and the hosted images carry 0.10
 # Pascal (a P100 is 6.0) and Volta: newer builds, and torch from 2.15 on, have no kernels for them.
 NEWEST_BUILDS_FROM = (7, 5)
 TORCH_FOR_OLD_GPUS = "torch==2.14.1 --index-url https://download.pytorch.org/whl/cu126"
-PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet")
 CONTAINER = Path("/sys/fs/cgroup")
 QUIET = {
     "DIFFUSERS_VERBOSITY": "error",
@@ -43,6 +42,21 @@ QUIET = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "TOKENIZERS_PARALLELISM": "false",
+}
+# Why a platform's store gives no secret, by the name of the error it raises, and where to click.
+REFUSALS = {
+    ("kaggle", "ConnectionError"): "Kaggle gives secrets only with the internet on: switch it on in the notebook's "
+    "settings, at the right, and run the cell again",
+    ("kaggle", "CredentialError"): "Kaggle does not say whose notebook this is: stop its session, start it again and "
+    "run the cells anew",
+    ("kaggle", ""): "this notebook has no Kaggle secret {name}: under Add-ons > Secrets add it, tick its box for this "
+    "notebook and run the cell again",
+    ("colab", "NotebookAccessError"): "this notebook may not read Colab's secret {name}: click the key at the left, "
+    "switch its notebook access on and run the cell again",
+    ("colab", "TimeoutException"): "nobody allowed Colab's secret {name} in time: run the cell again and grant access",
+    ("colab", ""): "Colab has no secret {name}: click the key at the left, add it, switch its notebook access on and "
+    "run the cell again",
+    ("local", ""): "set {name} in the environment, or log in with `hf auth login`",
 }
 
 
@@ -56,18 +70,50 @@ def platform() -> Platform:
 
 
 def root() -> Path:
-    """The repository's root. Raises UserError where the package was installed without its repository."""
-    for folder in (Path(__file__).resolve().parent.parent, Path.cwd(), *Path.cwd().parents):
-        if (folder / "pyproject.toml").is_file() and (folder / "comics_genai" / "environment.py").is_file():
-            return folder
+    """The folder that runs/ and 6_generated/ are in: the repository's root or, where the package came as a wheel, the
+    current folder, which Kaggle and Colab keep. Raises UserError where the package came without its data."""
+    if (repository := _repository()) is not None:
+        return repository
+    if brought().is_dir():
+        return Path.cwd()
     raise UserError(
         f"The repository of comics_genai is not in {Path.cwd()} nor above it: clone it and start from inside it."
     )
 
 
+def _repository() -> Path | None:
+    for folder in (Path(__file__).resolve().parent.parent, Path.cwd(), *Path.cwd().parents):
+        if (folder / "pyproject.toml").is_file() and (folder / "comics_genai" / "environment.py").is_file():
+            return folder
+    return None
+
+
+def brought() -> Path:
+    """What a wheel brings of the repository beside the package, in the same folders; it is there in a wheel alone."""
+    return Path(__file__).resolve().parent / "repository"
+
+
+def find(path: str | Path) -> Path | None:
+    """A file or folder as named from here, from the repository, or from what a wheel brought; None if there is none."""
+    path = Path(path).expanduser()
+    places = (path, root() / path, brought() / path)
+    return next((place for place in places if place.exists()), None)
+
+
+def project() -> dict[str, Any]:
+    """What pyproject.toml says of the project."""
+    place = (_repository() or brought()) / "pyproject.toml"
+    return tomllib.loads(place.read_text(encoding="utf-8"))["project"]
+
+
+def address() -> str:
+    """Where the repository lies on the web: the only place that holds it is pyproject.toml."""
+    return project()["urls"]["Repository"]
+
+
 def data() -> Path:
     """Folder of the drawings and the miniature base."""
-    return root() / "1_data"
+    return (_repository() or brought()) / "1_data"
 
 
 def generated() -> Path:
@@ -85,22 +131,33 @@ def cached() -> Path:
 def secret(name: str) -> str | None:
     """A secret such as HF_TOKEN, from the environment or else from the platform's own store; None if it has none.
 
-    Never printed, and no error of a store is passed on: without the secret, what needs it says so in its own words.
+    Never printed, and no error of a store is passed on: `no_secret` says what to do.
     """
+    return _secret(name)[0]
+
+
+def no_secret(name: str) -> str:
+    """Why there is no such secret here and where to click, as the second half of a sentence; "" if there is one."""
+    value, refusal = _secret(name)
+    return "" if value else REFUSALS.get((platform(), refusal), REFUSALS[platform(), ""]).format(name=name)
+
+
+def _secret(name: str) -> tuple[str | None, str]:
+    """The secret, or the name of the error that the platform's store raised."""
     if value := os.environ.get(name, "").strip():
-        return value
+        return value, ""
     try:
         if platform() == "kaggle":
             from kaggle_secrets import UserSecretsClient
 
-            return (UserSecretsClient().get_secret(name) or "").strip() or None
+            return (UserSecretsClient().get_secret(name) or "").strip() or None, ""
         if platform() == "colab":
             from google.colab import userdata
 
-            return (userdata.get(name) or "").strip() or None
-    except Exception:  # the stores raise classes of their own for: not there, not attached, refused, no internet
-        return None
-    return None
+            return (userdata.get(name) or "").strip() or None, ""
+    except Exception as error:  # classes of their own for: not there, not attached, refused, no internet
+        return None, type(error).__name__
+    return None, ""
 
 
 @cache
@@ -181,9 +238,9 @@ def set_up(seed: int = 0) -> None:
     # Bars are drawn as text without ipywidgets, and the Hub's are off.
     for remark in ("IProgress not found", "Cannot enable progress bars"):
         warnings.filterwarnings("ignore", message=remark)
-    if platform() != "local":
-        _remove_old_torchao()
-    if absent := missing_packages():
+    if platform() != "local" and has_old_torchao():
+        packages.remove("torchao")
+    if absent := packages.missing(project()["dependencies"]):
         _install(absent)
 
     import numpy as np
@@ -198,10 +255,25 @@ def set_up(seed: int = 0) -> None:
     np.random.seed(seed)
     torch.manual_seed(seed)
     chosen = device()
-    name = torch.cuda.get_device_name() if chosen.type == "cuda" else f"CPU with {torch.get_num_threads()} threads"
-    print(
-        f"Python {machine.python_version()}, torch {torch.__version__}, diffusers {version('diffusers')}, "
-        f"{name}, {precision(chosen)}"
+    print(_told(chosen))
+
+
+def _told(device: "torch.device") -> str:
+    """What this runs on, in one line: platform, device, precision, what is free, versions."""
+    import torch
+
+    if is_gpu(device):
+        count = torch.cuda.device_count()
+        name = torch.cuda.get_device_name() + (f" ×{count}" if count > 1 else "")
+    else:
+        name = f"CPU with {torch.get_num_threads()} threads"
+    where = {"kaggle": "Kaggle", "colab": "Colab", "local": machine.system()}[platform()]
+    free = f"{free_memory() / 1e9:.0f} GB of memory and " if free_memory() < sys.maxsize else ""
+    disk = shutil.disk_usage(root()).free / 1e9
+    versions = ", ".join(f"{package} {version(package)}" for package in ("torch", "diffusers", "transformers", "peft"))
+    return (
+        f"{where}, {name}, {precision(device)}, {free}{disk:.0f} GB of disk free, "
+        f"Python {machine.python_version()}, {versions}"
     )
 
 
@@ -215,33 +287,13 @@ def available_cores() -> int:
         return count
 
 
-def missing_packages() -> list[str]:
-    """The requirements of this package (pyproject.toml) that are not installed, or only in too old a version."""
-    project = tomllib.loads((root() / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    return [requirement for requirement in project["dependencies"] if not _satisfied(requirement)]
-
-
 def require(*requirements: str) -> None:
     """Install what a notebook needs beyond the package's own requirements, on Kaggle and Colab; elsewhere say what to
     install. Raises UserError where it is missing afterwards."""
-    absent = [requirement for requirement in requirements if not _satisfied(requirement)]
-    if absent and platform() == "local":
-        raise UserError(f"This needs {', '.join(absent)}: run {sys.executable} -m pip install {' '.join(absent)}.")
-    if absent:
+    if platform() == "local":
+        packages.require(requirements)
+    elif absent := packages.missing(requirements):
         _install(absent)
-
-
-def _satisfied(requirement: str) -> bool:
-    name, _, minimum = requirement.partition(">=")
-    try:
-        return _numbers(version(name)) >= _numbers(minimum)
-    except PackageNotFoundError:
-        return False
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    """The release numbers of a version: (2, 13, 0) of 2.13.0+cpu."""
-    return tuple(int(number) for number in re.findall(r"\d+", re.split(r"[+a-z]", text)[0]))
 
 
 def _install(requirements: list[str]) -> None:
@@ -251,25 +303,26 @@ def _install(requirements: list[str]) -> None:
             f"This Python ({sys.executable}) lacks {', '.join(requirements)}: run make test once in {root()} and "
             "choose the kernel in its .venv."
         )
+    exact = packages.exact_versions((_repository() or brought()) / "constraints.txt") | HOSTED_VERSIONS
+    asked = packages.pinned([name for name in requirements if name != "torch"], exact)
     kept = [f"torch=={version('torch')}", *HOSTED_CONSTRAINTS]
-    with tempfile.TemporaryDirectory() as folder:
-        constraints = Path(folder) / "constraints.txt"
-        constraints.write_text("\n".join(kept) + "\n", encoding="utf-8")
-        done = subprocess.run(
-            [*PIP, "install", "--constraint", str(constraints), *requirements], capture_output=True, text=True
-        )
-    if done.returncode:
-        reason = (done.stderr.strip() or done.stdout.strip() or "pip said nothing").splitlines()[-1]
+    if reason := packages.install(asked, kept, attached_wheels()):
         raise UserError(
-            f"The packages {', '.join(requirements)} could not be installed ({reason}): switch the internet on in this "
+            f"The packages {', '.join(asked)} could not be installed ({reason}): switch the internet on in this "
             "notebook's settings and run this cell again."
         )
-    importlib.invalidate_caches()
+
+
+def attached_wheels() -> list[Path]:
+    """Folders of wheels that are attached to a Kaggle notebook as datasets."""
+    if platform() != "kaggle":
+        return []
+    return sorted({wheel.parent for wheel in (Path.cwd().parent / "input").rglob("*.whl")})
 
 
 def has_old_torchao() -> bool:
     """Whether a torchao is installed with which peft raises at every adapter."""
-    return importlib.util.find_spec("torchao") is not None and not _satisfied(f"torchao>={TORCHAO_MINIMUM}")
+    return importlib.util.find_spec("torchao") is not None and not packages.is_satisfied(f"torchao>={TORCHAO_MINIMUM}")
 
 
 def free_memory() -> int:
@@ -286,12 +339,6 @@ def free_memory() -> int:
     except (OSError, ValueError, TypeError):  # no such file, or "max" for no limit
         pass
     return max(free, 0)
-
-
-def _remove_old_torchao() -> None:
-    if has_old_torchao():
-        subprocess.run([*PIP, "uninstall", "--yes", "torchao"], check=False, capture_output=True)
-        importlib.invalidate_caches()
 
 
 def _has_amx_bf16() -> bool:

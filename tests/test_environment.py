@@ -1,7 +1,9 @@
 """Where this runs is found out by trying, and a hosted notebook becomes ready from one cell."""
 
 import os
+import platform
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -12,11 +14,12 @@ import numpy as np
 import pytest
 import torch
 
-from comics_genai import environment
+from comics_genai import environment, packages
 from comics_genai.errors import UserError
+from comics_genai.notebooks import opening
 
 ROOT = Path(__file__).parent.parent
-SETUP_CELL = (ROOT / "tests" / "setup_cell.py").read_text(encoding="utf-8")
+SETUP_CELL = opening.setup_cell()
 
 
 @pytest.fixture(autouse=True)
@@ -44,13 +47,20 @@ def test_folders_are_the_repositorys_from_any_current_folder(monkeypatch, tmp_pa
     assert environment.cached() == ROOT / ".cache" and environment.cached().is_dir()
 
 
-def test_a_package_without_its_repository_says_so(monkeypatch, tmp_path):
-    monkeypatch.setattr(environment, "__file__", str(tmp_path / "site-packages" / "comics_genai" / "environment.py"))
+def test_a_package_without_its_repository_says_so_unless_a_wheel_brought_what_it_needs(monkeypatch, tmp_path):
+    package = tmp_path / "site-packages" / "comics_genai"
+    monkeypatch.setattr(environment, "__file__", str(package / "environment.py"))
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match="clone it and start from inside it"):
         environment.root()
+    drawings = package / "repository" / "1_data" / "unicorn_girl"
+    drawings.mkdir(parents=True)
+    assert environment.root() == tmp_path and environment.data() == drawings.parent
+    assert environment.find("1_data/unicorn_girl") == drawings and environment.find("me/girl") is None
+    (tmp_path / "me" / "girl").mkdir(parents=True)
+    assert environment.find("me/girl") == Path("me/girl")
     monkeypatch.chdir(ROOT / "tests")
-    assert environment.root() == ROOT
+    assert environment.root() == ROOT and environment.data() == ROOT / "1_data"
 
 
 def test_a_secret_comes_from_the_environment_first_and_absent_ones_are_none(monkeypatch, capfd):
@@ -62,9 +72,21 @@ def test_a_secret_comes_from_the_environment_first_and_absent_ones_are_none(monk
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("platform", ["kaggle", "colab"])
-def test_a_secret_comes_from_the_platforms_store_and_its_refusals_are_none(monkeypatch, tmp_path, platform):
-    answer = "    if name == 'GIVEN': return 'hf_abc'\n    raise ConnectionError('hf_other')\n"
+REFUSALS = [
+    ("kaggle", "ConnectionError", "the internet on: switch it on in the notebook's settings"),
+    ("kaggle", "CredentialError", "Kaggle does not say whose notebook this is"),
+    ("kaggle", "BackendError", "no Kaggle secret REFUSED: under Add-ons > Secrets add it, tick its box"),
+    ("colab", "SecretNotFoundError", "Colab has no secret REFUSED: click the key at the left, add it"),
+    ("colab", "NotebookAccessError", "may not read Colab's secret REFUSED: click the key"),
+    ("colab", "TimeoutException", "nobody allowed Colab's secret REFUSED in time"),
+]
+
+
+@pytest.mark.parametrize(("platform", "error", "sentence"), REFUSALS)
+def test_a_secret_comes_from_the_platforms_store_and_each_refusal_says_where_to_click(
+    monkeypatch, tmp_path, platform, error, sentence
+):
+    answer = f"    if name == 'GIVEN': return 'hf_abc'\n    raise type('{error}', (Exception,), {{}})('hf_other')\n"
     if platform == "kaggle":
         monkeypatch.setenv("KAGGLE_KERNEL_RUN_TYPE", "Batch")
         body = "class UserSecretsClient:\n  def get_secret(self, name):\n" + answer
@@ -76,9 +98,15 @@ def test_a_secret_comes_from_the_platforms_store_and_its_refusals_are_none(monke
         (tmp_path / "google" / "colab" / "userdata.py").write_text("def get(name):\n" + answer)
     monkeypatch.syspath_prepend(tmp_path)
     found = environment.secret("GIVEN"), environment.secret("REFUSED")
+    told = environment.no_secret("GIVEN"), environment.no_secret("REFUSED")
     for name in [name for name in sys.modules if name.split(".")[0] in ("google", "kaggle_secrets")]:
         del sys.modules[name]
     assert found == ("hf_abc", None)
+    assert told[0] == "" and sentence in told[1] and "hf_" not in told[1]
+
+
+def test_without_a_platform_a_secret_is_set_in_the_environment_or_by_the_hubs_log_in():
+    assert environment.no_secret("ABSENT_SECRET").startswith("set ABSENT_SECRET in the environment, or log in with")
 
 
 def test_a_device_is_believed_only_after_real_arithmetic():
@@ -121,27 +149,17 @@ def test_set_up_prints_one_line_and_makes_random_numbers_repeat(capsys):
     first, second = numbers(), numbers()
     assert first == second
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 2 and lines[0] == lines[1]
-    assert lines[0].startswith(f"Python {sys.version.split()[0]}, torch {torch.__version__}, diffusers ")
-    assert lines[0].endswith(environment.precision(environment.device()))
-
-
-def test_versions_are_compared_by_their_numbers(monkeypatch):
-    installed = {"a": "2.13.0+cpu", "b": "0.9", "c": "1.10.0rc1"}
-
-    def version(name: str) -> str:
-        if name not in installed:
-            raise environment.PackageNotFoundError(name)
-        return installed[name]
-
-    monkeypatch.setattr(environment, "version", version)
-    asked = ("a", "a>=2.13", "a>=2.14", "b>=0.16", "c>=1.9", "absent", "absent>=1")
-    assert [requirement for requirement in asked if environment._satisfied(requirement)] == ["a", "a>=2.13", "c>=1.9"]
+    assert len(lines) == 2
+    device = environment.device()
+    where, name, precision, free, *versions = lines[0].split(", ")
+    assert where == platform.system() and name and precision == environment.precision(device)
+    assert re.fullmatch(r"(\d+ GB of memory and )?\d+ GB of disk free", free)
+    assert versions[:2] == [f"Python {sys.version.split()[0]}", f"torch {torch.__version__}"]
+    assert [text.split()[0] for text in versions[2:]] == ["diffusers", "transformers", "peft"]
 
 
 def test_missing_packages_on_a_machine_of_ones_own_are_named(monkeypatch):
-    assert environment.missing_packages() == []
-    monkeypatch.setattr(environment, "missing_packages", lambda: ["peft>=99"])
+    monkeypatch.setattr(packages, "missing", lambda requirements: ["peft>=99"])
     with pytest.raises(UserError, match=r"lacks peft>=99: run make test once in"):
         environment.set_up()
 
@@ -173,18 +191,22 @@ def test_a_hosted_image_gets_what_it_lacks_loses_old_torchao_and_keeps_its_torch
     preinstalled = [wheel(tmp_path, "torch", "2.10.0+cu128"), wheel(tmp_path, "torchao", "0.10.0")]
     subprocess.run([python, "-m", "pip", "install", "--quiet", *preinstalled], check=True, env=variables)
     wheel(index, "torch", "2.13.0")
-    wheel(index, "peft", "0.20.0", requires="torch>=2")
+    exact = packages.exact_versions(ROOT / "constraints.txt") | environment.HOSTED_VERSIONS
+    for name in packages.FAMILY:
+        wheel(index, name, exact[name], requires="torch>=2" if name == "peft" else "")
     program = (
-        "from importlib.metadata import distributions; from comics_genai import environment\n"
-        "environment._remove_old_torchao(); environment._install(['peft>=0.20', 'torch'])\n"
-        "print(sorted(f'{d.name} {d.version}' for d in distributions() if d.name in ('torch', 'torchao', 'peft')))\n"
-        "try: environment._install(['diffusers>=0.42'])\n"
+        "from importlib.metadata import distributions; from comics_genai import environment, packages\n"
+        "packages.remove('torchao'); environment.require('peft>=0.20', 'torch')\n"
+        "known = ('torch', 'torchao', *packages.FAMILY)\n"
+        "print(sorted(f'{d.name} {d.version}' for d in distributions() if d.name in known))\n"
+        "try: environment.require('tyro>=1.0')\n"
         "except environment.UserError as error: print(error)"
     )
     done = subprocess.run([python, "-c", program], cwd=tmp_path, env=variables, capture_output=True, text=True)
     found, sentence = done.stdout.splitlines()
-    assert found == "['peft 0.20.0', 'torch 2.10.0+cu128']"
-    assert sentence.startswith("The packages diffusers>=0.42 could not be installed (ERROR: No matching distribution")
+    family = [f"{name} {exact[name]}" for name in packages.FAMILY]
+    assert found == str(sorted([*family, "torch 2.10.0+cu128"])) and "huggingface_hub 1.33.0" in family
+    assert sentence.startswith(f"The packages tyro=={exact['tyro']} could not be installed (ERROR: No matching")
     assert sentence.endswith("switch the internet on in this notebook's settings and run this cell again.")
 
 
@@ -194,8 +216,17 @@ def test_what_a_single_notebook_needs_is_named_where_it_is_missing():
         environment.require("numpy", "no-such-package>=2")
 
 
+# Where the package is installed there is nothing to find or to fetch: nothing of it is left on the path.
+NOT_INSTALLED = """
+import sys
+from pathlib import Path
+sys.path[:] = [place for place in sys.path if not Path(place, "comics_genai").exists()]
+sys.meta_path[:] = [finder for finder in sys.meta_path if "editable" not in str(finder)]
+"""
+
+
 def run_setup_cell(folder: Path, **variables: str) -> subprocess.CompletedProcess:
-    program = SETUP_CELL + "\nprint(environment.root())\n"
+    program = NOT_INSTALLED + SETUP_CELL + "\nprint(environment.root())\n"
     return subprocess.run(
         [sys.executable, "-P", "-c", program],
         cwd=folder,
@@ -217,13 +248,13 @@ def remote(tmp_path) -> dict[str, str]:
     """An environment in which the repository's address leads to a git repository on this machine."""
     source = tmp_path / "remote"
     shutil.copytree(ROOT / "comics_genai", source / "comics_genai", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "pyproject.toml", source)
+    for name in ("pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, source)
     fields = [f"GIT_{role}_{field}" for role in ("AUTHOR", "COMMITTER") for field in ("NAME", "EMAIL")]
     author = dict.fromkeys(fields, "nobody@localhost")
     for command in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "all"]):
         subprocess.run(["git", *command], cwd=source, check=True, env=os.environ | author)
-    url = next(line.split('"')[1] for line in SETUP_CELL.splitlines() if "https://" in line)
-    config = {"GIT_CONFIG_KEY_0": f"url.file://{source}.insteadOf", "GIT_CONFIG_VALUE_0": url}
+    config = {"GIT_CONFIG_KEY_0": f"url.file://{source}.insteadOf", "GIT_CONFIG_VALUE_0": environment.address()}
     return {"GIT_CONFIG_COUNT": "1", "KAGGLE_KERNEL_RUN_TYPE": "Interactive"} | config
 
 

@@ -97,7 +97,9 @@ def make(folder: Path, target: str, path: Path, **environment: str) -> tuple[int
 def test_make_alone_shows_the_targets(clone, bin_folder):
     code, output, _ = make(clone, "help", bin_folder)
     assert code == 0
-    assert [line.split()[1] for line in output.splitlines()[1:]] == ["help", "demo", "test", "lint", "bench", "clean"]
+    assert [line.split()[1] for line in output.splitlines()[1:]] == [
+        *("help", "demo", "gallery", "test", "lint", "bench", "badges", "wheel", "clean")
+    ]
 
 
 def test_a_machine_without_new_python_is_told_in_a_sentence(clone, bin_folder):

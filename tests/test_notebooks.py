@@ -6,6 +6,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from comics_genai.notebooks import opening
+
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted(
     path.relative_to(ROOT)
@@ -13,7 +15,7 @@ NOTEBOOKS = sorted(
     for path in folder.rglob("*.ipynb")
     if ".ipynb_checkpoints" not in path.parts and folder.name != "6_generated"
 )
-SETUP_CELL = (ROOT / "tests" / "setup_cell.py").read_text(encoding="utf-8").strip()
+SETUP_CELL = opening.setup_cell()
 LARGEST = 1_500_000  # bytes
 PLATFORM_PATH = re.compile(r"""(?<![\w./:])/(kaggle|content|home|root|work|tmp|mnt|Users)(?=["'\s/]|$)|[A-Z]:\\""")
 COLAB_METADATA = {"colab", "accelerator", "gpuClass"}

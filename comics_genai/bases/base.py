@@ -89,7 +89,7 @@ class Base:
         if precision not in DTYPES:
             raise UserError(f"precision is {precision!r}, but must be fp32, bf16 or fp16.")
         name = str(name_or_path)
-        source = environment.root() / "1_data" / "mini_sdxl" if name == "mini" else Path(name)
+        source = environment.data() / "mini_sdxl" if name == "mini" else Path(name)
         with quiet_loading():
             if source.is_dir():
                 pipeline = _load_folder(name, source, precision)

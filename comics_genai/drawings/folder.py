@@ -30,13 +30,10 @@ class Survey:
 
 def folder_of(source: str | Path) -> Path | None:
     """The folder `source` names, seen from here or from the repository; None if it may be a dataset's id."""
-    path = Path(source).expanduser()
-    for candidate in (path, environment.root() / path):
-        if candidate.is_file():
-            raise UserError(f"{candidate} is a file: give the folder that holds the drawings.")
-        if candidate.is_dir():
-            return candidate
-    return None
+    found = environment.find(source)
+    if found is not None and found.is_file():
+        raise UserError(f"{found} is a file: give the folder that holds the drawings.")
+    return found
 
 
 def files_of(folder: Path, column: str = "") -> dict[str, tuple[Path, str]]:

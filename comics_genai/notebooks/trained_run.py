@@ -50,12 +50,12 @@ def ready(run: str, method: str, device: str | torch.device = "cpu", **changes: 
 
 def notebook_settings(method: str, device: str | torch.device = "cpu", **changes: Any) -> FinetuneSettings:
     """The settings that the notebook of a method trains with, its parameters as they stand, but for `changes`."""
-    parameters = execute.parameters_of(environment.root() / NOTEBOOKS[method])
+    parameters = execute.parameters_of(environment.find(NOTEBOOKS[method]) or Path(NOTEBOOKS[method]))
     numbers = {name: value for name, value in parameters.items() if name not in OF_THE_NOTEBOOK}
     device = torch.device(device)
     fixed = {
         "method": method,
-        "drawings": str(environment.root() / parameters["drawings_source"]),
+        "drawings": str(environment.find(parameters["drawings_source"]) or parameters["drawings_source"]),
         "checkpoint_every": 100,
     }
     fixed["precision"] = environment.precision(device) if device.type == "cuda" else "fp32"

@@ -6,12 +6,12 @@ from typing import Any
 
 from huggingface_hub import DatasetCardData, ModelCardData
 
+from comics_genai import environment
 from comics_genai.bases.base import HUB_IDS
 from comics_genai.drawings.captions import a, instance_prompt
 
 # A tuned model falls under its base's licence.
 LICENCES = {"sd15": "creativeml-openrail-m", "sdxl": "openrail++", "mini": "cc0-1.0"}
-CODE = "https://github.com/comics-genai/Comics-GenAI"
 
 
 def run_card(repo: str, settings: Mapping[str, Any], pictures: Sequence[tuple[str, str]], licence: str = "") -> str:
@@ -50,7 +50,7 @@ def run_card(repo: str, settings: Mapping[str, Any], pictures: Sequence[tuple[st
 
 
 def _usage(repo: str, settings: Mapping[str, Any], hub_base: str | None, prompt: str, lora: bool) -> list[str]:
-    lines = [f"With [Comics-GenAI]({CODE}):", "", "```sh"]
+    lines = [f"With [Comics-GenAI]({environment.address()}):", "", "```sh"]
     lines += [f'python -m comics_genai generate {repo} --prompt "{prompt}" --seeds 0-7', "```"]
     if not (lora and hub_base):
         return lines
