@@ -88,6 +88,11 @@ def test_it_has_one_cell_of_parameters_after_the_setup_cell(notebook):
     assert not any("injected-parameters" in tags(cell) for cell in notebook.cells)
 
 
+def test_its_drawings_may_be_a_dataset_on_the_hub(notebook):
+    for cell in code_cells(notebook):  # a folder put before the name would make it a path
+        assert not re.search(r"/ *drawings_source", cell.source), cell.source
+
+
 def test_it_names_no_path_of_a_platform(notebook):
     for cell in notebook.cells:
         for text in texts(cell):

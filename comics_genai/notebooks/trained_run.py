@@ -55,7 +55,7 @@ def notebook_settings(method: str, device: str | torch.device = "cpu", **changes
     device = torch.device(device)
     fixed = {
         "method": method,
-        "drawings": str(environment.find(parameters["drawings_source"]) or parameters["drawings_source"]),
+        "drawings": parameters["drawings_source"],
         "checkpoint_every": 100,
     }
     fixed["precision"] = environment.precision(device) if device.type == "cuda" else "fp32"
