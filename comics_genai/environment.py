@@ -346,3 +346,17 @@ def _has_amx_bf16() -> bool:
         return "amx_bf16" in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").split()
     except OSError:
         return False
+
+
+def peak_memory(device: "torch.device") -> int:
+    """Bytes: the most that a GPU's tensors have held since the process began; on a CPU what the process has held."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    try:
+        import resource  # not on Windows
+    except ImportError:
+        return 0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # macOS counts in bytes, Linux in KiB

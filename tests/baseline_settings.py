@@ -50,7 +50,7 @@ def generator(seed: int = 0) -> torch.Generator:
 
 
 def rows(folder) -> list[dict]:
-    clocks = ("seconds", "steps_per_second")
+    clocks = ("seconds", "steps_per_second", "peak_bytes")
     lines = (folder / "log.jsonl").read_text().splitlines()
     return [{k: v for k, v in json.loads(line).items() if k not in clocks} for line in lines]
 

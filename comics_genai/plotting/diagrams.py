@@ -17,15 +17,16 @@ HEIGHT = 0.62  # of a box
 def method(name: Literal["dreambooth", "lora", "dreambooth-lora"]) -> Figure:
     """A training step from left to right, the paper's second term below; what is trained is coloured, the rest grey."""
     with style():
-        figure, axes = plt.subplots(figsize=(8.2, 1.9 if name == "lora" else 3.4))
-        axes.set(xlim=(0, 10.2), ylim=(1.4 if name == "lora" else -0.4, 3.6))
+        figure, axes = plt.subplots(figsize=(8.2, 1.9 if name == "lora" else 4.2))
+        axes.set(xlim=(0, 10.2), ylim=(1.4 if name == "lora" else -1.6, 3.6))
         axes.axis("off")
         adapted = name != "dreambooth"
         _row(axes, 2.0, "a drawing's latent, noised", "“UnicornGirl, a girl, …”", adapted, "its own noise or velocity")
         if name != "lora":
-            _row(axes, 0.2, "the same latent", "“a girl, …”", adapted, "what the frozen base says")
+            _row(axes, 0.2, "the same latent", "“a girl, …”", adapted, "the frozen network's prediction")
             _text(axes, 9.55, 1.4, "+ λ ·")
-            _text(axes, 5.35, 1.42, "the same network" if adapted else "the same network, beside a frozen copy of it")
+            _text(axes, 5.35, 1.42, "the same network")
+            _frozen(axes, adapted)
         legend = [(TRAINED, "trained"), (FROZEN, "frozen")]
         for i, (color, label) in enumerate(legend):
             _box(axes, 0.2 + 1.5 * i, 3.3, 0.3, "", color, height=0.22)
@@ -52,6 +53,16 @@ def _row(axes: Axes, bottom: float, latent: str, prompt: str, adapted: bool, tar
     _arrow(axes, (3.85, bottom - 0.11), (4.3, bottom))
     _arrow(axes, (6.4, bottom + 0.29), (7.0, bottom + 0.29))
     _arrow(axes, (9.0, bottom + 0.29), (9.25, bottom + 0.29))
+
+
+def _frozen(axes: Axes, adapted: bool) -> None:
+    """The frozen network under the prior's row: it sees the same latent and prompt, its prediction is the target."""
+    text = "frozen network: " + ("the UNet with its adapter switched off" if adapted else "a copy of the UNet")
+    _box(axes, 4.3, -1.4, 2.1, text, FROZEN, height=0.75)
+    _box(axes, 0.2, -1.4, 2.2, "the same latent", PAPER)
+    _arrow(axes, (2.4, -1.1), (4.3, -1.1))
+    _arrow(axes, (3.2, -0.42), (4.3, -0.85))
+    _arrow(axes, (6.4, -1.02), (8.0, 0.18))
 
 
 def _box(axes: Axes, left: float, bottom: float, width: float, text: str, color: str, height: float = HEIGHT) -> None:

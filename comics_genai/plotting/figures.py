@@ -224,6 +224,21 @@ def loss_curve(rows: Sequence[Mapping[str, Any]], names: Sequence[str] = ("loss"
     return figure
 
 
+def snr_curve(scheduler: Any) -> Figure:
+    """The signal-to-noise ratio alpha_bar / (1 - alpha_bar) of a scheduler's training steps, logarithmic."""
+    from comics_genai.training import objective  # torch, which the other figures do without
+
+    ratio = objective.snr(objective.alpha_bar(scheduler)).numpy()
+    with style():
+        figure, axes = plt.subplots(figsize=(6, 2.4))
+        axes.plot(np.arange(len(ratio)), np.where(ratio > 0, ratio, np.nan))
+        axes.axhline(1, color=GRAPHITE, linestyle=":", linewidth=0.8)
+        axes.set(xlabel="training step t", ylabel="signal / noise", yscale="log")
+        axes.set_title("How much of the drawing is left")
+    plt.close(figure)
+    return figure
+
+
 def validation_curve(rows: Sequence[Mapping[str, Any]], chosen: int | None = None) -> Figure:
     """Validation's identity, pose, copy rate and score in log.jsonl over steps; the chosen step is marked."""
     names = {"identity": "identity", "pose": "pose", "copied": "copy rate", "score": "score"}

@@ -20,6 +20,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from comics_genai.environment import peak_memory
 from comics_genai.errors import UserError
 from comics_genai.files import copy_into, load_weights, save_tensors
 from comics_genai.progress import Progress
@@ -367,6 +368,7 @@ def train(
                 row = trainer.summary()
                 now = time.monotonic()
                 row["steps_per_second"] = (step - logged_step) / max(now - logged_at, 1e-9)
+                row["peak_bytes"] = peak_memory(trainer.device)
                 logged_step, logged_at = step, now
             if writes and validate and settings.validate_every and (step % settings.validate_every == 0 or last):
                 row |= trainer.validate(validate)

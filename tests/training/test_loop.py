@@ -77,7 +77,8 @@ def rows(folder: Path) -> list[dict]:
 
 def figures(folder: Path) -> list[dict]:
     """The log without its clock readings."""
-    return [{k: v for k, v in row.items() if k not in ("seconds", "steps_per_second")} for row in rows(folder)]
+    clocks = ("seconds", "steps_per_second", "peak_bytes")
+    return [{k: v for k, v in row.items() if k not in clocks} for row in rows(folder)]
 
 
 def same_outcome(folder: Path, other: Path) -> bool:
