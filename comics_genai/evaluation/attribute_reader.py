@@ -23,56 +23,19 @@ from torch.nn import functional as F
 
 from comics_genai import world
 from comics_genai.errors import UserError
-from comics_genai.evaluation.color_difference import ciede2000
+from comics_genai.evaluation.readings import FACTORS, Readings, compare
 from comics_genai.files import copy_into, load_tensors, save_tensors, write_atomic
 from comics_genai.images import as_tensor
 
+__all__ = [  # readings are part of what is asked of a reader
+    "AttributeReader",
+    "AttributeReaderConfig",
+    "FACTORS",
+    "Readings",
+    "compare",
+]
+
 LAB_CENTER, LAB_SCALE = (60.0, 8.0, 8.0), 25.0  # the same scale for L, a and b keeps distances Euclidean in CIELAB
-FACTORS = (*(a.name for a in world.ATTRIBUTES), *world.POSE_FACTORS)
-
-
-@dataclass(frozen=True)
-class Readings:
-    """Factors of N pictures, read by a scorer or known: numpy arrays.
-
-    attributes: name -> class index (N,), CIELAB (N, 3) or scalar (N,); pose: name -> index into
-    world.POSE_FACTORS[name], (N,); joints: (N, 13, 2) in fractions of the picture.
-    """
-
-    attributes: dict[str, np.ndarray]
-    pose: dict[str, np.ndarray]
-    joints: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.joints)
-
-    @staticmethod
-    def of(scenes: Sequence[world.Scene]) -> "Readings":
-        """The true factors of scenes."""
-        attributes = {}
-        for a in world.ATTRIBUTES:
-            values = [world.attribute_value(scene.character, a.name) for scene in scenes]
-            attributes[a.name] = np.array(values, np.int64 if a.kind == "class" else np.float32)
-        pose = {
-            name: np.array([values.index(getattr(scene.pose, name)) for scene in scenes], np.int64)
-            for name, values in world.POSE_FACTORS.items()
-        }
-        joints = np.array([world.joints(scene) for scene in scenes], np.float32)
-        return Readings(attributes, pose, joints.reshape(len(scenes), len(world.JOINTS), 2))
-
-
-def compare(readings: Readings, truth: Readings) -> dict[str, np.ndarray]:
-    """Whether each attribute and pose factor is right, bool (N,): equal class, CIEDE2000 or difference small enough."""
-    right = {}
-    for a in world.ATTRIBUTES:
-        read, true = readings.attributes[a.name], truth.attributes[a.name]
-        if a.kind == "class":
-            right[a.name] = read == true
-        elif a.kind == "color":
-            right[a.name] = ciede2000(read, true) <= a.tolerance
-        else:
-            right[a.name] = np.abs(read - true) <= a.tolerance
-    return right | {name: readings.pose[name] == truth.pose[name] for name in world.POSE_FACTORS}
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,8 @@ from torch import Tensor
 
 from comics_genai import environment, world
 from comics_genai.errors import UserError
-from comics_genai.evaluation.attribute_reader import AttributeReader, Readings, compare
+from comics_genai.evaluation.attribute_reader import AttributeReader
+from comics_genai.evaluation.readings import Readings, compare
 from comics_genai.evaluation.statistics import Interval, hierarchical_bootstrap
 from comics_genai.files import write_atomic
 from comics_genai.images import as_tensor

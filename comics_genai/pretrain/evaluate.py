@@ -17,8 +17,9 @@ from PIL import Image
 
 from comics_genai import environment, world
 from comics_genai.bases.base import Base
-from comics_genai.evaluation.attribute_reader import AttributeReader, Readings, compare
+from comics_genai.evaluation.attribute_reader import AttributeReader
 from comics_genai.evaluation.color_difference import ciede2000, lab_of_srgb
+from comics_genai.evaluation.readings import Readings, compare
 from comics_genai.files import write_atomic
 from comics_genai.images import to_tensor
 from comics_genai.progress import Progress
@@ -125,20 +126,20 @@ def asked_and_right(
     Bool (N,) each, for each named attribute and pose factor.
 
     A colour is right when it is nearest to the word said, since the word is all that was asked for; where there is no
-    word, nothing was asked. A caption without an accessory asks for none.
+    word, nothing was asked. A caption without an accessory asks for none. An illegible picture shows nothing.
     """
     said = [world.said(scene, world.caption(scene)) for scene in scenes]
     factors = {}
     for name, values in world.POSE_FACTORS.items():
         shown = [values[i] for i in readings.pose[name]]
         right = [words[name] == value for words, value in zip(said, shown, strict=True)]
-        factors[name] = np.ones(len(scenes), bool), np.array(right, bool)
+        factors[name] = np.ones(len(scenes), bool), np.array(right, bool) & readings.legible
     for a in filter(lambda a: a.named, world.ATTRIBUTES):
         read = readings.attributes[a.name]
         shown = [a.classes[i] for i in read] if a.kind == "class" else world.nearest_name(read, a.name == "skin")
         asked = [words.get(a.name, "none" if a.name == "accessory" else None) for words in said]
         right = [word == value for word, value in zip(asked, shown, strict=True)]
-        factors[a.name] = np.array([word is not None for word in asked]), np.array(right, bool)
+        factors[a.name] = np.array([word is not None for word in asked]), np.array(right, bool) & readings.legible
     return factors
 
 

@@ -39,6 +39,7 @@ from .factors import (
     sample_pose,
     sample_setting,
 )
+from .fitting import fitted
 from .parts import PARTS
 from .skeleton import JOINTS, joints
 
@@ -66,6 +67,7 @@ __all__ = [
     "draw",
     "draw_with_parts",
     "figure_mask",
+    "fitted",
     "identity_clauses",
     "is_held_out",
     "joints",

@@ -1,11 +1,13 @@
 """What the miniature reaches, measured."""
 
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from comics_genai import world
-from comics_genai.evaluation.attribute_reader import Readings
+from comics_genai.evaluation.readings import Readings
 from comics_genai.pretrain import (
     evaluate,
 )
@@ -38,3 +40,9 @@ def test_a_picture_follows_its_caption_where_it_shows_what_is_said():
     other = Readings(truth.attributes | {"outfit": (truth.attributes["outfit"] + 1) % 5}, truth.pose, truth.joints)
     assert not evaluate.followed(other, scenes)["outfit"].any()
     assert right["everything"].mean() > 0.5 and not evaluate.followed(other, scenes)["everything"].any()
+
+
+def test_an_illegible_picture_follows_nothing():
+    scenes = [world.sample_scene(seed) for seed in range(4)]
+    blind = replace(Readings.of(scenes), legible=np.zeros(4, bool))
+    assert not any(right.any() for right in evaluate.followed(blind, scenes).values())
