@@ -61,7 +61,7 @@ def _frozen(axes: Axes, adapted: bool) -> None:
     _box(axes, 4.3, -1.4, 2.1, text, FROZEN, height=0.75)
     _box(axes, 0.2, -1.4, 2.2, "the same latent", PAPER)
     _arrow(axes, (2.4, -1.1), (4.3, -1.1))
-    _arrow(axes, (3.2, -0.42), (4.3, -0.85))
+    _arrow(axes, (3.2, -0.22), (4.3, -0.85))
     _arrow(axes, (6.4, -1.02), (8.0, 0.18))
 
 
