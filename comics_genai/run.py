@@ -12,6 +12,7 @@ from typing import Any
 from comics_genai.errors import UserError
 from comics_genai.files import PARTIAL, write_atomic
 
+SETTINGS_FILE = "settings.json"
 LORA_FILE = "pytorch_lora_weights.safetensors"
 FULL_FILE = "weights.safetensors"
 EMA_FILE = "ema.safetensors"  # of full weights, the average that their run was validated with
@@ -28,7 +29,7 @@ def claim(folder: Path, settings: Mapping[str, Any]) -> None:
 
     Raises UserError naming the first setting that differs; those in MAY_CHANGE may, at any depth.
     """
-    path = folder / "settings.json"
+    path = folder / SETTINGS_FILE
     new = json.loads(json.dumps(settings, default=str))
     if path.exists():
         try:
@@ -60,3 +61,96 @@ def _first_difference(old: dict[str, Any], new: dict[str, Any]) -> tuple[str, st
         if before != now and name.rpartition(".")[2] not in MAY_CHANGE:
             return name, before, now
     return None
+
+
+def is_run(folder: str | Path) -> bool:
+    """Whether a run was begun in the folder."""
+    return (Path(folder) / SETTINGS_FILE).exists()
+
+
+def recorded(folder: str | Path) -> dict[str, Any]:
+    """All that the run's settings.json says. Raises UserError for a folder without one, or with a damaged one."""
+    try:
+        record = json.loads((Path(folder) / SETTINGS_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{folder} is not the folder of a run: give one whose {SETTINGS_FILE} can be read.") from error
+    if not isinstance(record, dict):
+        raise UserError(f"{Path(folder) / SETTINGS_FILE} holds no settings: give the folder of a run.")
+    return record
+
+
+def finetuning_settings(folder: str | Path, name: str | Path = "") -> dict[str, Any]:
+    """The settings of a fine-tuning. name: of the run, for the error. Raises UserError for any other folder."""
+    try:
+        return dict(recorded(folder)["finetune"])
+    except (UserError, KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{name or folder} is not the folder of a fine-tuning: give the folder that `finetune` named."
+        ) from error
+
+
+def weights_in(folder: Path, best: bool = True) -> Path | None:
+    """The file with the weights of a finished fine-tuning: the checkpoint its validation chose, if it chose one and
+    `best`, else the last, averaged where the run keeps an average. None where the run is not finished."""
+    for name in (LORA_FILE, FULL_FILE):
+        if (folder / name).exists():
+            if best and (folder / BEST / name).exists():
+                return folder / BEST / name
+            average = folder / EMA_FILE
+            return average if name == FULL_FILE and average.exists() else folder / name
+    return None
+
+
+def is_finished(folder: Path, record: Mapping[str, Any]) -> bool:
+    """Whether the folder holds the result of the fine-tuning whose settings are `record`."""
+    settings = record["finetune"]
+    results = [FULL_FILE if settings["method"] == "dreambooth" else LORA_FILE]
+    results += [EMBEDS_FILE] if settings["learn_token"] else []
+    if not (is_run(folder) and all((folder / name).exists() for name in results)):
+        return False
+    old = recorded(folder)
+    return all(old.get(name) == json.loads(json.dumps(value)) for name, value in record.items())
+
+
+def follow(folder: Path, record: Mapping[str, Any], name: str) -> None:
+    """Let a fine-tuning know where its drawings or its base (`name`) lie now: by their digest they are the same."""
+    digest = f"{name}_digest"
+    try:
+        old = recorded(folder)
+        moved = old[digest] == record[digest] and old["finetune"][name] != record["finetune"][name]
+    except (UserError, KeyError, TypeError):
+        return
+    if moved:
+        old["finetune"][name] = record["finetune"][name]
+        _write(folder, old)
+
+
+def bring_up_to_date(folder: Path, renamed: Mapping[str, str], defaults: Mapping[str, Mapping[str, Any]]) -> None:
+    """Rewrite the settings of a run that an earlier version began: new names, and of what did not exist the default.
+
+    renamed: {old name: new name}, at any depth. defaults: of each section of settings.json ("finetune", "loop").
+    """
+    if not is_run(folder):
+        return
+    old = recorded(folder)
+    new = {section: _renamed(values, renamed) for section, values in old.items()}
+    for section, values in defaults.items():
+        if isinstance(new.get(section), dict):
+            new[section] = _completed(new[section], json.loads(json.dumps(values)))
+    if new != old:
+        _write(folder, new)
+
+
+def _renamed(values: Any, names: Mapping[str, str]) -> Any:
+    if not isinstance(values, dict):
+        return values
+    return {names.get(name, name): _renamed(value, names) for name, value in values.items()}
+
+
+def _completed(values: dict[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    both = {n: _completed(v, defaults[n]) if isinstance(v, dict) and n in defaults else v for n, v in values.items()}
+    return both | {name: value for name, value in defaults.items() if name not in values}
+
+
+def _write(folder: Path, record: Mapping[str, Any]) -> None:
+    write_atomic(folder / SETTINGS_FILE, (json.dumps(record, indent=2) + "\n").encode())

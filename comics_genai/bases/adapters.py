@@ -12,7 +12,6 @@ several the addition of task vectors (Ilharco et al. 2023, sec. 2).
 """
 
 import hashlib
-import json
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
@@ -28,8 +27,8 @@ from comics_genai.bases.base import Base, quiet_loading
 from comics_genai.bases.textual_inversion import LearnedToken
 from comics_genai.errors import UserError
 from comics_genai.files import load_weights
-from comics_genai.publishing.hub import run_folder
-from comics_genai.run import BEST, EMA_FILE, EMBEDS_FILE, FULL_FILE, LORA_FILE
+from comics_genai.hub_runs import run_folder
+from comics_genai.run import EMBEDS_FILE, FULL_FILE, LORA_FILE, finetuning_settings, is_run, weights_in
 
 
 @dataclass(frozen=True)
@@ -123,7 +122,7 @@ def _load_token(base: Base, runs: Sequence[str | Path], paths: Sequence[Path]) -
         file = path.with_name(EMBEDS_FILE)
         if file.exists():
             learnt.append(file)
-        elif (run_folder(run) / "settings.json").exists() and run_settings(run).get("learn_token"):
+        elif is_run(run_folder(run)) and run_settings(run).get("learn_token"):
             raise UserError(
                 f"The run {run} learnt a token, and {file} is not there: without it nobody knows the character."
             )
@@ -206,19 +205,12 @@ def digest_of(weights: Path) -> str:
 def weights_of(run: str | Path, best: bool = True) -> Path:
     """The file with the weights of a finished fine-tuning: the checkpoint its validation chose, if it chose one and
     `best`, else the last. Raises UserError where there is none."""
-    folder = run_folder(run)
-    for name in (LORA_FILE, FULL_FILE):
-        if (folder / name).exists():
-            if best and (folder / BEST / name).exists():
-                return folder / BEST / name
-            average = folder / EMA_FILE
-            return average if name == FULL_FILE and average.exists() else folder / name
+    weights = weights_in(run_folder(run), best)
+    if weights is not None:
+        return weights
     raise UserError(f"{run} holds neither {LORA_FILE} nor {FULL_FILE}: give the folder of a finished fine-tuning.")
 
 
 def run_settings(run: str | Path) -> dict[str, Any]:
     """The settings of a fine-tuning, of its folder or its repository on the Hub. Raises UserError if it is neither."""
-    try:
-        return json.loads((run_folder(run) / "settings.json").read_text(encoding="utf-8"))["finetune"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{run} is not the folder of a fine-tuning: give the folder that `finetune` named.") from error
+    return finetuning_settings(run_folder(run), run)

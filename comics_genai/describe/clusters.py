@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 from scipy.cluster import vq
 
-from comics_genai.evaluation.color_difference import ciede2000
+from comics_genai.color_difference import ciede2000
 
 MOST = 16  # clusters: more are no palette that a person could hold in mind
 TOLERANCE = 5.0  # mean CIEDE2000: colours that differ by less pass for one unless they touch

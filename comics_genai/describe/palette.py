@@ -16,10 +16,10 @@ import numpy as np
 import PIL.Image
 
 from comics_genai import environment
+from comics_genai.color_difference import ciede2000, lab_of_srgb
 from comics_genai.describe.clusters import choose_k, errors, kmeans
 from comics_genai.describe.studies import Study
 from comics_genai.errors import UserError
-from comics_genai.evaluation.color_difference import ciede2000, lab_of_srgb
 from comics_genai.files import write_atomic
 
 SAMPLE = 3000  # pixels that a palette is made from

@@ -12,7 +12,7 @@ from PIL import Image
 from skimage.color import lab2rgb
 
 from comics_genai import world
-from comics_genai.evaluation.color_difference import lab_of_srgb
+from comics_genai.color_difference import lab_of_srgb
 from comics_genai.evaluation.readings import Readings
 
 SIZE = 64  # pixels of the drawing: no more than the comparison needs

@@ -11,14 +11,13 @@ from typing import Annotated, Any
 
 import tyro
 
-from comics_genai import drawings, environment
+from comics_genai import drawings, environment, hub_runs
 from comics_genai.bases.adapters import run_settings
 from comics_genai.finetuning import presets
 from comics_genai.finetuning.checkpoint_scores import judge_of
 from comics_genai.finetuning.settings import FinetuneSettings
 from comics_genai.finetuning.train import finetune
 from comics_genai.finetuning.validation import Validate, chosen
-from comics_genai.publishing import hub
 
 
 @dataclass(frozen=True)
@@ -49,11 +48,11 @@ def main(arguments: list[str]) -> None:
         print(lines(settings, given.preset))
         return
     if given.resume_from:
-        unfinished = hub.unfinished_run(given.resume_from)
+        unfinished = hub_runs.unfinished_run(given.resume_from)
         settings = _resumed(settings, unfinished)
     folder = given.run or Path("runs") / f"{settings.identifier}-{settings.method}".lower()
     if given.resume_from:
-        hub.put_in_place(unfinished, folder)
+        hub_runs.put_in_place(unfinished, folder)
     settings, validate = _validated(settings, device) if settings.validate_every else (settings, None)
     print(finetune(settings, folder, device, validate).message)
     if best := chosen(folder):

@@ -7,7 +7,6 @@ What is learnt is in `loss`, which weights learn it in `trainable`, and the loop
 
 import copy
 import hashlib
-import json
 import warnings
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -18,22 +17,25 @@ from typing import Any
 import torch
 from torch import nn
 
-from comics_genai import drawings
+from comics_genai import drawings, run
 from comics_genai.bases.base import DTYPES, Base
 from comics_genai.bases.finite import check_weights
 from comics_genai.bases.textual_inversion import LearnedToken
 from comics_genai.errors import UserError
-from comics_genai.files import load_weights, write_atomic
+from comics_genai.files import load_weights
+from comics_genai.finetuning import preflight
 from comics_genai.finetuning.borrowed import borrowed
 from comics_genai.finetuning.encoded_data import prepare
 from comics_genai.finetuning.loss import FinetuneLoss
 from comics_genai.finetuning.settings import FinetuneSettings
 from comics_genai.finetuning.trainable import trainable_parts
 from comics_genai.finetuning.validation import Validate, Validation, save_lora
-from comics_genai.planning import preflight
-from comics_genai.run import EMA_FILE, EMBEDS_FILE, FULL_FILE, LORA_FILE
+from comics_genai.run import EMA_FILE, EMBEDS_FILE
 from comics_genai.training import attention, distributed
-from comics_genai.training.loop import TrainResult, train
+from comics_genai.training.loop import LoopSettings, TrainResult, train
+
+# Settings by the names that earlier versions gave them.
+RENAMED: dict[str, str] = {}
 
 
 def finetune(
@@ -61,8 +63,11 @@ def finetune(
     if distributed.is_first():
         print(f"{drawings.told(character)}.", flush=True)
     record = {"finetune": asdict(settings), "drawings_digest": _digest(character)}
-    _follow(folder, record, "drawings")
-    if _finished(folder, record):
+    run.bring_up_to_date(
+        folder, RENAMED, {"finetune": asdict(FinetuneSettings()), "loop": asdict(LoopSettings(steps=1))}
+    )
+    run.follow(folder, record, "drawings")
+    if run.is_finished(folder, record):
         return TrainResult(settings.steps, True, 0.0, f"The run in {folder} was finished before: nothing to train.")
     preflight.check_machine(settings, device, loaded=base is not None)
     with ExitStack() as lent:
@@ -72,7 +77,7 @@ def finetune(
             lent.enter_context(borrowed(base, settings, device))
         check_weights(base.modules(), base.name)
         record["base_digest"] = base.digest()
-        _follow(folder, record, "base")
+        run.follow(folder, record, "base")
         return _train(base, character, settings, folder, validate, record)
 
 
@@ -154,28 +159,3 @@ def _digest(character: Sequence[drawings.Drawing]) -> str:
     for drawing in character:
         digest.update(f"{drawing.caption}{drawing.image.size}".encode() + drawing.image.tobytes())
     return digest.hexdigest()[:16]
-
-
-def _follow(folder: Path, record: dict[str, Any], name: str) -> None:
-    """Let a run know where its drawings or its base lie now: by their digest they are the same."""
-    path, digest = folder / "settings.json", f"{name}_digest"
-    try:
-        old = json.loads(path.read_text(encoding="utf-8"))
-        moved = old[digest] == record[digest] and old["finetune"][name] != record["finetune"][name]
-    except (OSError, ValueError, KeyError, TypeError):
-        return
-    if moved:
-        old["finetune"][name] = record["finetune"][name]
-        write_atomic(path, (json.dumps(old, indent=2) + "\n").encode())
-
-
-def _finished(folder: Path, record: dict[str, Any]) -> bool:
-    """True if the folder holds the result of a run with these settings; whatever differs is the loop's to refuse."""
-    full = record["finetune"]["method"] == "dreambooth"
-    results, path = [FULL_FILE if full else LORA_FILE], folder / "settings.json"
-    if record["finetune"]["learn_token"]:
-        results.append(EMBEDS_FILE)
-    if not (path.exists() and all((folder / name).exists() for name in results)):
-        return False
-    old = json.loads(path.read_text(encoding="utf-8"))
-    return all(old.get(name) == json.loads(json.dumps(value)) for name, value in record.items())

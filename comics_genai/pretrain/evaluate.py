@@ -17,8 +17,8 @@ from PIL import Image
 
 from comics_genai import environment, world
 from comics_genai.bases.base import Base
+from comics_genai.color_difference import ciede2000, lab_of_srgb
 from comics_genai.evaluation.attribute_reader import AttributeReader
-from comics_genai.evaluation.color_difference import ciede2000, lab_of_srgb
 from comics_genai.evaluation.readings import Readings, compare
 from comics_genai.files import write_atomic
 from comics_genai.images import to_tensor

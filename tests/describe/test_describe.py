@@ -10,6 +10,7 @@ import pytest
 from PIL import ImageOps
 
 from comics_genai import world
+from comics_genai.color_difference import ciede2000, lab_of_srgb
 from comics_genai.describe import (
     character,
     clusters,
@@ -25,7 +26,6 @@ from comics_genai.describe import (
 )
 from comics_genai.drawings import Drawing
 from comics_genai.errors import UserError
-from comics_genai.evaluation.color_difference import ciede2000, lab_of_srgb
 from comics_genai.plotting.tables import markdown
 
 ROOT = Path(__file__).parents[2]

@@ -1,7 +1,7 @@
 import numpy as np
 from skimage.color import deltaE_ciede2000, rgb2lab
 
-from comics_genai.evaluation.color_difference import ciede2000, lab_of_srgb
+from comics_genai.color_difference import ciede2000, lab_of_srgb
 from comics_genai.pretrain.dataset import draw_scenes
 
 

@@ -1,4 +1,4 @@
-"""Runs that lie on the Hugging Face Hub, private ones too, as folders here. For the way up see `push`."""
+"""Runs that lie on the Hugging Face Hub, private ones too, as folders here. For the way up see `publishing.push`."""
 
 import shutil
 from pathlib import Path

@@ -15,9 +15,9 @@ from torch import nn
 from comics_genai import environment
 from comics_genai.bases.base import Base
 from comics_genai.errors import UserError
+from comics_genai.finetuning import preflight
 from comics_genai.finetuning.settings import FinetuneSettings
 from comics_genai.finetuning.train import finetune
-from comics_genai.planning import preflight
 from comics_genai.sampling.generate import Sampling
 
 ROOT = Path(__file__).parents[2]

@@ -1,0 +1,69 @@
+"""The folder of a run: its settings are read, compared and kept up to date in one place."""
+
+import json
+
+import pytest
+
+from comics_genai import run
+from comics_genai.errors import UserError
+
+
+@pytest.fixture
+def folder(tmp_path):
+    record = {
+        "finetune": {"method": "lora", "learn_token": False, "old": 1, "sampling": {"steps": 2}},
+        "loop": {"steps": 3},
+    }
+    run.claim(tmp_path, record)
+    return tmp_path
+
+
+def test_settings_are_read_and_anything_else_is_a_sentence(folder, tmp_path):
+    assert run.finetuning_settings(folder)["method"] == "lora" and run.recorded(folder)["loop"] == {"steps": 3}
+    for content in ("{", "[]", "{}", '{"finetune": 3}'):
+        (folder / run.SETTINGS_FILE).write_text(content)
+        with pytest.raises(UserError, match="her-run is not the folder of a fine-tuning"):
+            run.finetuning_settings(folder, "her-run")
+    assert not run.is_run(tmp_path / "absent")
+
+
+def test_the_weights_are_the_chosen_ones_else_the_average_else_the_last(folder):
+    assert run.weights_in(folder) is None
+    (folder / run.FULL_FILE).touch()
+    assert run.weights_in(folder) == folder / run.FULL_FILE
+    (folder / run.EMA_FILE).touch()
+    assert run.weights_in(folder) == folder / run.EMA_FILE
+    (folder / run.BEST).mkdir()
+    (folder / run.BEST / run.FULL_FILE).touch()
+    assert run.weights_in(folder) == folder / run.BEST / run.FULL_FILE
+    assert run.weights_in(folder, best=False) == folder / run.EMA_FILE
+
+
+def test_a_run_is_finished_with_its_own_settings_alone(folder):
+    record = {"finetune": run.finetuning_settings(folder)}
+    assert not run.is_finished(folder, record)
+    (folder / run.LORA_FILE).touch()
+    assert run.is_finished(folder, record)
+    assert not run.is_finished(folder, {"finetune": record["finetune"] | {"old": 2}})
+
+
+def test_a_run_of_an_earlier_version_gets_the_new_names_and_the_defaults_of_what_did_not_exist(folder):
+    defaults = {"finetune": {"new": 5, "fresh": (1,), "sampling": {"steps": 25, "scale": 1.0}}, "loop": {"clip": 1.0}}
+    run.bring_up_to_date(folder, {"old": "new"}, defaults)
+    sampling = {"steps": 2, "scale": 1.0}
+    expected = {"method": "lora", "learn_token": False, "new": 1, "fresh": [1], "sampling": sampling}
+    assert run.recorded(folder) == {"finetune": expected, "loop": {"steps": 3, "clip": 1.0}}
+    before = (folder / run.SETTINGS_FILE).stat().st_mtime_ns
+    run.bring_up_to_date(folder, {"old": "new"}, defaults)
+    assert (folder / run.SETTINGS_FILE).stat().st_mtime_ns == before
+    run.claim(folder, {"finetune": expected, "loop": {"steps": 3, "clip": 1.0}})
+
+
+def test_a_run_follows_its_drawings_where_the_digest_is_the_same(folder):
+    record = {"finetune": {"drawings": "there"}, "drawings_digest": "1"}
+    old = {"finetune": {"drawings": "here"}, "drawings_digest": "1"}
+    (folder / run.SETTINGS_FILE).write_text(json.dumps(old))
+    run.follow(folder, record, "drawings")
+    assert run.recorded(folder)["finetune"]["drawings"] == "there"
+    run.follow(folder, {"finetune": {"drawings": "elsewhere"}, "drawings_digest": "2"}, "drawings")
+    assert run.recorded(folder)["finetune"]["drawings"] == "there"

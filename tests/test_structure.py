@@ -1,0 +1,108 @@
+"""The rules of the house, walked in the code: imports point one way, files and functions are short, tests mirror it."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "comics_genai"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+LONGEST_FILE, LONGEST_FUNCTION = 350, 60  # lines
+# From the ground up: a room imports rooms before it alone. Files beside the rooms are the ground, but for __main__.
+ROOMS = ["ground", "world", "drawings", "bases", "training", "plotting", "sampling", "evaluation", "finetuning"]
+ROOMS += ["planning", "pretrain", "baselines", "describe", "publishing", "notebooks", "bench", "__main__"]
+# Exceptions, each to go.
+UPWARD = {("pretrain.__main__", "__main__")}
+LONG_FILES: set[str] = set()
+LONG_FUNCTIONS: set[str] = set()
+UNTESTED: set[str] = set()
+PRIVATE: set[tuple[str, str]] = set()
+CLOCKS = {"time.time", "time.monotonic", "time.perf_counter", "datetime.now"}
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).with_suffix("").as_posix().replace("/", ".")
+
+
+def room_of(path: Path) -> str:
+    first = path.relative_to(PACKAGE).parts[0]
+    return "__main__" if first == "__main__.py" else "ground" if first.endswith(".py") else first
+
+
+def imports_of(path: Path) -> list[tuple[str, str]]:
+    """(module of the package, name taken from it) each, wherever in the file; relative ones included."""
+    package = ["comics_genai", *path.relative_to(PACKAGE).parts[:-1]]
+    found = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            found += [(module, alias.name) for alias in node.names]
+        elif isinstance(node, ast.Import):
+            found += [(alias.name, "") for alias in node.names]
+    return [(module, name) for module, name in found if module.split(".")[0] == "comics_genai"]
+
+
+def room_imported(module: str, name: str) -> str:
+    parts = [*module.split("."), name][1:]
+    return parts[0] if (PACKAGE / parts[0]).is_dir() else parts[0] if parts[0] == "__main__" else "ground"
+
+
+def test_every_room_has_its_place():
+    assert {room_of(path) for path in MODULES} == set(ROOMS)
+
+
+def test_imports_point_one_way():
+    found = set()
+    for path in MODULES:
+        for module, name in imports_of(path):
+            room = room_imported(module, name)
+            if ROOMS.index(room) > ROOMS.index(room_of(path)):
+                found.add((name_of(path), room))
+    assert found == UPWARD
+
+
+def test_no_file_is_longer_than_can_be_held_in_mind():
+    assert {name_of(path) for path in MODULES if len(path.read_text("utf-8").splitlines()) > LONGEST_FILE} == LONG_FILES
+
+
+def test_every_function_fits_on_a_screen():
+    found = set()
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef) and node.end_lineno - node.lineno + 1 > LONGEST_FUNCTION:
+                found.add(f"{name_of(path)}.{node.name}")
+    assert found == LONG_FUNCTIONS
+
+
+def test_no_module_takes_a_private_name_from_another():
+    found = {
+        (name_of(path), name)
+        for path in MODULES
+        for module, name in imports_of(path)
+        if name.startswith("_") or any(part.startswith("_") for part in module.split("."))
+    }
+    assert found == PRIVATE
+
+
+def test_every_module_has_its_test_and_every_test_its_module():
+    modules = {
+        path.relative_to(PACKAGE).parent / path.stem
+        for path in MODULES
+        if path.name not in ("__init__.py", "__main__.py") or path.parent == PACKAGE and path.stem == "__main__"
+    }
+    expected = {(module.parent / f"test_{module.name.strip('_')}").as_posix() for module in modules}
+    rooms = [path for path in (ROOT / "tests").iterdir() if (PACKAGE / path.name).is_dir()]
+    tests = {
+        path.relative_to(ROOT / "tests").with_suffix("").as_posix() for path in (ROOT / "tests").rglob("test_*.py")
+    }
+    assert expected - tests == UNTESTED
+    assert {test for test in tests - expected if any(test.startswith(f"{room.name}/") for room in rooms)} == set()
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "tests").rglob("test_*.py")), ids=lambda path: path.stem)
+def test_no_test_reads_a_clock(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call):
+            assert ast.unparse(node.func) not in CLOCKS, f"{path.name}:{node.lineno}"
