@@ -154,6 +154,31 @@ def score(arguments: list[str]) -> None:
     print(metrics.score_folder(tyro.cli(metrics.ScoreSettings, args=arguments, prog="comics_genai score")))
 
 
+def study(arguments: list[str]) -> None:
+    """run a grid of methods, characters, seeds and settings into one table"""
+    import tyro
+
+    from comics_genai import environment
+    from comics_genai.studies.runner import run_study
+    from comics_genai.training import distributed
+
+    @dataclass(frozen=True)
+    class Study:
+        """Run every cell of a study that its table lacks; started again, go on. `accelerate launch` shares the cells
+        among processes, one GPU each."""
+
+        file: tyro.conf.Positional[Path]
+        """a TOML file such as 4_finetuning/studies/comparison.toml; its table is NAME.jsonl beside it"""
+        runs: Path = Path("runs/studies")
+        """folder of weights and pictures"""
+        device: str = ""
+        """cpu, cuda, mps; by default the best there is"""
+
+    given = tyro.cli(Study, args=arguments, prog="comics_genai study")
+    own = distributed.work_alone()
+    print(run_study(given.file, given.runs, given.device or own or environment.device()).message)
+
+
 def plan(arguments: list[str]) -> None:
     """will it fit this GPU, how long will it take, and with which recipe"""
     import tyro
@@ -239,7 +264,7 @@ def wheel(arguments: list[str]) -> None:
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
     command.__name__: command
     for command in (
-        *(demo, pretrain, finetune, generate, export, push, score, gallery, plan, notebook, bench),
+        *(demo, pretrain, finetune, generate, export, push, score, study, gallery, plan, notebook, bench),
         *(badges, wheel),
     )
 }

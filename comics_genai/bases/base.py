@@ -28,6 +28,7 @@ from torch import Tensor
 
 from comics_genai import environment
 from comics_genai.bases.finite import check_tensor
+from comics_genai.bases.semantic_channels import semantic_channels
 from comics_genai.errors import UserError
 
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -70,6 +71,7 @@ class Base:
         for module in (self.unet, self.vae, *self.text_encoders().values()):
             module.to(self.device).requires_grad_(False).eval()
         self.latent_channels: int = self.unet.config.in_channels
+        self.semantic_channels: slice | None = semantic_channels(pipeline)  # of the latents, None without any
         self.downscale: int = pipeline.vae_scale_factor  # pixels a latent, each way
         self.size: int = self.unet.config.sample_size * self.downscale  # pixels each way, as pretrained
         self.prediction_type: str = pipeline.scheduler.config.prediction_type

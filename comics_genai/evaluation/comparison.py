@@ -11,7 +11,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import PIL.Image
 
@@ -51,9 +51,11 @@ class Trial:
         return sheet
 
 
-def posed_scenes(character: world.Character, count: int) -> list[world.Scene]:
-    """Scenes in poses that none of the six drawings shows and no checkpoint was chosen by; in the middle."""
-    scenes = metrics.other_pose_scenes(character, count, seed=1, half="test")
+def posed_scenes(
+    character: world.Character, count: int, half: Literal["test", "validation"] = "test"
+) -> list[world.Scene]:
+    """Scenes in poses that none of the six drawings shows, in the middle; those of the test half chose nothing."""
+    scenes = metrics.other_pose_scenes(character, count, seed=1, half=half)
     return [replace(scene, setting=replace(scene.setting, scale=1.0, shift=(0.0, 0.0))) for scene in scenes]
 
 

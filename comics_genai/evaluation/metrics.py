@@ -25,13 +25,14 @@ from comics_genai import environment, world
 from comics_genai.errors import UserError
 from comics_genai.evaluation.attribute_reader import AttributeReader
 from comics_genai.evaluation.readings import Readings, compare
-from comics_genai.evaluation.statistics import Interval, hierarchical_bootstrap
+from comics_genai.evaluation.statistics import Interval, clopper_pearson, hierarchical_bootstrap
 from comics_genai.files import write_atomic
 from comics_genai.images import as_tensor
 from comics_genai.world.captions import ARMS, FACING, LEGS, PLACES
 
 IDENTITY_RIGHT = 0.85  # share of the attributes from which a picture counts as the character
 POSE_PARTS = ("legs", "left_arm", "right_arm", "facing")  # an expression may differ and the pose still be right
+NEW_POSE_PARTS = ("legs", "left_arm", "right_arm")  # a pose is new where no drawing has these together
 FALSE_POSITIVES = 0.01
 OTHER_POSES = 300  # true drawings that the copy threshold rests on
 SAME_DRAWING = 0.04  # distance that drawing at another size stays below; other characters are beyond 0.1
@@ -45,6 +46,7 @@ COLUMNS = {
     "joint_success": "joint success",
     "copied": "copy rate",
 }
+UNBOUNDED = ("palette_distance",)  # scores that are no share of anything
 Record = dict[str, Any]
 
 
@@ -182,28 +184,29 @@ def _other_poses(character: world.Character, count: int) -> np.ndarray:
 def other_pose_scenes(
     character: world.Character, count: int, seed: int = 0, half: Literal["all", "validation", "test"] = "all"
 ) -> list[world.Scene]:
-    """Random scenes of a character whose legs, arms and facing together are in none of the reference drawings.
+    """Random scenes of a character whose legs and arms together are in none of the reference drawings.
 
-    half: a checkpoint is chosen by poses of one half and measured by those of the other, so that no choice is made on
-    what is measured.
+    half: settings and checkpoints are chosen by poses of one half and measured by those of the other, so that no choice
+    is made on what is measured.
     """
     rng, scenes = np.random.default_rng([11, seed]), []
-    drawn = {_pose_parts(pose) for pose in world.REFERENCE_POSES}
     while len(scenes) < count:
         pose, setting = world.sample_pose(rng), world.sample_setting(rng)
-        if _pose_parts(pose) not in drawn and half in ("all", _half(pose)):
+        if is_new_pose(pose) and half in ("all", half_of(pose)):
             scenes.append(world.Scene(character, pose, setting))
     return scenes
 
 
-def _half(pose: world.Pose) -> str:
-    """A checkerboard over legs, arms and facing: every value of each occurs in both halves."""
-    places = [world.POSE_FACTORS[name].index(getattr(pose, name)) for name in POSE_PARTS]
+def half_of(pose: world.Pose) -> str:
+    """"test" or "validation", by legs and arms alone: a checkerboard, so that every value of each is in both halves."""
+    places = [world.POSE_FACTORS[name].index(getattr(pose, name)) for name in NEW_POSE_PARTS]
     return ("test", "validation")[sum(places) % 2]
 
 
-def _pose_parts(pose: world.Pose) -> tuple[str, ...]:
-    return tuple(getattr(pose, name) for name in POSE_PARTS)
+def is_new_pose(pose: world.Pose) -> bool:
+    """Whether no reference drawing has these legs and arms together; gaze and expression make no pose new."""
+    parts = [getattr(pose, name) for name in NEW_POSE_PARTS]
+    return all(parts != [getattr(drawn, name) for name in NEW_POSE_PARTS] for drawn in world.REFERENCE_POSES)
 
 
 def true_renders(
@@ -229,23 +232,32 @@ def other_character_renders(scenes: Sequence[world.Scene], size: int = 128) -> l
     return pictures
 
 
-def summarise(records: Sequence[Record], resamples: int = 10_000) -> dict[str, Interval]:
-    """Mean and 95 % interval of every score, and of every factor under its own name.
+def summarise(
+    records: Sequence[Record], resamples: int = 10_000, more: Sequence[str] = ()
+) -> dict[str, Interval]:
+    """Mean and 95 % interval of every score, of every factor under its own name, and of `more` scores.
 
     Hierarchical bootstrap over those LEVELS that all records have. With one character the intervals speak of prompts
-    and seeds only. A score that not all records have is left out.
+    and seeds only. Where all records say 0, or all 1, there is nothing to resample and the interval is the exact one of
+    Clopper and Pearson for as many pictures. A score that not all records have is left out.
     """
     if not records:
         raise UserError("There is no scored picture to summarise: draw some first.")
     scores = {
         name: [record[name] for record in records]
-        for name in (*COLUMNS, "identity_right", "pose_right", "joint_error", "reference_similarity")
+        for name in (*COLUMNS, "identity_right", "pose_right", "joint_error", "reference_similarity", *more)
         if all(record.get(name) is not None for record in records)
     }
-    scores |= {name: [record["right"][name] for record in records] for name in records[0]["right"]}
+    factors = [name for name in records[0]["right"] if all(name in record["right"] for record in records)]
+    scores |= {name: [record["right"][name] for record in records] for name in factors}
     groups = [[record[level] for record in records] for level in LEVELS if all(level in record for record in records)]
     values = np.array(list(scores.values()), np.float64).T
-    return dict(zip(scores, hierarchical_bootstrap(values, groups, resamples), strict=True))
+    intervals = dict(zip(scores, hierarchical_bootstrap(values, groups, resamples), strict=True))
+    shares = {name for name in scores if name not in ("joint_error", "reference_similarity", *UNBOUNDED)}
+    for name, column in zip(scores, values.T, strict=True):
+        if name in shares and (column == column[0]).all() and column[0] in (0, 1):
+            intervals[name] = clopper_pearson(int(column.sum()), len(column))
+    return intervals
 
 
 def table(runs: Mapping[str, Sequence[Record]], columns: Mapping[str, str] = COLUMNS) -> dict[str, Any]:
@@ -255,7 +267,7 @@ def table(runs: Mapping[str, Sequence[Record]], columns: Mapping[str, str] = COL
     """
     rows = []
     for name, records in runs.items():
-        summary = summarise(records)
+        summary = summarise(records, more=[key for key in columns if key not in COLUMNS])
         intervals = {key: asdict(summary[key]) if key in summary else None for key in columns}
         rows.append({"name": name, "pictures": len(records), **intervals})
     return {"columns": dict(columns), "rows": rows}

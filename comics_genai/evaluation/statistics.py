@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import binomtest
 
 EXACT_FLIPS = 2**16
 DRAWS_AT_ONCE = 2_000_000  # records held at a time: about 100 MB
@@ -87,6 +88,14 @@ class _Tree:
             weights = np.repeat(weights / children, children)
             nodes = first[parents] + rng.integers(counts[parents])
         return np.stack([np.bincount(resample, weights * c[nodes], resamples) for c in ordered.T], -1)
+
+
+def clopper_pearson(successes: int, trials: int, confidence: float = 0.95) -> Interval:
+    """The exact interval of a share (Clopper & Pearson 1934): for 0 of 24 it ends at 0.142; resampling gives 0."""
+    if not 0 <= successes <= trials or trials < 1:
+        raise ValueError(f"{successes} successes of {trials} trials are no share: give 0 to trials, of at least 1.")
+    interval = binomtest(successes, trials).proportion_ci(confidence, method="exact")
+    return Interval(successes / trials, float(interval.low), float(interval.high))
 
 
 def sign_flip_test(differences: Sequence[float], flips: int = 100_000, seed: int = 0) -> float:

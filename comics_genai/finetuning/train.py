@@ -8,9 +8,10 @@ What is learnt is in `loss`, which weights learn it in `trainable`, and the loop
 import copy
 import hashlib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from comics_genai.errors import UserError
 from comics_genai.files import load_weights
 from comics_genai.finetuning import preflight
 from comics_genai.finetuning.borrowed import borrowed
-from comics_genai.finetuning.encoded_data import prepare
+from comics_genai.finetuning.encoded_data import TrainingData, prepare
 from comics_genai.finetuning.loss import FinetuneLoss
 from comics_genai.finetuning.settings import FinetuneSettings
 from comics_genai.finetuning.trainable import trainable_parts
@@ -37,6 +38,8 @@ from comics_genai.training.loop import LoopSettings, TrainResult, train
 # Settings by the names that earlier versions gave them.
 RENAMED: dict[str, str] = {}
 
+Encode = Callable[[Base, Sequence[drawings.Drawing], FinetuneSettings, Path], TrainingData]
+
 
 def finetune(
     settings: FinetuneSettings,
@@ -44,6 +47,7 @@ def finetune(
     device: str | torch.device = "cpu",
     validate: Validate | None = None,
     base: Base | None = None,
+    encode: Encode = prepare,
 ) -> TrainResult:
     """Train until done, stopped or out of time; started again, go on, or return at once when finished.
 
@@ -54,7 +58,8 @@ def finetune(
     the highest so far, and best/chosen.json says at which step.
 
     base: settings.base if it is loaded already, in `settings.weights_precision` and on the device; it is given back as
-    it was, without an adapter. By default it is loaded here, and let go.
+    it was, without an adapter. By default it is loaded here, and let go. encode: in place of `prepare`, one that
+    remembers what an earlier run had encoded.
     Raises UserError for drawings, a base or settings that do not fit, and for a folder begun with other ones.
     """
     distributed.join()
@@ -78,12 +83,13 @@ def finetune(
         check_weights(base.modules(), base.name)
         record["base_digest"] = base.digest()
         run.follow(folder, record, "base")
-        return _train(base, character, settings, folder, validate, record)
+        data = partial(encode, base, character, settings, folder.parent / "class_images")
+        return _train(base, data, settings, folder, validate, record)
 
 
 def _train(
     base: Base,
-    character: Sequence[drawings.Drawing],
+    encoded: Callable[[], TrainingData],
     settings: FinetuneSettings,
     folder: Path,
     validate: Validate | None,
@@ -97,7 +103,7 @@ def _train(
             stacklevel=3,
         )
     token = LearnedToken.like(base, settings.identifier, settings.class_name) if settings.learn_token else None
-    data = prepare(base, character, settings, folder.parent / "class_images")
+    data = encoded()  # with the token, if there is one
     validates = settings.validate_every and distributed.is_first()
     validation = Validation(base, settings, folder, validate) if validates else None
     if not settings.changes_prompts:

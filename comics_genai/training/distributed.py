@@ -26,6 +26,16 @@ def join() -> None:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115  to the end of the process
 
 
+def work_alone() -> str:
+    """Let this process train on its own though a launcher started several; its device, "" where the launcher says none.
+
+    For work that is shared by the run and not by the batch.
+    """
+    os.environ["WORLD_SIZE"] = "1"
+    rank = os.environ.get("LOCAL_RANK", "")
+    return f"cuda:{rank}" if rank and torch.cuda.is_available() else ""
+
+
 def count() -> int:
     """How many processes train together."""
     return distributed.get_world_size() if distributed.is_initialized() else 1

@@ -2,7 +2,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from comics_genai.evaluation.statistics import cohens_d, hierarchical_bootstrap, holm, nested_mean, sign_flip_test, tost
+from comics_genai.evaluation.statistics import (
+    clopper_pearson,
+    cohens_d,
+    hierarchical_bootstrap,
+    holm,
+    nested_mean,
+    sign_flip_test,
+    tost,
+)
 
 
 def test_groups_of_unequal_size_weigh_the_same():
@@ -130,3 +138,12 @@ def test_holm_by_hand():
 def test_cohens_d_of_paired_differences():
     assert cohens_d([1, 2, 3]) == pytest.approx(2.0)
     assert np.isnan(cohens_d([1, 1, 1])) and np.isnan(cohens_d([1]))
+
+
+def test_nothing_of_24_is_not_nothing():
+    none, all_, half = clopper_pearson(0, 24), clopper_pearson(24, 24), clopper_pearson(12, 24)
+    assert (none.mean, none.low) == (0, 0) and none.high == pytest.approx(1 - 0.025 ** (1 / 24))
+    assert (all_.mean, all_.high) == (1, 1) and all_.low == pytest.approx(0.025 ** (1 / 24))
+    assert half.low == pytest.approx(1 - half.high) and half.low < 0.3
+    with pytest.raises(ValueError, match="no share"):
+        clopper_pearson(5, 4)

@@ -1,0 +1,56 @@
+"""Who is it? A picture's readings against a gallery of characters with look-alikes: identification at rank 1.
+
+    right = rank_one(reader.read(pictures), character, reader.readable)
+
+The distance of readings to a character is the mean over the readable attributes: 0 or 1 for a class, for a colour and a
+scalar the difference over twice the tolerance, at most 1. It is made of the attribute reader's own readings, so it
+shares that reader's errors: it asks whether the picture shows her more than anyone else, not a second opinion.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+
+from comics_genai import world
+from comics_genai.evaluation.attribute_reader import Readings
+from comics_genai.evaluation.color_difference import ciede2000
+
+GALLERY = 200  # characters, the right one among them
+LOOK_ALIKES = 40  # of these, differing from her in one readable attribute by more than its tolerance
+
+
+@cache
+def gallery(character: world.Character, readable: tuple[str, ...]) -> tuple[world.Character, ...]:
+    """GALLERY characters: the one itself first, then her look-alikes, then others; always the same."""
+    rng = np.random.default_rng(17)
+    found = [character]
+    while len(found) <= LOOK_ALIKES:
+        name = readable[rng.integers(len(readable))]
+        other = replace(character, **{name: getattr(world.sample_character(rng), name)})
+        if _differences(Readings.of([world.Scene(character)]), [other], (name,))[0, 0] > 0.5:
+            found.append(other)
+    found += [world.sample_character(rng) for _ in range(GALLERY - len(found))]
+    return tuple(found)
+
+
+def _differences(readings: Readings, characters: Sequence[world.Character], names: Sequence[str]) -> np.ndarray:
+    truth = Readings.of([world.Scene(character) for character in characters])
+    total = np.zeros((len(readings), len(characters)))
+    for attribute in world.ATTRIBUTES:
+        if attribute.name not in names:
+            continue
+        read, true = readings.attributes[attribute.name][:, None], truth.attributes[attribute.name][None]
+        if attribute.kind == "class":
+            total += read != true
+        else:
+            difference = ciede2000(read, true) if attribute.kind == "color" else np.abs(read - true)
+            total += np.minimum(difference / (2 * attribute.tolerance), 1.0)
+    return total / len(names)
+
+
+def rank_one(readings: Readings, character: world.Character, readable: tuple[str, ...]) -> np.ndarray:
+    """Whether each picture's readings (N) are nearer to the character than to anyone else of her gallery, bool (N,)."""
+    distances = _differences(readings, gallery(character, readable), readable)
+    return distances[:, 0] < distances[:, 1:].min(1)

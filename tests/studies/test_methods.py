@@ -1,0 +1,28 @@
+import json
+
+import PIL.Image
+
+from comics_genai.sampling.records import read_metadata, write_metadata, write_picture
+from comics_genai.studies.methods import keep
+
+
+def drawn(folder, prompts) -> None:
+    records = [{"file_name": f"{i}.png", "prompt": prompt, "seed": seed} for i, (prompt, seed) in enumerate(prompts)]
+    for record in records:
+        write_picture(folder / record["file_name"], PIL.Image.new("RGB", (8, 8), "red"), record)
+    write_metadata(folder, records)
+
+
+def test_the_first_prompts_with_the_noise_asked_for_are_kept(tmp_path):
+    drawn(tmp_path / "all", [(prompt, seed) for prompt in ("a", "b", "c") for seed in (0, 1)])
+    keep(tmp_path / "all", tmp_path / "kept", 2, (1,))
+    assert [(row["prompt"], row["seed"]) for row in read_metadata(tmp_path / "kept")] == [("a", 1), ("b", 1)]
+    assert sorted(path.name for path in (tmp_path / "kept").glob("*.png")) == ["1.png", "3.png"]
+
+
+def test_of_pictures_without_prompts_as_many_are_kept(tmp_path):
+    drawn(tmp_path / "all", [("", 1)] * 5)
+    keep(tmp_path / "all", tmp_path / "kept", 2, (0,))
+    assert len(json.loads("[" + ",".join((tmp_path / "kept" / "metadata.jsonl").read_text().splitlines()) + "]")) == 2
+    keep(tmp_path / "nowhere", tmp_path / "none", 2, (0,))
+    assert not (tmp_path / "none").exists()
