@@ -16,7 +16,7 @@ import PIL.Image
 
 from comics_genai import world
 from comics_genai.evaluation.attribute_reader import AttributeReader
-from comics_genai.evaluation.metrics import POSE_PARTS, Record, reference_distances, score_run
+from comics_genai.evaluation.metrics import NEW_POSE_PARTS, POSE_PARTS, Record, reference_distances, score_run
 from comics_genai.plotting import figures
 
 POSES = prod(len(world.POSE_FACTORS[part]) for part in POSE_PARTS)  # combinations of legs, arms and facing
@@ -58,17 +58,17 @@ def score_samples(
 ) -> list[Record]:
     """Records as of `metrics.score_run`, less what is asked of a pose, and with the pose that the scorer reads.
 
-    pose_read: {part: value}, of anything, recognisable or not; new_pose: not a pose of the training drawings, `drawn`;
+    pose_read: {part: value}, of anything, recognisable or not; new_pose: legs and arms of no training drawing, `drawn`;
     novel: the character (identity_right), in a new pose, and no copy. threshold: of the copy test, by default
     `metrics.copy_threshold`. labels: what else a record keeps, among it the groups of the bootstrap.
     """
     records = score_run(pictures, [world.Scene(character)] * len(pictures), references, scorer, threshold=threshold)
-    known = {_parts(pose) for pose in drawn}
+    known = {tuple(getattr(pose, part) for part in NEW_POSE_PARTS) for pose in drawn}
     readings = scorer.read(pictures)
     found = []
     for i, record in enumerate(records):
         read = {part: world.POSE_FACTORS[part][int(readings.pose[part][i])] for part in POSE_PARTS}
-        new_pose = tuple(read.values()) not in known
+        new_pose = tuple(read[part] for part in NEW_POSE_PARTS) not in known
         attributes = {name: right for name, right in record["right"].items() if name not in world.POSE_FACTORS}
         kept = {name: value for name, value in record.items() if name not in (*NOT_APPLICABLE, "right")}
         seen = {"pose_read": read, "new_pose": new_pose}

@@ -98,7 +98,7 @@ def measure(
     """Train every model on every number of drawings, in folders of `runs`; score their samples; the curve, JSON-able.
 
     {"size", "pictures", "steps": {model: int}, "ceiling": {...}, "points": [{"model", "drawings", ...}]}; each measured
-    with identity, copied and joint_success as {"mean", "low", "high"} (95 % over pictures), diversity, pose_coverage; a
+    with identity, copied and novel as {"mean", "low", "high"} (95 % over pictures), diversity, pose_coverage; a
     point also with `threshold`, of the copy test against its own drawings. Written to `folder`: scaling.json, a figure
     and a sheet of samples. A training that is finished is not repeated, so scores are renewed in minutes.
     """
@@ -130,16 +130,16 @@ def sheet(folder: Path) -> PIL.Image.Image:
 
 def _row(study: Study, pictures: Sequence[PIL.Image.Image], scorer: AttributeReader) -> dict[str, Any]:
     records = records_of(study, pictures, scorer)
-    intervals, summary = metrics.summarise(records), summarise_samples(records, pictures)
+    intervals, summary = metrics.summarise(records, more=("novel",)), summarise_samples(records, pictures)
     return {
-        **{name: asdict(intervals[name]) for name in ("identity", "copied", "joint_success")},
+        **{name: asdict(intervals[name]) for name in ("identity", "copied", "novel")},
         **{name: summary[name] for name in ("identity_right", "diversity", "pose_coverage")},
     }
 
 
 def plot(curve: Mapping[str, Any]) -> Figure:
-    """Copy rate, joint success and identity against the number of drawings, with 95 % intervals."""
-    panels = {"copied": "copy rate", "joint_success": "joint success", "identity": "identity"}
+    """Copy rate, new pictures of her and identity against the number of drawings, with 95 % intervals."""
+    panels = {"copied": "copy rate", "novel": "new pictures of her", "identity": "identity"}
     with figures.style():
         figure, axes = plt.subplots(1, len(panels), figsize=(3.6 * len(panels), 3))
         for panel, (key, label) in zip(axes, panels.items(), strict=True):
@@ -161,7 +161,7 @@ def plot(curve: Mapping[str, Any]) -> Figure:
 
 def conclusion(curve: Mapping[str, Any]) -> str:
     """What the curve says, in Markdown: a table and for each model where copying ends and new drawings begin."""
-    keys = {"copied": "copy rate", "joint_success": "joint success", "identity": "identity"}
+    keys = {"copied": "copy rate", "novel": "new pictures of her", "identity": "identity"}
     lines = ["| | drawings | " + " | ".join(keys.values()) + " | diversity |", "| :-- | --: | --: | --: | --: | --: |"]
     rows = [*curve["points"], {"model": CEILING, "drawings": "", **curve["ceiling"]}]
     for row in rows:
@@ -175,11 +175,11 @@ def conclusion(curve: Mapping[str, Any]) -> str:
 def _in_words(curve: Mapping[str, Any], model: str) -> str:
     points = [point for point in curve["points"] if point["model"] == model]
     first, last = points[0], points[-1]
-    best = max(points, key=lambda point: point["joint_success"]["mean"])
+    best = max(points, key=lambda point: point["novel"]["mean"])
     reached = (
-        "no number of drawings brings joint success"
-        if best["joint_success"]["mean"] == 0
-        else f"joint success is highest, {best['joint_success']['mean']:.0%}, with {best['drawings']:,} drawings"
+        "no number of drawings brings new pictures of her"
+        if best["novel"]["mean"] == 0
+        else f"new pictures of her are most, {best['novel']['mean']:.0%}, with {best['drawings']:,} drawings"
     )
     unlearnt = [p for p in points if p["identity"]["mean"] < curve["ceiling"]["identity"]["mean"] / 2]
     short = (
@@ -190,5 +190,5 @@ def _in_words(curve: Mapping[str, Any], model: str) -> str:
         f"- **{model}**, {curve['steps'][model]:,} steps: the copy rate goes from {first['copied']['mean']:.0%} with "
         f"{first['drawings']:,} drawings to {last['copied']['mean']:.0%} with {last['drawings']:,}, identity from "
         f"{first['identity']['mean']:.0%} to {last['identity']['mean']:.0%}; {reached} (true drawings at this size: "
-        f"{curve['ceiling']['joint_success']['mean']:.0%})."
+        f"{curve['ceiling']['novel']['mean']:.0%})."
     ) + (short if unlearnt else "")

@@ -37,7 +37,7 @@ COLUMNS = {
     "identity_named": "named",
     "identity_unnamed": "unnamed",
     "copied": "copy rate",
-    "joint_success": "joint success",
+    "novel": "new pictures of her",
 }
 SCORES, SHEET = "scores.json", "contact_sheet.png"
 SHOWN_SIDE = 96  # pixels of a picture on the contact sheet
@@ -91,8 +91,8 @@ def conclude(
 ) -> dict[str, Any]:
     """Write the pictures, the first KEPT as files and all as a sheet, and their scores into `folder`; the scores.
 
-    JSON-able: {"columns", "rows"} as of `metrics.table`, where joint success is `novel` of `measure.score_samples`: the
-    character, in a pose that none of the six drawings shows, and no copy of a training drawing; "summary": {row: as of
+    JSON-able: {"columns", "rows"} as of `metrics.table`, with `novel` of `measure.score_samples`: the character, in a
+    pose that none of the six drawings shows, and no copy of a training drawing; "summary": {row: as of
     `measure.summarise_samples`}. Rows: `name`, then CEILING and FLOOR, true drawings of her and of others at this size.
     Of nobody of the comic world: no rows, and of the summary the diversity alone. name: of the model, for people.
     """
@@ -126,9 +126,8 @@ def conclude(
 
 
 def records_of(study: Study, pictures: Sequence[PIL.Image.Image], scorer: AttributeReader) -> list[metrics.Record]:
-    """As `measure.score_samples`, with `joint_success`, which is its `novel`."""
-    found = score_samples(pictures, study.character, study.references, scorer, study.threshold)
-    return [record | {"joint_success": record["novel"]} for record in found]
+    """As `measure.score_samples`, against the study's own drawings and threshold."""
+    return score_samples(pictures, study.character, study.references, scorer, study.threshold)
 
 
 def conclusion(scores: dict[str, Any]) -> str:

@@ -63,6 +63,7 @@ def load_adapters(base: Base, runs: Sequence[str | Path], best: bool = True) -> 
     if kinds == {True}:
         for i, path in enumerate(paths):
             _load_lora(base, path, _key(i))
+        base.shrink_rank(_least_rank(runs))
     elif paths:
         base.mixture = Mixture(base, paths)
     base.adapters = tuple(
@@ -96,6 +97,7 @@ def _list(names: Sequence[str | Path]) -> str:
 
 def _unload(base: Base) -> None:
     base.adapters = ()
+    base.shrink_rank(0)
     base.pipeline.unload_lora_weights()
     if base.mixture is not None:
         base.mixture.remove()
@@ -113,6 +115,15 @@ def _load_lora(base: Base, path: Path, key: str) -> None:
         ) from error
     for module in (base.unet, *base.text_encoders().values()):
         module.to(base.device).requires_grad_(False)
+
+
+def _least_rank(runs: Sequence[str | Path]) -> int:
+    """The rank that the runs' adapters keep at full noise; 0 for those trained with all of it at any noise."""
+    known = [run for run in runs if (run_folder(run) / "settings.json").exists()]
+    found = {run_settings(run).get("least_rank", 0) for run in known} | ({0} if len(known) < len(runs) else set())
+    if len(found) > 1:
+        raise UserError(f"{_list(runs)} were trained with other ranks at full noise ({sorted(found)}): draw with one.")
+    return max(found)
 
 
 def _load_token(base: Base, runs: Sequence[str | Path], paths: Sequence[Path]) -> None:

@@ -29,6 +29,7 @@ from torch import Tensor
 from comics_genai import environment
 from comics_genai.bases.finite import check_tensor
 from comics_genai.bases.semantic_channels import semantic_channels
+from comics_genai.bases.shrinking_rank import ShrinkingRank
 from comics_genai.errors import UserError
 
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -79,6 +80,7 @@ class Base:
         self.learned_token: Any = None  # see learned_token.LearnedToken
         self.adapters: tuple[Any, ...] = ()  # those loaded, see adapters.Adapter
         self.mixture: Any = None  # of full weights, see adapters.Mixture
+        self.shrinking_rank: ShrinkingRank | None = None  # in force while an adapter trained with it is loaded
 
     @classmethod
     def load(
@@ -126,6 +128,13 @@ class Base:
         for name, encoder in self.text_encoders().items():
             encoder.to("cpu")
             setattr(self.pipeline, name, None)
+
+    def shrink_rank(self, least: int) -> None:
+        """Let the loaded adapter's rank fall to `least` as noise grows, until it is unloaded; 0 = no more."""
+        if self.shrinking_rank is not None:
+            self.shrinking_rank.remove()
+        steps = self.pipeline.scheduler.config.num_train_timesteps
+        self.shrinking_rank = ShrinkingRank(self.unet, least, steps) if least else None
 
     def drop_vae(self) -> None:
         """Let the VAE's memory go, once all pictures are encoded; who else holds it has it on the CPU."""

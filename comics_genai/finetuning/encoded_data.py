@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from comics_genai import drawings
 from comics_genai.bases.base import Base, Embeddings
 from comics_genai.drawings.captions import class_prompt, instance_prompt, mirrored_prompt
+from comics_genai.drawings.figure_mask import estimated_mask
 from comics_genai.errors import UserError
 from comics_genai.finetuning.settings import FinetuneSettings
 from comics_genai.sampling.generate import generate
@@ -119,14 +120,16 @@ def _cell_weights(
 ) -> Tensor:
     """What each cell of `latents` counts: 1 on the figure, `background_weight` beside it, 0 where the drawing was
     padded to a square; over their mean."""
-    if settings.background_weight < 1 and (missing := [one.name for one in character if one.mask is None]):
+    masks = [drawing.mask or estimated_mask(drawing.image) for drawing in character]
+    if settings.background_weight < 1 and None in masks:
         raise UserError(
-            f"background_weight is {settings.background_weight:g}, but {missing[0]} has no transparency that tells the "
-            "figure from its background: give drawings with an alpha channel, or leave it at 1."
+            f"background_weight is {settings.background_weight:g}, but {character[masks.index(None)].name} has neither "
+            "transparency nor flat paper that tells the figure from its background: give drawings with an alpha "
+            "channel, or leave it at 1."
         )
     weights = _covered([_within(drawing) for drawing in character], settings, latents, size)
     if settings.background_weight < 1:
-        figure = _covered([drawing.mask for drawing in character], settings, latents, size)
+        figure = _covered(masks, settings, latents, size)
         weights = weights * (figure + settings.background_weight * (1 - figure))
     return weights / weights.mean((-2, -1), keepdim=True)
 

@@ -6,7 +6,11 @@ DreamBooth (Ruiz et al. 2023, eq. 2) binds the identifier to the drawings and ho
 
 y is the noise or v (see `training.objective`), w_t the min-SNR weight. In the second term, prior preservation, either
 z' are class pictures that the base drew once (the paper's way), or z' = z and y' is what the frozen base predicts
-there: with LoRA that is the adapter switched off, and no class pictures are needed.
+there: with LoRA that is the adapter switched off, and no class pictures are needed. Said on the class prompt that is
+ai-toolkit's differential output preservation, on the blank prompt its blank-prompt preservation.
+
+A base may have semantic latent channels, which hold where the parts of the figure are. Left out of the drawings' term,
+or given the base's own prediction as target, they do not learn the drawings' poses.
 """
 
 import torch
@@ -14,6 +18,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 
 from comics_genai.bases.base import Base, Embeddings
+from comics_genai.errors import UserError
 from comics_genai.finetuning.encoded_data import TrainingData
 from comics_genai.finetuning.settings import FinetuneSettings
 from comics_genai.training import objective
@@ -26,6 +31,7 @@ class FinetuneLoss:
         self.base, self.data, self.settings, self.frozen = base, data, settings, frozen
         self.alpha_bar = objective.alpha_bar(base.pipeline.scheduler).to(base.device)
         self.lora_layers = [module for module in base.unet.modules() if isinstance(module, BaseTunerLayer)]
+        self.channel_weights = _channel_weights(base, settings)
 
     def __call__(self, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of a batch and its parts; every draw is from `generator`, on the CPU."""
@@ -38,10 +44,15 @@ class FinetuneLoss:
         t, drawn = self._noised(data.latents[chosen, variant], generator)
         dropped = torch.rand(count, generator=generator) < settings.caption_dropout
         prompts = self._prompts(chosen, dropped)
+        said = None
+        if settings.asks_base:
+            said = self._frozen_prediction(drawn.latents, t, self._taught_prompts(chosen), time_ids)
+        target = self._target(drawn.target, said)
+        weigh = {"channel_weights": self.channel_weights, "cell_weights": cell_weights}
         if not settings.preserves_prior:
             prediction = self.base.predict(drawn.latents, t, prompts, time_ids)
-            return objective.weighted_error(prediction, drawn.target, drawn.weights, cell_weights=cell_weights), {}
-        owners, prior_t, prior_time_ids, prior = self._prior(chosen, t, drawn, time_ids, generator)
+            return objective.weighted_error(prediction, target, drawn.weights, **weigh), {}
+        owners, prior_t, prior_time_ids, prior = self._prior(chosen, t, drawn, said, time_ids, generator)
         # Both terms in one pass: small batches cost nearly as much as large ones.
         prediction, prior_prediction = self.base.predict(
             torch.cat([drawn.latents, prior.latents]),
@@ -49,18 +60,30 @@ class FinetuneLoss:
             Embeddings.cat([prompts, self._class_prompts(owners)]),
             None if time_ids is None else torch.cat([time_ids, prior_time_ids]),
         ).chunk(2)
-        on_drawings = objective.weighted_error(prediction, drawn.target, drawn.weights, cell_weights=cell_weights)
+        on_drawings = objective.weighted_error(prediction, target, drawn.weights, **weigh)
         on_class = objective.weighted_error(prior_prediction, prior.target, prior.weights)
         logs = {"loss_drawings": on_drawings.detach(), "loss_prior": on_class.detach()}
         return on_drawings + settings.prior_weight * on_class, logs
 
+    def _target(self, target: Tensor, said: Tensor | None) -> Tensor:
+        """What the drawings teach; with semantic_loss "prior", in the semantic channels what the base said."""
+        if self.settings.semantic_loss != "prior":
+            return target
+        semantic = self.base.semantic_channels
+        return torch.cat([target[:, : semantic.start], said[:, semantic]], 1)
+
     def _prior(
-        self, chosen: Tensor, t: Tensor, drawn: objective.Noised, time_ids: Tensor | None, generator: torch.Generator
+        self,
+        chosen: Tensor,
+        t: Tensor,
+        drawn: objective.Noised,
+        said: Tensor | None,
+        time_ids: Tensor | None,
+        generator: torch.Generator,
     ) -> tuple[Tensor, Tensor, Tensor | None, objective.Noised]:
         """Of the prior's term: whose class prompts, timesteps, micro-conditioning, and the noised batch."""
         data, count = self.data, len(chosen)
-        if self.settings.prior == "prediction":
-            said = self._frozen_prediction(drawn.latents, t, data.class_prompts[chosen], time_ids)
+        if self.settings.prior in ("prediction", "blank"):
             return chosen, t, time_ids, drawn._replace(target=said)
         picture = torch.randint(len(data.class_latents), (count,), generator=generator)
         prior_t, prior = self._noised(data.class_latents[picture], generator)
@@ -72,7 +95,8 @@ class FinetuneLoss:
         noise = torch.randn(latents.shape, generator=generator)
         if offset := self.settings.noise_offset:
             noise += offset * torch.randn(*latents.shape[:2], 1, 1, generator=generator)
-        t = objective.spread_timesteps(len(latents), len(self.alpha_bar), generator)
+        first, last = (round(share * len(self.alpha_bar)) for share in self.settings.timesteps)
+        t = first + objective.spread_timesteps(len(latents), max(last - first, 1), generator)
         t, noise = (x.to(latents.device, non_blocking=True) for x in (t, noise))
         gamma = self.settings.min_snr_gamma
         return t, objective.noised(latents, noise, self.alpha_bar[t], self.base.prediction_type, gamma)
@@ -85,7 +109,15 @@ class FinetuneLoss:
         rows = Embeddings.cat([self.data.prompts, self.data.unconditional])
         return rows[torch.where(dropped, len(self.data.prompts), chosen)]
 
+    def _taught_prompts(self, chosen: Tensor) -> Embeddings:
+        """What the frozen base is asked: the class prompts of the drawings, or the blank prompt."""
+        blank = self.settings.preserves_prior and self.settings.prior == "blank"
+        return self.data.unconditional[[0] * len(chosen)] if blank else self.data.class_prompts[chosen]
+
     def _class_prompts(self, chosen: Tensor) -> Embeddings:
+        if self.settings.prior == "blank":
+            changed = self.settings.changes_prompts
+            return self.base.embed([""] * len(chosen)) if changed else self._taught_prompts(chosen)
         if self.settings.train_text_encoders:
             return self.base.embed([self.data.class_texts[i] for i in chosen.tolist()])
         return self.data.class_prompts[chosen]
@@ -102,3 +134,22 @@ class FinetuneLoss:
         finally:
             for layer in self.lora_layers:
                 layer.enable_adapters(True)
+
+
+def _channel_weights(base: Base, settings: FinetuneSettings) -> Tensor | None:
+    """(channels,): 0 where the semantic channels learn nothing from the drawings, over their mean; None = all alike.
+
+    Raises UserError where a base without semantic channels is to spare them.
+    """
+    if settings.semantic_loss == "drawings":
+        return None
+    if base.semantic_channels is None:
+        raise UserError(
+            f"semantic_loss is {settings.semantic_loss!r}, but the base {base.name} has no semantic latent channels: "
+            "leave it at 'drawings'."
+        )
+    if settings.semantic_loss == "prior":
+        return None
+    weights = torch.ones(base.latent_channels, device=base.device)
+    weights[base.semantic_channels] = 0
+    return weights / weights.mean()

@@ -43,17 +43,25 @@ class FinetuneSettings:
     ema_decay: float = 0.0  # 0 = off
     rank: int = 16
     alpha: float = 16.0  # the adapter's output is scaled by alpha / rank
+    least_rank: int = 0  # the rank left at full noise, between growing as noise falls (T-LoRA); 0 = all at any noise
+    start: Literal["gaussian", "orthogonal"] = "gaussian"  # of the rows of A; B begins as 0
     lora_targets: Literal["attention", "all"] = "attention"
     train_text_encoders: bool = False  # with adapters in their attention, or with method dreambooth all their weights
     learn_token: bool = False  # the identifier becomes a token whose vector is learnt too: pivotal tuning
     lora_dropout: float = 0.0  # share of the adapter's inputs that a step leaves out
     dora: bool = False  # weight-decomposed adapters: direction and magnitude apart (Liu et al. 2024)
-    prior: Literal["prediction", "images", "none"] = "prediction"
+    # Prior preservation: the frozen base's prediction of the class prompt on the same noised drawings, or of the blank
+    # prompt; or class pictures drawn by the base once.
+    prior: Literal["prediction", "blank", "images", "none"] = "prediction"
     prior_weight: float = 1.0  # lambda
     class_images: int = 24  # drawn by the base for prior "images"
     min_snr_gamma: float = 5.0  # 0 = off
     noise_offset: float = 0.0  # standard deviation of noise alike in all of a channel, which lets brightness change
-    background_weight: float = 1.0  # of the loss where a drawing is transparent; 0 = the figure alone counts
+    # What a base's semantic latent channels, which hold the pose, learn: as all others; nothing; what the base says.
+    semantic_loss: Literal["drawings", "none", "prior"] = "drawings"
+    timesteps: tuple[float, float] = (0.0, 1.0)  # share of the noise schedule that is trained, from clean to noise
+    background_weight: float = 1.0  # of the loss beside the figure (by transparency, or flat paper); 0 = figure alone
+    left_out: int = -1  # number of a drawing that is not trained on, to measure by it; -1 = none
     caption_dropout: float = 0.05  # share of drawings shown without a prompt, so that guidance keeps its meaning
     variants: int = 8  # of each drawing: itself, and others slightly shrunk and shifted
     mirror: bool = False  # also mirrored: only for a character that is the same from both sides
@@ -81,7 +89,15 @@ class FinetuneSettings:
             "rank": whole(self.rank, 1, 1024),
             "alpha": number(self.alpha, 0, 1e5, above=True),
             "lora_targets": one_of(self.lora_targets, tuple(LORA_TARGETS)),
-            "prior": one_of(self.prior, ("prediction", "images", "none")),
+            "least_rank": whole(self.least_rank, 0, self.rank, "0 = all at any noise"),
+            "start": one_of(self.start, ("gaussian", "orthogonal")),
+            "prior": one_of(self.prior, ("prediction", "blank", "images", "none")),
+            "semantic_loss": one_of(self.semantic_loss, ("drawings", "none", "prior")),
+            "timesteps": (
+                len(self.timesteps) == 2 and 0 <= self.timesteps[0] < self.timesteps[1] <= 1,
+                "two shares of the schedule in [0, 1], the second above the first",
+            ),
+            "left_out": whole(self.left_out, -1, 10_000, "-1 = none"),
             "prior_weight": number(self.prior_weight, 0, 1e5),
             "class_images": whole(self.class_images, 1, 10_000),
             "min_snr_gamma": number(self.min_snr_gamma, 0, 1e5, "0 = off"),
@@ -100,8 +116,8 @@ class FinetuneSettings:
     @classmethod
     def of_run(cls, record: Mapping[str, Any]) -> "FinetuneSettings":
         """The settings that a run's settings.json holds under "finetune"."""
-        prompts, sampling = tuple(record["validation_prompts"]), Sampling(**record["sampling"])
-        return cls(**{**record, "validation_prompts": prompts, "sampling": sampling})
+        tuples = {name: tuple(record[name]) for name in ("validation_prompts", "timesteps") if name in record}
+        return cls(**{**record, **tuples, "sampling": Sampling(**record["sampling"])})
 
     @property
     def weights_precision(self) -> Literal["fp32", "bf16", "fp16"]:
@@ -112,6 +128,11 @@ class FinetuneSettings:
     def changes_prompts(self) -> bool:
         """Whether training changes what a prompt says, so that prompts are encoded anew in every step."""
         return self.train_text_encoders or self.learn_token
+
+    @property
+    def asks_base(self) -> bool:
+        """Whether a step needs what the base alone predicts on its noised drawings."""
+        return (self.preserves_prior and self.prior in ("prediction", "blank")) or self.semantic_loss == "prior"
 
     @property
     def preserves_prior(self) -> bool:

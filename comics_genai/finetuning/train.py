@@ -67,6 +67,7 @@ def finetune(
     character = drawings.load(settings.drawings, paper=settings.paper, caption_column=settings.caption_column)
     if distributed.is_first():
         print(f"{drawings.told(character)}.", flush=True)
+    character = _without(character, settings.left_out)
     record = {"finetune": asdict(settings), "drawings_digest": _digest(character)}
     run.bring_up_to_date(
         folder, RENAMED, {"finetune": asdict(FinetuneSettings()), "loop": asdict(LoopSettings(steps=1))}
@@ -134,7 +135,7 @@ def _train(
 
 def _frozen_copy(base: Base, settings: FinetuneSettings) -> nn.Module | None:
     """The UNet as it is before training, where the prior needs its predictions and no adapter can be switched off."""
-    if settings.method != "dreambooth" or not settings.preserves_prior or settings.prior != "prediction":
+    if settings.method != "dreambooth" or not settings.asks_base:
         return None
     # What never changes need not be cast anew in every step, nor kept in float32.
     return nn.Module.to(copy.deepcopy(base.unet), DTYPES[settings.precision])
@@ -158,6 +159,16 @@ def _loop(
             f"The UNet cannot be compiled on this machine ({str(error).strip().splitlines()[0]}): a C++ compiler and "
             "Python's headers are needed (on Debian and Ubuntu: apt install g++ python3-dev); or leave compile off."
         ) from error
+
+
+def _without(character: list[drawings.Drawing], left_out: int) -> list[drawings.Drawing]:
+    """The drawings less the one of that number; -1 leaves none out."""
+    if left_out >= len(character) or (left_out >= 0 and len(character) < 3):
+        raise UserError(
+            f"left_out is {left_out}, but of {len(character)} drawings two must remain: give -1 or the number of a "
+            "drawing, from 0."
+        )
+    return [drawing for i, drawing in enumerate(character) if i != left_out]
 
 
 def _digest(character: Sequence[drawings.Drawing]) -> str:

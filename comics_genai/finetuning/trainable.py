@@ -31,14 +31,29 @@ def add_adapter(module: nn.Module, settings: FinetuneSettings, targets: list[str
                 target_modules=targets,
             )
         )
+        if settings.start == "orthogonal":
+            _orthogonalize(module)
     # In half precision many small updates would round away.
     cast_training_params(module, dtype=torch.float32)
     return module
 
 
+def _orthogonalize(module: nn.Module) -> None:
+    """Make the rows of each first factor A orthogonal, as long as gaussian ones; with B = 0 the product stays 0.
+
+    peft's own orthogonal start knows linear layers alone, and its product is 0 only while the whole rank is active.
+    """
+    for layer in module.modules():
+        for factor in getattr(layer, "lora_A", {}).values():
+            weight = factor.weight
+            nn.init.orthogonal_(weight, gain=weight[0].numel() ** 0.5 / len(weight))
+
+
 def trainable_parts(base: Base, settings: FinetuneSettings, token: LearnedToken | None) -> nn.Module:
     """All that is trained as one module: the UNet alone, or the UNet, the text encoders and a token by their names."""
     unet = make_trainable(base.unet, settings)
+    if settings.least_rank and settings.method != "dreambooth":
+        base.shrink_rank(settings.least_rank)
     parts: dict[str, nn.Module] = {}
     if settings.train_text_encoders:
         full = settings.method == "dreambooth"

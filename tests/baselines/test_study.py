@@ -36,7 +36,7 @@ def test_samples_that_are_the_drawings_are_called_copies(unicorn_girl, tmp_path)
     assert json.loads((tmp_path / "scores.json").read_text()) == scores
     rows = {row["name"]: row for row in scores["rows"]}
     assert list(rows) == ["copier", study.CEILING, study.FLOOR]
-    assert rows["copier"]["copied"]["mean"] == 1 and rows["copier"]["joint_success"]["mean"] == 0
+    assert rows["copier"]["copied"]["mean"] == 1 and rows["copier"]["novel"]["mean"] == 0
     assert rows[study.CEILING]["copied"]["mean"] <= 0.05
     assert rows[study.FLOOR]["identity"]["mean"] < 0.3 < rows[study.CEILING]["identity"]["mean"]
     assert scores["summary"]["copier"]["pose_coverage"] <= 6 / 240
@@ -195,7 +195,7 @@ def test_larger_sets_hold_the_smaller_ones_and_begin_with_the_six(tmp_path):
 
 def test_the_curve_says_where_copies_end_and_new_drawings_begin():
     def row(copied: float, joint: float) -> dict:
-        values = {"copied": copied, "joint_success": joint, "identity": 0.5}
+        values = {"copied": copied, "novel": joint, "identity": 0.5}
         return {key: {"mean": v, "low": v, "high": v} for key, v in values.items()} | {"diversity": 0.2}
 
     points = [
@@ -205,14 +205,14 @@ def test_the_curve_says_where_copies_end_and_new_drawings_begin():
     curve = {"steps": {"DDPM 32": 1000}, "points": points, "ceiling": row(0.01, 0.4)}
     words = scaling.conclusion(curve)
     assert "from 100% with 6 drawings to 0% with 600" in words
-    assert "joint success is highest, 30%, with 600 drawings (true drawings at this size: 40%)" in words
+    assert "new pictures of her are most, 30%, with 600 drawings (true drawings at this size: 40%)" in words
     copies, joint, _ = scaling.plot(curve).axes
     assert copies.lines[0].get_ydata() == pytest.approx([100, 50, 0]) and joint.lines[1].get_ydata()[0] == 40
     assert "no copy is no success" not in words
     points[2] |= row(0.0, 0.0)
     points[2]["identity"] = {"mean": 0.2, "low": 0.2, "high": 0.2}
     words = scaling.conclusion(curve)
-    assert "no number of drawings brings joint success" in words and "With 600 drawings less than half" in words
+    assert "no number of drawings brings new pictures of her" in words and "With 600 drawings less than half" in words
 
 
 def test_the_gan_is_that_of_its_notebook_and_the_ddpm_a_lighter_one_of_the_same_loss():
