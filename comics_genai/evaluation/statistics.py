@@ -87,7 +87,10 @@ class _Tree:
             parents, resample = np.repeat(nodes, children), np.repeat(resample, children)
             weights = np.repeat(weights / children, children)
             nodes = first[parents] + rng.integers(counts[parents])
-        return np.stack([np.bincount(resample, weights * c[nodes], resamples) for c in ordered.T], -1)
+        # What each record weighs in each resample, once for all columns: a product of matrices does the rest.
+        records = len(ordered)
+        weighing = np.bincount(resample * records + nodes, weights, resamples * records)
+        return weighing.reshape(resamples, records) @ ordered
 
 
 def clopper_pearson(successes: int, trials: int, confidence: float = 0.95) -> Interval:

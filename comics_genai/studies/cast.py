@@ -17,7 +17,6 @@ from comics_genai.evaluation import comparison, copy_paste, distribution, identi
 from comics_genai.evaluation.attribute_reader import AttributeReader
 from comics_genai.studies.grid import Grid
 
-ALBUM_SIDE = 1024  # pixels of a drawing, as those in 1_data
 OTHERS_SEED = 31
 
 
@@ -38,9 +37,9 @@ class Subject:
     @cached_property
     def drawings(self) -> Path:
         """A folder with the six drawings and their captions."""
-        album = self.folder / f"character_{self.number}"
+        album = self.folder / f"character_{self.number}_{self.grid.drawing_side}"
         if not (album / "train" / "metadata.jsonl").exists():
-            world.write_album(self.character, world.TOKEN, album, ALBUM_SIDE)
+            world.write_album(self.character, world.TOKEN, album, self.grid.drawing_side)
         return album
 
     @cached_property
@@ -54,7 +53,7 @@ class Subject:
 
     @cached_property
     def threshold(self) -> float:
-        return metrics.copy_threshold(self.character, self.references)
+        return metrics.copy_threshold(self.character, self.references, self.grid.other_poses)
 
     @cached_property
     def truths(self) -> list[PIL.Image.Image]:

@@ -102,6 +102,8 @@ class Grid:
     half: Literal["test", "validation"] = "test"
     others: int = 8  # pictures of other girls that tell how far the prior drifted; 0 = not measured
     true_drawings: int = 500  # that the kernel distance is taken to; 0 = not measured
+    other_poses: int = 300  # true drawings that the copy rate's threshold rests on
+    drawing_side: int = 1024  # pixels of the six drawings, as those in 1_data
     finetune: Mapping[str, Any] = field(default_factory=dict)
     baseline: Mapping[str, Any] = field(default_factory=dict)
     sampling: Mapping[str, Any] = field(default_factory=dict)
@@ -119,6 +121,8 @@ class Grid:
             "noise": (isinstance(self.noise, int) and self.noise >= 1, "at least 1"),
             "half": (self.half in ("test", "validation"), "test or validation"),
             "others": (isinstance(self.others, int) and self.others >= 0, "0 (off) or more"),
+            "other_poses": (isinstance(self.other_poses, int) and self.other_poses >= 1, "at least 1"),
+            "drawing_side": (isinstance(self.drawing_side, int) and 64 <= self.drawing_side <= 2048, "64 to 2048"),
             "true_drawings": (
                 isinstance(self.true_drawings, int) and (self.true_drawings == 0 or self.true_drawings >= 2),
                 "0 (off), or at least 2",
@@ -250,6 +254,7 @@ def training_id(cell: Cell, base_digest: str) -> str:
 
 def cell_id(grid: Grid, cell: Cell) -> str:
     """Names a row: everything that the study's file says about it."""
-    asked = [grid.base, grid.prompts, grid.noise, grid.half, grid.others, grid.true_drawings]
+    names = ("base", "prompts", "noise", "half", "others", "true_drawings", "other_poses", "drawing_side")
+    asked = [getattr(grid, name) for name in names]
     named = [cell.method, cell.kind, cell.words, cell.variant, cell.character, cell.seed]
     return digest([asked, named, cell.settings])

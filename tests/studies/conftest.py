@@ -12,6 +12,8 @@ prompts = 2
 noise = 2
 others = 1
 true_drawings = 3
+other_poses = 4
+drawing_side = 64
 
 [finetune]
 steps = 2

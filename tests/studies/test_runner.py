@@ -5,9 +5,9 @@ import subprocess
 import sys
 import time
 
-from comics_genai.evaluation import identification
+from comics_genai import environment
+from comics_genai.evaluation.attribute_reader import AttributeReader
 from comics_genai.sampling.records import read_metadata
-from comics_genai.studies import cast
 from comics_genai.studies.grid import Grid, cell_id
 from comics_genai.studies.runner import run_study
 from comics_genai.studies.table import Table, records_of
@@ -15,16 +15,7 @@ from comics_genai.studies.table import Table, records_of
 METHODS = ["true_drawings", "other_characters", "careful_prompt", "dreambooth", "lora", "gan_v2"]
 
 
-def small(monkeypatch):
-    """Drawings, gallery and threshold at a size for tests."""
-    monkeypatch.setattr(cast, "ALBUM_SIDE", 64)
-    monkeypatch.setattr(identification, "GALLERY", 4)
-    monkeypatch.setattr(identification, "LOOK_ALIKES", 2)
-    monkeypatch.setattr(cast.metrics, "copy_threshold", lambda character, references: 0.05)
-
-
-def test_a_study_runs_every_cell_once_and_its_table_tells_all(smoke, tiny_scorer, tmp_path, monkeypatch):
-    small(monkeypatch)
+def test_a_study_runs_every_cell_once_and_its_table_tells_all(smoke, tiny_scorer, tmp_path):
     result = run_study(smoke, tmp_path / "runs", reader=tiny_scorer)
     assert (result.done, result.cells) == (6, 6)
     rows = Table(smoke.with_suffix(".jsonl")).rows()
@@ -60,23 +51,17 @@ def test_a_study_runs_every_cell_once_and_its_table_tells_all(smoke, tiny_scorer
 CHILD = """
 import sys
 from pathlib import Path
-sys.path[:0] = [sys.argv[3]]
-from comics_genai.evaluation import identification
-from comics_genai.studies import cast
-from comics_genai.studies.runner import run_study
-cast.ALBUM_SIDE, identification.GALLERY, identification.LOOK_ALIKES = 64, 4, 2
-cast.metrics.copy_threshold = lambda character, references: 0.05
 from comics_genai.evaluation.attribute_reader import AttributeReader
-run_study(Path(sys.argv[1]), Path(sys.argv[2]), reader=AttributeReader.load(Path(sys.argv[4])))
+from comics_genai.studies.runner import run_study
+run_study(Path(sys.argv[1]), Path(sys.argv[2]), reader=AttributeReader.load(Path(sys.argv[3])))
 """
 
 
-def test_a_killed_study_goes_on_where_it_was(smoke, tiny_scorer, tmp_path, monkeypatch):
-    small(monkeypatch)
+def test_a_killed_study_goes_on_where_it_was(smoke, tiny_scorer, tmp_path):
     tiny_scorer.save(tmp_path / "reader")
-    table, root = smoke.with_suffix(".jsonl"), str(cast.__file__).rsplit("/", 3)[0]
-    arguments = [sys.executable, "-c", CHILD, str(smoke), str(tmp_path / "runs"), root, str(tmp_path / "reader")]
-    child = subprocess.Popen(arguments, env=dict(os.environ, PYTHONPATH=root), stdout=subprocess.DEVNULL)
+    table, root = smoke.with_suffix(".jsonl"), environment.root()
+    arguments = [sys.executable, "-c", CHILD, str(smoke), str(tmp_path / "runs"), str(tmp_path / "reader")]
+    child = subprocess.Popen(arguments, env={**os.environ, "PYTHONPATH": str(root)}, stdout=subprocess.DEVNULL)
     while child.poll() is None and not (table.exists() and table.read_text().count("\n") >= 2):
         time.sleep(0.05)
     os.kill(child.pid, signal.SIGKILL)
@@ -85,15 +70,12 @@ def test_a_killed_study_goes_on_where_it_was(smoke, tiny_scorer, tmp_path, monke
     assert 2 <= len(begun) < 6
     with open(table, "a") as file:  # as a row that was cut off
         file.write('{"cell": "torn')
-    from comics_genai.evaluation.attribute_reader import AttributeReader
-
     result = run_study(smoke, tmp_path / "runs", reader=AttributeReader.load(tmp_path / "reader"))
     rows = Table(table).rows()
     assert result.done == len(rows) == 6 and rows[: len(begun)] == begun
 
 
-def test_a_row_of_another_base_or_reader_is_made_again(smoke, tiny_scorer, tmp_path, monkeypatch):
-    small(monkeypatch)
+def test_a_row_of_another_base_or_reader_is_made_again(smoke, tiny_scorer, tmp_path):
     text = smoke.read_text()
     smoke.write_text(text[: text.index("[methods.true_drawings]")] + "[methods.other_characters]\n")
     run_study(smoke, tmp_path / "runs", reader=tiny_scorer)
