@@ -149,9 +149,9 @@ def score(arguments: list[str]) -> None:
     """score pictures of the comic world: identity, pose, copying"""
     import tyro
 
-    from comics_genai.evaluation import metrics
+    from comics_genai.evaluation.folder_scores import ScoreSettings, score_source
 
-    print(metrics.score_folder(tyro.cli(metrics.ScoreSettings, args=arguments, prog="comics_genai score")))
+    print(score_source(tyro.cli(ScoreSettings, args=arguments, prog="comics_genai score")))
 
 
 def study(arguments: list[str]) -> None:

@@ -8,25 +8,21 @@ character in other poses are. The distance is that of whole pictures (figure, po
 so a faithful character in a new pose is no copy.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import cache
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import PIL.Image
-import torch
 from PIL import Image
 from torch import Tensor
 
-from comics_genai import environment, world
+from comics_genai import world
 from comics_genai.errors import UserError
 from comics_genai.evaluation.attribute_reader import AttributeReader
 from comics_genai.evaluation.readings import Readings, compare
 from comics_genai.evaluation.statistics import Interval, clopper_pearson, hierarchical_bootstrap
-from comics_genai.files import write_atomic
 from comics_genai.images import as_tensor
 from comics_genai.world.captions import ARMS, FACING, LEGS, PLACES
 
@@ -294,48 +290,3 @@ def scene_of(prompt: str, character: world.Character) -> world.Scene:
             )
         found[factor] = values[0] if values else "paper"
     return world.Scene(character, setting=world.Setting(found.pop("background")), pose=world.Pose(**found))
-
-
-@dataclass(frozen=True)
-class ScoreSettings:
-    """Score the pictures of a folder that `generate` made, against a held-out character of the comic world."""
-
-    folder: Path
-    """with metadata.jsonl: file_name, prompt and seed of every picture"""
-    character: int = 0
-    """0 is UnicornGirl, 1 to 9 are her companions"""
-    scorer: Path | None = None
-    """by default the miniature's"""
-
-
-def score_folder(settings: ScoreSettings) -> str:
-    """Writes scores.jsonl (a record a picture) and scores.json (the table) into the folder; returns the table as text.
-
-    The references are the character's six drawings. UserError for a folder without pictures or prompts without a pose.
-    """
-    folder, metadata = settings.folder, settings.folder / "metadata.jsonl"
-    if not 0 <= settings.character < len(world.HELD_OUT):
-        raise UserError(f"character is {settings.character}, but must be 0 (UnicornGirl) to {len(world.HELD_OUT) - 1}.")
-    character = world.HELD_OUT[settings.character]
-    try:
-        made = [json.loads(line) for line in metadata.read_text(encoding="utf-8").splitlines() if line.strip()]
-        pictures = [Image.open(folder / row["file_name"]).convert("RGB") for row in made]
-        scenes = [scene_of(row["prompt"], character) for row in made]
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"The pictures of {folder} cannot be read ({error!r}): give one that generate made.") from error
-    if not pictures:
-        raise UserError(f"{metadata} names no picture: give a folder that generate made.")
-    labels = [{key: row[key] for key in ("file_name", "prompt", "seed") if key in row} for row in made]
-    references = [world.draw(scene) for scene in world.reference_scenes(character)]
-    scorer = AttributeReader.load(settings.scorer or environment.data() / "mini_sdxl" / "scorer")
-    with torch.inference_mode():
-        records = score_run(pictures, scenes, references, scorer, labels=labels)
-    scores = table({folder.resolve().name: records})
-    write_atomic(folder / "scores.jsonl", "".join(json.dumps(record) + "\n" for record in records).encode())
-    write_atomic(folder / "scores.json", (json.dumps(scores, indent=2) + "\n").encode())
-    row = scores["rows"][0]
-    lines = [f"{len(records)} pictures of {folder}, means with 95 % intervals:"]
-    for key, label in scores["columns"].items():
-        mean, low, high = (100 * row[key][end] for end in ("mean", "low", "high"))
-        lines.append(f"  {label:<14}{mean:5.1f} % [{low:.1f}, {high:.1f}]")
-    return "\n".join(lines)

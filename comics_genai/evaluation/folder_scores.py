@@ -1,0 +1,153 @@
+"""The command `score`: the table of any folder of pictures, or of those that a run drew.
+
+python -m comics_genai score 6_generated/dreambooth_lora
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import PIL.Image
+import torch
+import tyro
+
+from comics_genai import drawings, environment, world
+from comics_genai.bases.adapters import run_settings
+from comics_genai.errors import UserError
+from comics_genai.evaluation import copy_paste, identification, metrics
+from comics_genai.evaluation.attribute_reader import AttributeReader
+from comics_genai.files import write_atomic
+from comics_genai.plotting import tables
+from comics_genai.sampling.records import read_image, read_metadata, read_record
+
+COLUMNS = {**metrics.COLUMNS, "rank_one": "rank 1 of 200", "copy_pasted": "copy-paste"}
+CHANCE, CEILING = "chance: other characters", "ceiling: true drawings"
+AUTO = -1
+
+
+@dataclass(frozen=True)
+class ScoreSettings:
+    """Score pictures against a held-out character of the comic world; prints the table between chance and ceiling."""
+
+    source: tyro.conf.Positional[Path]
+    """a folder of pictures, or of folders of such, or a finished run, whose pictures are sought in 6_generated"""
+    character: int = AUTO
+    """0 is UnicornGirl, 1 to 9 are her companions; by default whom the run's drawings show, or else 0"""
+    scorer: Path | None = None
+    """folder of the attribute reader; by default the miniature's"""
+
+
+def score_source(settings: ScoreSettings) -> str:
+    """Write scores.jsonl (a record a picture) into each folder of pictures and scores.json (the table) into their
+    common one; the table as text.
+
+    Pictures whose prompt says a pose are measured by it; of those drawn without one the pose columns are empty. Raises
+    UserError for a folder without pictures, prompts that say half a pose, a number that is no character's.
+    """
+    folder = _pictures_of(settings.source)
+    number = settings.character if settings.character != AUTO else _shown(settings.source)
+    if not 0 <= number < len(world.HELD_OUT):
+        raise UserError(f"character is {number}, but must be 0 (UnicornGirl) to {len(world.HELD_OUT) - 1}.")
+    reader = AttributeReader.load(settings.scorer or environment.data() / "mini_sdxl" / "scorer")
+    scoring = _Scoring(world.HELD_OUT[number], reader)
+    rows: dict[str, list[metrics.Record]] = {}
+    with torch.inference_mode():
+        for place in _folders(folder):
+            rows[place.name or folder.name] = records = scoring.folder(place)
+            lines = [json.dumps(record) + "\n" for record in records]
+            write_atomic(place / "scores.jsonl", "".join(lines).encode())
+        rows |= scoring.bounds()
+    scores = metrics.table(rows, COLUMNS)
+    write_atomic(folder / "scores.json", (json.dumps(scores, indent=2) + "\n").encode())
+    counts = sum(row["pictures"] for row in scores["rows"]) - 2 * len(scoring.asked)
+    return f"{counts} pictures of {folder}, means with 95 % intervals:\n{tables.table(scores)}"
+
+
+class _Scoring:
+    """One character's references and reader; remembers the scenes that were asked for."""
+
+    def __init__(self, character: world.Character, reader: AttributeReader):
+        self.character, self.reader = character, reader
+        self.references = [world.draw(scene) for scene in world.reference_scenes(character)]
+        self.threshold = metrics.copy_threshold(character, self.references)
+        self.asked: list[world.Scene] = []
+
+    def folder(self, place: Path) -> list[metrics.Record]:
+        rows = _rows(place)
+        try:
+            pictures = [read_image(place / row["file_name"]) for row in rows]
+        except (OSError, KeyError, TypeError) as error:
+            raise UserError(f"The pictures of {place} cannot be read ({error!r}): draw them again.") from error
+        posed = all(row.get("prompt") for row in rows)
+        scenes = [
+            metrics.scene_of(row["prompt"], self.character) if posed else world.Scene(self.character) for row in rows
+        ]
+        labels = [{key: row[key] for key in ("file_name", "prompt", "seed") if key in row} for row in rows]
+        if posed:
+            self.asked += [scene for scene in dict.fromkeys(scenes) if scene not in self.asked]
+        return self.records(pictures, scenes, labels, posed)
+
+    def records(
+        self, pictures: list[PIL.Image.Image], scenes: list[world.Scene], labels: list[dict[str, Any]], posed: bool
+    ) -> list[metrics.Record]:
+        known = {"threshold": self.threshold, "labels": labels}
+        records = metrics.score_run(pictures, scenes, self.references, self.reader, **known)
+        ranked = identification.rank_one(self.reader.read(pictures), self.character, tuple(self.reader.readable))
+        pasted = copy_paste.copy_paste(pictures, scenes, self.references) if posed else [None] * len(records)
+        for record, first, copied in zip(records, ranked, pasted, strict=True):
+            record |= {"rank_one": bool(first), "copy_pasted": None if copied is None else bool(copied)}
+            if not posed:
+                record |= dict.fromkeys(("pose", "pose_right", "joint_success", "joint_error"))
+        return records
+
+    def bounds(self) -> dict[str, list[metrics.Record]]:
+        """What other characters and true drawings score on the prompts that were asked; nothing without any."""
+        if not self.asked:
+            return {}
+        labels = [{"prompt": world.scene_prompt(scene, "a girl")} for scene in self.asked]
+        made = {CHANCE: metrics.other_character_renders(self.asked), CEILING: metrics.true_renders(self.asked)}
+        return {name: self.records(pictures, self.asked, labels, True) for name, pictures in made.items()}
+
+
+def _pictures_of(source: Path) -> Path:
+    """The folder itself, or of a run the one that `generate` and the notebooks draw into."""
+    if (source / "settings.json").exists() and not (source / "metadata.jsonl").exists():
+        folder = environment.generated() / source.resolve().name
+        if not folder.is_dir():
+            raise UserError(
+                f"The run {source} has no pictures in {folder} yet: draw some by `python -m comics_genai generate "
+                f"{source} --prompt ...`, or give their folder."
+            )
+        return folder
+    return source
+
+
+def _folders(folder: Path) -> list[Path]:
+    """The folder, if it holds pictures, else its folders that do."""
+    for found in ([folder], sorted(path for path in folder.glob("*") if path.is_dir())):
+        if holding := [place for place in found if _rows(place)]:
+            return holding
+    raise UserError(f"{folder} holds no PNG picture: give a folder that generate drew into.")
+
+
+def _rows(place: Path) -> list[dict[str, Any]]:
+    """The records of a folder's pictures: metadata.jsonl, or each PNG's own, or its name alone."""
+    try:
+        if rows := read_metadata(place):
+            return rows
+    except ValueError as error:
+        raise UserError(f"{place / 'metadata.jsonl'} cannot be read ({error}): delete it or draw again.") from error
+    sheets = ("contact_sheet.png", "grid.png")
+    names = sorted(path for path in place.glob("*.png") if path.name not in sheets)
+    return [{**(read_record(path) or {}), "file_name": path.name} for path in names]
+
+
+def _shown(source: Path) -> int:
+    """The number of the character that a run's drawings show; 0 where that is not known."""
+    try:
+        named = run_settings(source)["drawings"]
+        character = metrics.known_character([drawing.image for drawing in drawings.load(named)])
+    except (UserError, KeyError):
+        return 0
+    return world.HELD_OUT.index(character) if character else 0
