@@ -89,7 +89,7 @@ def choose_steps(
     images, curves, steps = [drawing.image for drawing in character], {}, ()
     for i in left_out or range(len(character)):
         prompt = instance_prompt(character[i].caption, settings.identifier, settings.class_name)
-        told = {"left_out": i, "validate_every": every, "validation_prompts": (prompt,) * pictures}
+        told = {"left_out": (i,), "validate_every": every, "validation_prompts": (prompt,) * pictures}
         score = LeftOutScore(images[i], images[:i] + images[i + 1 :], likeness)
         result = finetune(replace(settings, **told), Path(folder) / f"without_{i}", device, score, base)
         if not result.finished:

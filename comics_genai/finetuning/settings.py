@@ -61,7 +61,7 @@ class FinetuneSettings:
     semantic_loss: Literal["drawings", "none", "prior"] = "drawings"
     timesteps: tuple[float, float] = (0.0, 1.0)  # share of the noise schedule that is trained, from clean to noise
     background_weight: float = 1.0  # of the loss beside the figure (by transparency, or flat paper); 0 = figure alone
-    left_out: int = -1  # number of a drawing that is not trained on, to measure by it; -1 = none
+    left_out: tuple[int, ...] = ()  # numbers of drawings, from 0, that are not trained on
     caption_dropout: float = 0.05  # share of drawings shown without a prompt, so that guidance keeps its meaning
     variants: int = 8  # of each drawing: itself, and others slightly shrunk and shifted
     mirror: bool = False  # also mirrored: only for a character that is the same from both sides
@@ -97,7 +97,7 @@ class FinetuneSettings:
                 len(self.timesteps) == 2 and 0 <= self.timesteps[0] < self.timesteps[1] <= 1,
                 "two shares of the schedule in [0, 1], the second above the first",
             ),
-            "left_out": whole(self.left_out, -1, 10_000, "-1 = none"),
+            "left_out": (all(isinstance(i, int) and i >= 0 for i in self.left_out), "numbers of drawings, from 0"),
             "prior_weight": number(self.prior_weight, 0, 1e5),
             "class_images": whole(self.class_images, 1, 10_000),
             "min_snr_gamma": number(self.min_snr_gamma, 0, 1e5, "0 = off"),
@@ -116,7 +116,8 @@ class FinetuneSettings:
     @classmethod
     def of_run(cls, record: Mapping[str, Any]) -> "FinetuneSettings":
         """The settings that a run's settings.json holds under "finetune"."""
-        tuples = {name: tuple(record[name]) for name in ("validation_prompts", "timesteps") if name in record}
+        names = ("validation_prompts", "timesteps", "left_out")
+        tuples = {name: tuple(record[name]) for name in names if name in record}
         return cls(**{**record, **tuples, "sampling": Sampling(**record["sampling"])})
 
     @property

@@ -161,14 +161,15 @@ def _loop(
         ) from error
 
 
-def _without(character: list[drawings.Drawing], left_out: int) -> list[drawings.Drawing]:
-    """The drawings less the one of that number; -1 leaves none out."""
-    if left_out >= len(character) or (left_out >= 0 and len(character) < 3):
+def _without(character: list[drawings.Drawing], left_out: tuple[int, ...]) -> list[drawings.Drawing]:
+    """The drawings less those of these numbers."""
+    kept = [drawing for i, drawing in enumerate(character) if i not in left_out]
+    if not kept or max(left_out, default=0) >= len(character):
         raise UserError(
-            f"left_out is {left_out}, but of {len(character)} drawings two must remain: give -1 or the number of a "
-            "drawing, from 0."
+            f"left_out is {list(left_out)}, but there are {len(character)} drawings, from 0, of which one must "
+            "remain."
         )
-    return [drawing for i, drawing in enumerate(character) if i != left_out]
+    return kept
 
 
 def _digest(character: Sequence[drawings.Drawing]) -> str:

@@ -35,6 +35,7 @@ from comics_genai import world
 from comics_genai.baselines.ddpm import SETTINGS_32_CPU, SETTINGS_256_CPU, DdpmSettings
 from comics_genai.baselines.gan import VERSION_1, VERSION_2, GanSettings
 from comics_genai.errors import UserError
+from comics_genai.finetuning.presets import PRESETS, preset_for
 from comics_genai.finetuning.settings import FinetuneSettings
 from comics_genai.sampling.generate import Sampling
 
@@ -67,9 +68,14 @@ class Cell:
         return _built(Sampling, self.settings.get("sampling", {}), self.method, "sampling")
 
     def finetuning(self, base: str, drawings: str) -> FinetuneSettings:
-        """The settings of its training on drawings; `base` and `drawings` as FinetuneSettings takes them."""
-        given = {"base": base, "drawings": drawings, "method": FINETUNED[self.kind], "seed": self.seed}
-        given = self.settings.get("finetune", {}) | given
+        """The settings of its training on drawings, those of the base's preset where the grid says nothing; `base` and
+        `drawings` as FinetuneSettings takes them."""
+        method = FINETUNED[self.kind]
+        known = any(preset.base == base for preset in PRESETS.values())
+        default = dict(preset_for(base, method).values(method)) if known else {}
+        default.pop("validate_every", None)  # studies measure what a run ends with
+        given = default | self.settings.get("finetune", {})
+        given |= {"base": base, "drawings": drawings, "method": method, "seed": self.seed}
         return _built(FinetuneSettings, given, self.method, "finetune")
 
     def baseline(self) -> GanSettings | DdpmSettings:
@@ -243,10 +249,11 @@ def digest(record: Any) -> str:
     return hashlib.sha256(json.dumps(record, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 
-def training_id(cell: Cell, base_digest: str) -> str:
+def training_id(cell: Cell, base: str, base_digest: str) -> str:
     """Names a training: cells that differ in sampling alone share one."""
     if cell.kind in FINETUNED:
-        settings = asdict(replace(cell.finetuning("", ""), checkpoint_every=0, max_minutes=0.0))
+        # Where the base lies does not matter, what it is does.
+        settings = asdict(replace(cell.finetuning(base, ""), base="", checkpoint_every=0, max_minutes=0.0))
     else:
         settings, base_digest = asdict(cell.baseline()), ""
     return f"{cell.kind}-{cell.character}-{cell.seed}-{digest([settings, base_digest])}"

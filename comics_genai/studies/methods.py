@@ -5,14 +5,12 @@
     pictures = bench.draw(cell, subject, trained)
 """
 
-import json
 import shutil
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import PIL.Image
 import safetensors
@@ -25,7 +23,6 @@ from comics_genai.bases.adapters import load_adapters
 from comics_genai.bases.base import Base
 from comics_genai.drawings.captions import subject as named_subject
 from comics_genai.evaluation import comparison
-from comics_genai.files import write_atomic
 from comics_genai.finetuning.encoded_data import TrainingData, prepare
 from comics_genai.finetuning.settings import FinetuneSettings
 from comics_genai.finetuning.train import finetune
@@ -69,7 +66,7 @@ class Workbench:
 
     def train(self, cell: Cell, subject: Subject) -> Trained:
         """Train what the cell needs, or go on with it. Raises Stopped when a signal stopped it."""
-        folder = self.folder / "trained" / training_id(cell, self.base.digest())
+        folder = self.folder / "trained" / training_id(cell, self.grid.base, self.base.digest())
         run = self._finetune if cell.kind in FINETUNED else self._scratch
         result = run(cell, subject, folder)
         if not result.finished:
@@ -182,18 +179,3 @@ class Workbench:
             model = gan.load(trained.folder).to(self.device)
             return gan.generate(model, gan.latents(count, cell.baseline().latent, seed=1))
         return ddpm.sample(ddpm.load(trained.folder).to(self.device), count, seed=1)
-
-
-def keep(pictures: Path, target: Path, prompts: int, noise: Sequence[int]) -> None:
-    """Copy a cell's first pictures, of the first `prompts` prompts with these noise seeds, with their records."""
-    metadata = pictures / "metadata.jsonl"
-    if not metadata.exists():
-        return
-    rows = [json.loads(line) for line in metadata.read_text(encoding="utf-8").splitlines()]
-    asked = list(dict.fromkeys(row["prompt"] for row in rows))[:prompts]
-    kept: list[dict[str, Any]] = [row for row in rows if row["prompt"] in asked and row["seed"] in noise]
-    if asked == [""]:  # drawn without a prompt: as many as the others
-        kept = rows[: prompts * len(noise)]
-    for row in kept:
-        write_atomic(target / row["file_name"], (pictures / row["file_name"]).read_bytes())
-    write_metadata(target, kept)

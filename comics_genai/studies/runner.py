@@ -12,21 +12,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import filelock
 import torch
 
 from comics_genai import environment
-from comics_genai.errors import UserError
 from comics_genai.evaluation.attribute_reader import AttributeReader
 from comics_genai.evaluation.reader_digest import reader_digest
 from comics_genai.studies.cast import Subject, means
 from comics_genai.studies.grid import FINETUNED, SCRATCH, Cell, Grid, cell_id
-from comics_genai.studies.methods import Workbench, keep
+from comics_genai.studies.kept import keep_pictures, kept_folder, wanted
+from comics_genai.studies.methods import Trained, Workbench
 from comics_genai.studies.table import Row, Table, columns_of
-
-KEEP = {"folder": "", "characters": (0,), "seeds": (0,), "prompts": 6, "noise": (0,)}  # of [keep]
 
 
 @dataclass(frozen=True)
@@ -56,7 +53,7 @@ def run_study(
     cells = grid.cells()
     missing = [cell for cell in cells if not study.is_done(cell, rows.rows())]
     print(f"{grid.name}: {len(cells)} runs, {len(cells) - len(missing)} of them done before.", flush=True)
-    clock = _Clock([row for row in rows.rows() if row.get("seconds")])
+    clock = _Clock(grid, [row for row in rows.rows() if row.get("seconds")])
     for i, cell in enumerate(missing):
         with _claimed(study.folder, cell_id(grid, cell)) as mine:
             if not mine or study.is_done(cell, rows.rows()):
@@ -78,7 +75,7 @@ class _Study:
         self.bench = Workbench(grid, folder, device)
         self.reader = reader or AttributeReader.load(environment.data() / "mini_sdxl" / "scorer")
         self.digests = {"base": self.bench.base.digest(), "reader": reader_digest(self.reader)}
-        self.keep = self._keeps()
+        self.keep = wanted(grid)
         self._subject: Subject | None = None
 
     def is_done(self, cell: Cell, rows: Sequence[Row]) -> bool:
@@ -112,7 +109,7 @@ class _Study:
             "character": cell.character,
             "seed": cell.seed,
             "settings": cell.settings,
-            "steps": _steps(cell),
+            "steps": steps_of(self.grid, cell),
             "parameters": trained.parameters if trained else 0,
             "half": self.grid.half,
             **self.digests,
@@ -127,23 +124,16 @@ class _Study:
             "pictures": columns_of(records),
         }
 
-    def _keeps(self) -> dict[str, Any]:
-        if unknown := self.grid.keep.keys() - KEEP.keys():
-            raise UserError(f"The study {self.grid.name} says keep.{min(unknown)}: choose of {', '.join(KEEP)}.")
-        return KEEP | dict(self.grid.keep)
-
-    def _keep_pictures(self, cell: Cell, trained: Any) -> None:
-        wanted = self.keep
-        if not wanted["folder"] or cell.character not in wanted["characters"] or cell.seed not in wanted["seeds"]:
-            return
-        name = "_".join(filter(None, (cell.method, cell.variant.replace(" ", "_"))))
-        target = environment.root() / wanted["folder"] / name
-        keep(self.bench.pictures_folder(cell, trained), target, wanted["prompts"], wanted["noise"])
+    def _keep_pictures(self, cell: Cell, trained: Trained | None) -> None:
+        if target := kept_folder(self.grid, cell):
+            pictures = self.bench.pictures_folder(cell, trained)
+            keep_pictures(pictures, target, self.keep["prompts"], self.keep["noise"])
 
 
-def _steps(cell: Cell) -> int:
+def steps_of(grid: Grid, cell: Cell) -> int:
+    """Optimizer steps of the cell's training; 0 where nothing is trained."""
     if cell.kind in FINETUNED:
-        return cell.finetuning("mini", "").steps
+        return cell.finetuning(grid.base, "").steps
     return cell.baseline().loop.steps if cell.kind in SCRATCH else 0
 
 
@@ -168,8 +158,8 @@ class _claimed:
 class _Clock:
     """Estimates what is left from the runs so far: the mean of a method's own, else of all."""
 
-    def __init__(self, rows: list[Row]):
-        self.rows = list(rows)
+    def __init__(self, grid: Grid, rows: list[Row]):
+        self.grid, self.rows = grid, list(rows)
 
     def left(self, cells: Sequence[Cell]) -> str:
         if not self.rows:
@@ -178,7 +168,7 @@ class _Clock:
         overall = sum(s for *_, s in seconds) / len(seconds)
         left = 0.0
         for cell in cells:
-            own = [s for method, steps, s in seconds if method == cell.method and steps == _steps(cell)]
+            own = [s for method, steps, s in seconds if method == cell.method and steps == steps_of(self.grid, cell)]
             own = own or [s for method, _, s in seconds if method == cell.method]
             left += sum(own) / len(own) if own else overall
         return f"; about {timedelta(seconds=round(left))} left"

@@ -41,11 +41,11 @@ def test_the_step_with_the_best_mean_over_the_left_out_is_chosen_and_trained_to(
     assert choice.curves.keys() == {0, 2} and choice.curves[0] == (0.1, 0.9)
     again = choose_steps(settings, tmp_path / "out", 2, left_out=(0, 2), pictures=1, likeness=likeness)
     assert again == choice
-    assert choice.settings.left_out == -1 and finetune(choice.settings, tmp_path / "all").step == 4
+    assert choice.settings.left_out == () and finetune(choice.settings, tmp_path / "all").step == 4
     kept = json.loads((tmp_path / "out" / "without_2" / "settings.json").read_text())["finetune"]
-    assert kept["left_out"] == 2 and kept["schedule"] == "constant"
+    assert kept["left_out"] == [2] and kept["schedule"] == "constant"
 
 
-def test_of_two_drawings_none_can_be_left_out(tiny_sdxl, character_folder, tmp_path):
-    with pytest.raises(UserError, match="left_out is 3"):
-        finetune(FinetuneSettings(drawings=str(character_folder), base=str(tiny_sdxl), left_out=3), tmp_path / "run")
+def test_a_drawing_that_is_not_there_cannot_be_left_out(tiny_sdxl, character_folder, tmp_path):
+    with pytest.raises(UserError, match="left_out is .3"):
+        finetune(FinetuneSettings(drawings=str(character_folder), base=str(tiny_sdxl), left_out=(3,)), tmp_path / "run")

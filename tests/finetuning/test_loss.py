@@ -90,6 +90,6 @@ def test_a_base_without_semantic_channels_says_so(settings, tiny_sdxl, tmp_path)
 
 
 def test_recipes_have_ranges():
-    for wrong in ({"least_rank": 17}, {"timesteps": (0.5, 0.5)}, {"left_out": -2}, {"semantic_loss": "some"}):
+    for wrong in ({"least_rank": 17}, {"timesteps": (0.5, 0.5)}, {"left_out": (-2,)}, {"semantic_loss": "some"}):
         with pytest.raises(UserError, match=next(iter(wrong))):
             FinetuneSettings(**wrong)

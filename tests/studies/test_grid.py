@@ -35,13 +35,15 @@ finetune.prior = "none"
     settings = lora.finetuning("mini", "drawings")
     assert (settings.steps, settings.learning_rate, settings.rank, settings.prior) == (50, 1e-4, 4, "none")
     assert (settings.method, settings.seed) == ("lora", 1)
+    ours = next(cell for cell in cells if cell.method == "ours").finetuning("mini", "drawings")
+    assert (ours.lora_targets, ours.validate_every) == ("all", 0)  # the preset's, less its validation
     assert [cell.character for cell in cells] == sorted(cell.character for cell in cells)
 
 
 def test_cells_that_differ_in_sampling_share_a_training(tmp_path):
     grid = read(tmp_path, "[methods.lora]\n[vary.sampling]\nsteps = [2, 5]\n[methods.gan_v2]\nbaseline.steps = 7\n")
     first, gan, second = grid.cells()
-    assert training_id(first, "b") == training_id(second, "b") != training_id(first, "c")
+    assert training_id(first, "mini", "b") == training_id(second, "mini", "b") != training_id(first, "mini", "c")
     assert [first.sampling().steps, second.sampling().steps] == [2, 5]
     assert gan.baseline().loop.steps == 7 and gan.baseline().latent == 128
 

@@ -3,7 +3,8 @@ import json
 import PIL.Image
 
 from comics_genai.sampling.records import read_metadata, write_metadata, write_picture
-from comics_genai.studies.methods import keep
+from comics_genai.studies.grid import Grid
+from comics_genai.studies.kept import keep_pictures, kept_folder, kept_pictures
 
 
 def drawn(folder, prompts) -> None:
@@ -15,14 +16,36 @@ def drawn(folder, prompts) -> None:
 
 def test_the_first_prompts_with_the_noise_asked_for_are_kept(tmp_path):
     drawn(tmp_path / "all", [(prompt, seed) for prompt in ("a", "b", "c") for seed in (0, 1)])
-    keep(tmp_path / "all", tmp_path / "kept", 2, (1,))
+    keep_pictures(tmp_path / "all", tmp_path / "kept", 2, (1,))
     assert [(row["prompt"], row["seed"]) for row in read_metadata(tmp_path / "kept")] == [("a", 1), ("b", 1)]
     assert sorted(path.name for path in (tmp_path / "kept").glob("*.png")) == ["1.png", "3.png"]
 
 
 def test_of_pictures_without_prompts_as_many_are_kept(tmp_path):
     drawn(tmp_path / "all", [("", 1)] * 5)
-    keep(tmp_path / "all", tmp_path / "kept", 2, (0,))
+    keep_pictures(tmp_path / "all", tmp_path / "kept", 2, (0,))
     assert len(json.loads("[" + ",".join((tmp_path / "kept" / "metadata.jsonl").read_text().splitlines()) + "]")) == 2
-    keep(tmp_path / "nowhere", tmp_path / "none", 2, (0,))
+    keep_pictures(tmp_path / "nowhere", tmp_path / "none", 2, (0,))
     assert not (tmp_path / "none").exists()
+
+
+def test_pictures_of_every_varied_setting_have_a_folder_of_their_own(tmp_path):
+    path = tmp_path / "some.toml"
+    path.write_text(f"""
+prompts = 3
+[methods.lora]
+[vary.finetune]
+steps = [2, 8]
+[variants."no prior"]
+finetune.prior = "none"
+[keep]
+folder = "{tmp_path}/kept"
+prompts = 1
+""")
+    grid = Grid.read(path)
+    folders = [kept_folder(grid, cell) for cell in grid.cells()]
+    assert [folder.name for folder in folders] == ["lora-no_prior-steps_2", "lora-no_prior-steps_8"]
+    assert kept_pictures(grid) == {}
+    drawn(folders[1], [("a", 0)])
+    assert list(kept_pictures(grid)) == ["true drawing", "lora-no_prior-steps_8"]
+    assert len(kept_pictures(grid)["true drawing"]) == 1

@@ -1,0 +1,69 @@
+"""The few pictures of a study that are kept beside its table, with their records: what its notebook shows.
+
+[keep] of a study's file says whose: folder, characters, seeds, prompts (the first so many), noise.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import PIL.Image
+
+from comics_genai import environment
+from comics_genai.errors import UserError
+from comics_genai.evaluation import comparison
+from comics_genai.files import write_atomic
+from comics_genai.sampling.records import read_image, read_metadata, write_metadata
+from comics_genai.studies.grid import Cell, Grid
+from comics_genai.world import HELD_OUT, draw
+
+KEEP = {"folder": "", "characters": (0,), "seeds": (0,), "prompts": 6, "noise": (0,)}
+
+
+def wanted(grid: Grid) -> dict[str, Any]:
+    """[keep] with what it leaves out; UserError for what there is not."""
+    if unknown := grid.keep.keys() - KEEP.keys():
+        raise UserError(f"The study {grid.name} says keep.{min(unknown)}: choose of {', '.join(KEEP)}.")
+    return KEEP | dict(grid.keep)
+
+
+def kept_folder(grid: Grid, cell: Cell) -> Path | None:
+    """Where the cell's pictures are kept; None where [keep] does not ask for them."""
+    keep = wanted(grid)
+    if not keep["folder"] or cell.character not in keep["characters"] or cell.seed not in keep["seeds"]:
+        return None
+    varied = [f"{name}_{cell.settings[section][name]}" for section, names in grid.vary.items() for name in names
+              if name in cell.settings.get(section, {})]  # fmt: skip
+    several = [f"character_{cell.character}"] if len(keep["characters"]) > 1 else []
+    several += [f"seed_{cell.seed}"] if len(keep["seeds"]) > 1 else []
+    name = "-".join([cell.method, *filter(None, [cell.variant]), *varied, *several])
+    return environment.root() / keep["folder"] / name.replace(" ", "_")
+
+
+def keep_pictures(pictures: Path, target: Path, prompts: int, noise: Sequence[int]) -> None:
+    """Copy those of the first `prompts` prompts with these noise seeds; of pictures without prompts as many."""
+    rows = read_metadata(pictures)
+    asked = list(dict.fromkeys(row["prompt"] for row in rows))[:prompts]
+    kept = [row for row in rows if row["prompt"] in asked and row["seed"] in noise]
+    if asked == [""]:
+        kept = rows[: prompts * len(noise)]
+    for row in kept:
+        write_atomic(target / row["file_name"], (pictures / row["file_name"]).read_bytes())
+    if kept:
+        write_metadata(target, kept)
+
+
+def kept_pictures(grid: Grid) -> dict[str, list[PIL.Image.Image]]:
+    """The kept pictures by folder name, first the true drawings of the same prompts; {} where none are kept."""
+    keep = wanted(grid)
+    folders = {cell_folder.name: cell_folder for cell in grid.cells() if (cell_folder := kept_folder(grid, cell))}
+    found = {
+        name: [read_image(folder / row["file_name"]) for row in read_metadata(folder)]
+        for name, folder in folders.items()
+        if read_metadata(folder)
+    }
+    if not found:
+        return {}
+    scenes = comparison.posed_scenes(HELD_OUT[keep["characters"][0]], grid.prompts, grid.half)[: keep["prompts"]]
+    size = max(picture.width for pictures in found.values() for picture in pictures)
+    return {"true drawing": [draw(scene, max(size, comparison.SMALLEST)) for scene in scenes]} | found
