@@ -29,6 +29,13 @@ DRAWING = {  # with saved weights
     "steps": [2],
     "negatives": ["", "a hat"],
 }
+STUDIES = {
+    "Comparison": "comparison",
+    "Ablations": "ablations",
+    "tuning/Training_Steps": "training_steps",
+    "tuning/Learning_Rate": "learning_rate",
+    "tuning/Inference_Steps": "inference_steps",
+}
 SMOKE: dict[str, dict] = {
     "1_data/Comic_World.ipynb": {"characters": 6, "side": 64},
     "1_data/Pretrain_Mini_SDXL.ipynb": {},
@@ -77,6 +84,7 @@ SMOKE: dict[str, dict] = {
         "negatives": ["", "a hat"],
         "noises": [0.5, 0.9],
     },
+    **{f"4_finetuning/{name}.ipynb": {"study": f"smoke/{study}"} for name, study in STUDIES.items()},
     "4_finetuning/dreambooth/DreamBooth_GoogleColab.ipynb": {"run": "smoke_colab", "steps": 2, "test_scenes": 2},
     **{f"4_finetuning/{name}.ipynb": {"run": run, "pictures_folder": run, **DRAWING} for name, run in SAVED.items()},
     **{

@@ -29,7 +29,8 @@ def gallery(character: world.Character, readable: tuple[str, ...]) -> tuple[worl
     while len(found) <= LOOK_ALIKES:
         name = readable[rng.integers(len(readable))]
         other = replace(character, **{name: getattr(world.sample_character(rng), name)})
-        if _differences(Readings.of([world.Scene(character)]), [other], (name,))[0, 0] > 0.5:
+        differs = _differences(Readings.of([world.Scene(character)]), [other], (name,))[0, 0] > 0.5
+        if differs and other not in found:
             found.append(other)
     found += [world.sample_character(rng) for _ in range(GALLERY - len(found))]
     return tuple(found)

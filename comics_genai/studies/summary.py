@@ -3,7 +3,7 @@
     rows = Table(path).rows()
     groups = grouped(rows)                                      # one a method and variant
     print(markdown(lines_of(groups)))
-    tests = tests_against(groups, "dreambooth_lora")
+    tests = paired_tests(groups, "dreambooth_lora")
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +15,7 @@ import numpy as np
 from comics_genai.errors import UserError
 from comics_genai.evaluation.metrics import summarise
 from comics_genai.evaluation.statistics import Interval, cohens_d, holm, sign_flip_test, tost
+from comics_genai.studies.grid import Grid
 from comics_genai.studies.table import Row, records_of
 
 SHARES = {  # measures of a picture, in percent
@@ -90,14 +91,20 @@ def setting_of(row: Row, setting: str) -> Any:
     return row["settings"].get(section, {}).get(name)
 
 
-def curve_of(rows: Sequence[Row], setting: str) -> dict[str, dict[Any, Group]]:
-    """{method: {value of the setting: its group}}, values ascending."""
-    found: dict[str, dict[Any, Group]] = {}
-    for method, group in grouped([row for row in rows if setting_of(row, setting) is not None]).items():
-        values = sorted({setting_of(row, setting) for row in group.rows})
-        points = {value: [row for row in group.rows if setting_of(row, setting) == value] for value in values}
-        found[method] = {value: grouped(some)[method] for value, some in points.items()}
-    return found
+def curve_of(rows: Sequence[Row], setting: str, by: str = "") -> dict[str, dict[Any, Group]]:
+    """{method: {value of the setting: its group}}, values ascending; by: another setting in place of the method."""
+
+    def name(row: Row) -> str:
+        return f"{by.rpartition('.')[2]} {setting_of(row, by)}" if by else name_of(row)
+
+    own = [row for row in rows if setting_of(row, setting) is not None]
+    found: dict[str, dict[Any, list[Row]]] = {}
+    for row in sorted(own, key=lambda row: setting_of(row, setting)):
+        found.setdefault(name(row), {}).setdefault(setting_of(row, setting), []).append(row)
+    return {
+        line: {value: Group(line, tuple(some), _intervals(some)) for value, some in points.items()}
+        for line, points in found.items()
+    }
 
 
 def lines_of(groups: Mapping[str, Group]) -> list[dict[str, Any]]:
@@ -123,7 +130,7 @@ def percent(interval: Interval | None) -> str:
     return f"{100 * interval.mean:.0f} [{100 * interval.low:.0f}, {100 * interval.high:.0f}]"
 
 
-def tests_against(
+def paired_tests(
     groups: Mapping[str, Group], reference: str, measure: str = "joint_success"
 ) -> dict[str, dict[str, float]]:
     """For every other group: the mean paired difference to `reference` over the characters both have, its effect size
@@ -188,4 +195,104 @@ def told(found: Mapping[str, Any], ours: str, characters: int) -> str:
         f"{percent(found['bar_interval'])} %; the copy rate is {percent(found['copied'])} %. Identity alone is "
         f"right in {parts['identity']:.0%} of the pictures, the pose alone in {parts['pose']:.0%}: the weaker part is "
         f"the {found['weaker']}."
+    )
+
+
+def about(grid: Grid, rows: Sequence[Row]) -> str:
+    """What the table holds, in Markdown: how much of the grid, and with which base, on what and how long."""
+    if not rows:
+        raise UserError(f"The study {grid.name} has no run yet: start it by `python -m comics_genai study FILE`.")
+    characters = {row["character"] for row in rows}
+    hours = sum(sum(row["seconds"].values()) for row in rows) / 3600
+    pictures = sum(len(row["pictures"]["prompt"]) for row in rows)
+    machines = " and ".join(sorted({row["device"] for row in rows}))
+    of = f" of {len(grid.cells())}" if len(rows) < len(grid.cells()) else ""
+    return (
+        f"{len(rows)}{of} runs, {len(characters)} character{'s' * (len(characters) != 1)}, {pictures:,} pictures of "
+        f"the {grid.half} half; {hours:.1f} hours on {machines}; base {rows[-1]['base']}, reader {rows[-1]['reader']}, "
+        f"commit {rows[-1]['commit']}."
+    )
+
+
+def lines_of_tests(tests: Mapping[str, Mapping[str, float]]) -> list[dict[str, Any]]:
+    """Tests as lines of a table: differences of joint success in points."""
+    return [
+        {
+            "": name,
+            "characters": test["characters"],
+            "difference": f"{100 * test['difference']:+.0f}",
+            "effect d_z": f"{test['effect']:.2f}" if np.isfinite(test["effect"]) else "-",
+            "p": f"{test['p']:.3f}",
+            "p (Holm)": f"{test['p_holm']:.3f}",
+        }
+        for name, test in tests.items()
+    ]
+
+
+def pairs_of(rows: Sequence[Row], method: str, across: str, down: str) -> dict[tuple[Any, Any], Group]:
+    """{(value across, value down): group} of one method; {} where it has no such settings."""
+    own = [row for row in rows if row["method"] == method and setting_of(row, across) is not None]
+    pairs = sorted({(setting_of(row, across), setting_of(row, down)) for row in own})
+    of = {pair: [row for row in own if (setting_of(row, across), setting_of(row, down)) == pair] for pair in pairs}
+    return {pair: next(iter(grouped(some).values())) for pair, some in of.items()}
+
+
+def best_of(curve: Mapping[str, Mapping[Any, Group]], setting: str, measure: str = "joint_success") -> str:
+    """For each method the best value of a setting, in Markdown, and which others its interval does not tell apart."""
+    lines = []
+    for method, points in curve.items():
+        best = max(points, key=lambda value: points[value].intervals[measure].mean)
+        top = points[best].intervals[measure]
+        others = {value: group.intervals[measure] for value, group in points.items() if value != best}
+        alike = [f"{value:g}" for value, interval in others.items() if interval.high >= top.low]
+        told_apart = f"; its interval overlaps those of {', '.join(alike)}" if alike else "; no other interval overlaps"
+        lines.append(
+            f"- **{method}**: {SHARES[measure]} is highest at {setting} {best:g}, {percent(top)} %, where identity is "
+            f"{percent(points[best].intervals['identity'])} %, pose {percent(points[best].intervals['pose'])} %, the "
+            f"copy rate {percent(points[best].intervals['copied'])} %{told_apart}."
+        )
+    return "\n".join(lines)
+
+
+def seconds_of(curve: Mapping[str, Mapping[Any, Group]]) -> list[dict[str, Any]]:
+    """Seconds a picture, a line for each number of steps and a column for each sampler."""
+    lines = []
+    for value in sorted({value for points in curve.values() for value in points}):
+        line: dict[str, Any] = {"steps": value}
+        for name, points in curve.items():
+            some = points[value].rows if value in points else ()
+            drawn = sum(len(row["pictures"]["prompt"]) for row in some)
+            line[name] = f"{sum(row['seconds']['draw'] for row in some) / drawn:.2f}" if drawn else "-"
+        lines.append(line)
+    return lines
+
+
+def plateaus(curve: Mapping[str, Mapping[Any, Group]], margin: float) -> str:
+    """For each sampler from which number of steps on joint success is equivalent to the most steps', in Markdown."""
+    lines = []
+    for name, points in curve.items():
+        most, found = max(points), equivalent_from(points, margin)
+        count = len(points[most].by_character("joint_success"))
+        verdict = (
+            f"from {found} steps on within {100 * margin:.0f} points of {most} steps"
+            if found is not None
+            else f"nowhere shown to be within {100 * margin:.0f} points of {most} steps"
+        )
+        few = "; fewer than 5 characters can show none" if count < 5 else ""
+        lines.append(f"- **{name}**: {verdict} (p < 0.05, {count} character{'s' * (count != 1)}{few}).")
+    return "\n".join(lines)
+
+
+def best_variant(groups: Mapping[str, Group], default: str, tests: Mapping[str, Mapping[str, float]]) -> str:
+    """Which variant has the highest joint success, and whether the difference to the default is shown, in Markdown."""
+    variants = {name: group for name, group in groups.items() if group.kind == groups[default].kind}
+    best = max(variants, key=lambda name: variants[name].intervals["joint_success"].mean)
+    top, base = (percent(variants[name].intervals["joint_success"]) for name in (best, default))
+    if best == default:
+        return f"No variant has a higher joint success than the default recipe, {base} %."
+    p = tests[best]["p_holm"]
+    shown = "which the test shows" if p < 0.05 else "which these characters are too few or too varied to show"
+    return (
+        f"The highest joint success has **{best}**, {top} %, against {base} % of the default: a difference of "
+        f"{100 * tests[best]['difference']:+.0f} points, {shown} (p = {p:.3f} after Holm)."
     )

@@ -1,7 +1,21 @@
 import pytest
 
 from comics_genai.errors import UserError
-from comics_genai.studies.summary import claim, curve_of, equivalent_from, grouped, lines_of, tests_against, told
+from comics_genai.studies.summary import (
+    best_of,
+    best_variant,
+    claim,
+    curve_of,
+    equivalent_from,
+    grouped,
+    lines_of,
+    lines_of_tests,
+    paired_tests,
+    pairs_of,
+    plateaus,
+    seconds_of,
+    told,
+)
 from comics_genai.studies.table import columns_of
 
 
@@ -48,7 +62,7 @@ def test_the_claim_is_held_against_the_higher_of_chance_and_the_careful_prompt()
 
 
 def test_tests_pair_the_characters_and_are_corrected_for_their_number():
-    found = tests_against(grouped(study([1, 1, 1, 0], [0, 0, 1, 0])), "lora")
+    found = paired_tests(grouped(study([1, 1, 1, 0], [0, 0, 1, 0])), "lora")
     careful = found["careful prompt"]
     assert careful["characters"] == 6 and careful["difference"] == pytest.approx(-0.5)
     assert careful["p"] == pytest.approx(2 / 2**6) and careful["p_holm"] == pytest.approx(2 * 2 / 2**6)
@@ -63,3 +77,19 @@ def test_curves_and_plateaus_are_over_a_setting():
     assert curve["lora"][16].intervals["joint_success"].mean == 0.5
     assert equivalent_from(curve["lora"], 0.05) == 16
     assert curve_of(rows, "finetune.steps") == {}
+    assert list(curve_of(rows, "finetune.rank", by="finetune.rank")) == ["rank 4", "rank 16", "rank 64"]
+    assert "highest at rank 16, 50 [" in best_of(curve, "rank") and "overlaps those of 4, 64" in best_of(curve, "rank")
+    assert "from 16 steps on within 5 points of 64" in plateaus(curve, 0.05)
+    assert seconds_of(curve)[1] == {"steps": 16, "lora": "0.50"}
+    assert pairs_of(rows, "lora", "finetune.rank", "finetune.rank").keys() == {(4, 4), (16, 16), (64, 64)}
+
+
+def test_the_best_variant_is_told_with_its_test():
+    rows = [row("lora", c, joint) | {"variant": name} for name, joint in (("default", [1, 0]), ("no prior", [1, 1]))
+            for c in range(6)]  # fmt: skip
+    groups = grouped(rows)
+    tests = paired_tests(groups, "lora, default")
+    words = best_variant(groups, "lora, default", tests)
+    assert "**lora, no prior**, 100 [" in words and "+50 points, which the test shows (p = 0.031" in words
+    assert lines_of_tests(tests)[0]["difference"] == "+50"
+    assert "No variant" in best_variant(groups, "lora, no prior", paired_tests(groups, "lora, no prior"))
