@@ -14,8 +14,8 @@ from functools import cache
 import numpy as np
 
 from comics_genai import world
-from comics_genai.evaluation.attribute_reader import Readings
 from comics_genai.evaluation.color_difference import ciede2000
+from comics_genai.evaluation.readings import Readings
 
 GALLERY = 200  # characters, the right one among them
 LOOK_ALIKES = 40  # of these, differing from her in one readable attribute by more than its tolerance
@@ -52,6 +52,6 @@ def _differences(readings: Readings, characters: Sequence[world.Character], name
 
 
 def rank_one(readings: Readings, character: world.Character, readable: tuple[str, ...]) -> np.ndarray:
-    """Whether each picture's readings (N) are nearer to the character than to anyone else of her gallery, bool (N,)."""
+    """Whether each legible picture's readings (N) are nearer to the character than to anyone else of her gallery, bool (N,)."""
     distances = _differences(readings, gallery(character, readable), readable)
-    return distances[:, 0] < distances[:, 1:].min(1)
+    return (distances[:, 0] < distances[:, 1:].min(1)) & readings.legible

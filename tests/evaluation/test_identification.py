@@ -1,8 +1,8 @@
 from dataclasses import replace
 
 from comics_genai import world
-from comics_genai.evaluation.attribute_reader import Readings, compare
 from comics_genai.evaluation.identification import GALLERY, LOOK_ALIKES, gallery, rank_one
+from comics_genai.evaluation.readings import Readings, compare
 
 GIRL = world.UNICORN_GIRL
 READABLE = tuple(a.name for a in world.ATTRIBUTES)

@@ -8,7 +8,7 @@ from PIL import Image, ImageFilter
 
 from comics_genai import world
 from comics_genai.errors import UserError
-from comics_genai.evaluation.attribute_reader import AttributeReader, AttributeReaderConfig, Readings
+from comics_genai.evaluation.attribute_reader import AttributeReader, AttributeReaderConfig
 from comics_genai.evaluation.metrics import (
     POSE_PARTS,
     copy_threshold,
@@ -22,6 +22,7 @@ from comics_genai.evaluation.metrics import (
     table,
     true_renders,
 )
+from comics_genai.evaluation.readings import Readings
 
 GIRL = world.UNICORN_GIRL
 NAMED, UNNAMED = ([a.name for a in world.ATTRIBUTES if a.named == named] for named in (True, False))
