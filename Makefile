@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help demo gallery test lint bench badges wheel clean
+.PHONY: help demo gallery reproduce test lint bench badges wheel clean
 
 python := .venv/bin/python
 installed := .venv/.installed
@@ -14,7 +14,7 @@ torch_for_cpu := https://download.pytorch.org/whl/cpu
 
 help:  ## these lines
 	@echo 'Six drawings of a comic character become new poses of it.'
-	grep -hE '^[a-z]+:.*  ## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*  ## (.*)/  make \1\t\2/' | expand -t 16
+	grep -hE '^[a-z]+:.*  ## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*  ## (.*)/  make \1\t\2/' | expand -t 18
 
 demo: $(installed)  ## new poses of UnicornGirl from six drawings, with scores, into 6_generated/
 	@$(python) -m comics_genai demo
@@ -27,6 +27,10 @@ test: $(installed)  ## all tests
 
 lint: $(installed)  ## ruff over the code and the notebooks
 	@$(python) -m ruff check --quiet --output-format concise .
+
+reproduce: $(installed)  ## every study and its notebook again, about 35 hours on two CPU cores; goes on where it was
+	@for study in 4_finetuning/studies/*.toml; do $(python) -m comics_genai study "$$study"; done
+	$(python) -m comics_genai notebook 4_finetuning/Comparison.ipynb 4_finetuning/Ablations.ipynb 4_finetuning/tuning/*.ipynb
 
 bench: $(installed)  ## how fast fine-tuning is; SCRIPT=train_dreambooth_lora_sdxl.py of diffusers to compare with
 	@$(python) -m comics_genai bench $(if $(SCRIPT),--script '$(SCRIPT)') $(OPTIONS)

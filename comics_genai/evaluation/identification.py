@@ -52,6 +52,6 @@ def _differences(readings: Readings, characters: Sequence[world.Character], name
 
 
 def rank_one(readings: Readings, character: world.Character, readable: tuple[str, ...]) -> np.ndarray:
-    """Whether each legible picture's readings (N) are nearer to the character than to anyone else of her gallery, bool (N,)."""
+    """Whether each picture is legible and read as nearer to the character than to all of her gallery: bool (N,)."""
     distances = _differences(readings, gallery(character, readable), readable)
     return (distances[:, 0] < distances[:, 1:].min(1)) & readings.legible
