@@ -119,7 +119,7 @@ def _load_lora(base: Base, path: Path, key: str) -> None:
 
 def _least_rank(runs: Sequence[str | Path]) -> int:
     """The rank that the runs' adapters keep at full noise; 0 for those trained with all of it at any noise."""
-    known = [run for run in runs if (run_folder(run) / "settings.json").exists()]
+    known = [run for run in runs if is_run(run_folder(run))]
     found = {run_settings(run).get("least_rank", 0) for run in known} | ({0} if len(known) < len(runs) else set())
     if len(found) > 1:
         raise UserError(f"{_list(runs)} were trained with other ranks at full noise ({sorted(found)}): draw with one.")

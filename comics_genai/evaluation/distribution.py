@@ -9,8 +9,8 @@ import numpy as np
 import PIL.Image
 import torch
 
+from comics_genai.color_difference import lab_of_srgb
 from comics_genai.evaluation.attribute_reader import CROPS, AttributeReader, crop
-from comics_genai.evaluation.color_difference import lab_of_srgb
 from comics_genai.evaluation.metrics import reference_distances
 from comics_genai.images import as_tensor
 from comics_genai.world import JOINTS

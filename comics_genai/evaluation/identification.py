@@ -14,7 +14,7 @@ from functools import cache
 import numpy as np
 
 from comics_genai import world
-from comics_genai.evaluation.color_difference import ciede2000
+from comics_genai.color_difference import ciede2000
 from comics_genai.evaluation.readings import Readings
 
 GALLERY = 200  # characters, the right one among them

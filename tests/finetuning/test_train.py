@@ -416,8 +416,15 @@ def test_a_transparent_background_counts_as_little_as_is_said(settings, tmp_path
 
 
 def test_a_weight_for_the_background_needs_drawings_that_tell_it(settings, tmp_path):
-    with pytest.raises(UserError, match="background_weight is 0.5, but 00.png has no transparency"):
-        finetune(replace(settings, background_weight=0.5), tmp_path / "run")
+    half = replace(settings, background_weight=0.5)
+    flat = prepare(Base.load(settings.base), drawings.load(settings.drawings), half, tmp_path)
+    figure, paper = flat.cell_weights[0, 0, 0, 4, 4], flat.cell_weights[0, 0, 0, 0, 0]
+    assert figure == pytest.approx(2 * paper)  # found by flat paper
+    rng = np.random.default_rng(0)
+    for i in range(2):
+        PIL.Image.fromarray(rng.integers(0, 255, (64, 64, 3), np.uint8)).save(tmp_path / f"0{i}.png")
+    with pytest.raises(UserError, match="background_weight is 0.5, but 00.png has neither transparency nor flat paper"):
+        finetune(replace(half, drawings=str(tmp_path)), tmp_path / "run")
 
 
 @pytest.mark.parametrize(
