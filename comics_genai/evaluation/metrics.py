@@ -42,7 +42,9 @@ COLUMNS = {
     "joint_success": "joint success",
     "copied": "copy rate",
 }
-UNBOUNDED = ("palette_distance",)  # scores that are no share of anything
+# Scores of a picture that are no yes or no: of these the pictures' own share is no count of successes.
+NO_SHARES = ("identity", "identity_named", "identity_unnamed", "pose", "joint_error", "reference_similarity")
+NO_SHARES += ("palette_distance",)
 Record = dict[str, Any]
 
 
@@ -234,8 +236,8 @@ def summarise(
     """Mean and 95 % interval of every score, of every factor under its own name, and of `more` scores.
 
     Hierarchical bootstrap over those LEVELS that all records have. With one character the intervals speak of prompts
-    and seeds only. Where all records say 0, or all 1, there is nothing to resample and the interval is the exact one of
-    Clopper and Pearson for as many pictures. A score that not all records have is left out.
+    and seeds only. Where all pictures fail, or all succeed, there is nothing to resample: the interval is the exact one
+    of Clopper and Pearson for as many pictures. A score that not all records have is left out.
     """
     if not records:
         raise UserError("There is no scored picture to summarise: draw some first.")
@@ -249,7 +251,7 @@ def summarise(
     groups = [[record[level] for record in records] for level in LEVELS if all(level in record for record in records)]
     values = np.array(list(scores.values()), np.float64).T
     intervals = dict(zip(scores, hierarchical_bootstrap(values, groups, resamples), strict=True))
-    shares = {name for name in scores if name not in ("joint_error", "reference_similarity", *UNBOUNDED)}
+    shares = scores.keys() - set(NO_SHARES)
     for name, column in zip(scores, values.T, strict=True):
         if name in shares and (column == column[0]).all() and column[0] in (0, 1):
             intervals[name] = clopper_pearson(int(column.sum()), len(column))

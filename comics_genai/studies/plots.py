@@ -28,7 +28,10 @@ def curves(
                 _line(axis, points, measure, method)
             axis.set(xlabel=xlabel, title=SHARES.get(measure) or OF_A_SET.get(measure, (measure,))[0])
             if log:
+                values = sorted({value for points in curve.values() for value in points})
                 axis.set_xscale("log")
+                axis.set_xticks(values, [f"{value:g}" for value in values])
+                axis.minorticks_off()
         axes[0][0].set_ylabel("percent")
         handles, labels = axes[0][0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=max(len(labels), 1), frameon=False)

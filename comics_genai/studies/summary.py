@@ -210,7 +210,7 @@ def about(grid: Grid, rows: Sequence[Row]) -> str:
     return (
         f"{len(rows)}{of} runs, {len(characters)} character{'s' * (len(characters) != 1)}, {pictures:,} pictures of "
         f"the {grid.half} half; {hours:.1f} hours on {machines}; base {rows[-1]['base']}, reader {rows[-1]['reader']}, "
-        f"commit {rows[-1]['commit']}."
+        f"commit {rows[-1]['commit'] or 'unknown'}."
     )
 
 
@@ -246,6 +246,9 @@ def best_of(curve: Mapping[str, Mapping[Any, Group]], setting: str, measure: str
         others = {value: group.intervals[measure] for value, group in points.items() if value != best}
         alike = [f"{value:g}" for value, interval in others.items() if interval.high >= top.low]
         told_apart = f"; its interval overlaps those of {', '.join(alike)}" if alike else "; no other interval overlaps"
+        if others and all(interval.mean == top.mean for interval in others.values()):
+            lines.append(f"- **{method}**: {SHARES[measure]} is {percent(top)} % at every {setting}.")
+            continue
         lines.append(
             f"- **{method}**: {SHARES[measure]} is highest at {setting} {best:g}, {percent(top)} %, where identity is "
             f"{percent(points[best].intervals['identity'])} %, pose {percent(points[best].intervals['pose'])} %, the "
