@@ -261,11 +261,26 @@ def wheel(arguments: list[str]) -> None:
     tyro.cli(run, args=arguments, prog="comics_genai wheel")
 
 
+def tables(arguments: list[str]) -> None:
+    """the README files' tables and findings, written from what runs left behind"""
+    import tyro
+
+    from comics_genai import environment
+    from comics_genai.publishing import readme_blocks
+
+    def run() -> None:
+        """Write the tables and findings of all README files anew, from the files that runs left behind."""
+        changed = readme_blocks.write(environment.root())
+        print("\n".join(map(str, changed)) or "Every table is as its files say.")
+
+    tyro.cli(run, args=arguments, prog="comics_genai tables")
+
+
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
     command.__name__: command
     for command in (
         *(demo, pretrain, finetune, generate, export, push, score, study, gallery, plan, notebook, bench),
-        *(badges, wheel),
+        *(tables, badges, wheel),
     )
 }
 

@@ -1,0 +1,143 @@
+"""Tables and findings in the README files, written from the files that runs left behind.
+
+    python -m comics_genai tables
+
+A block stands between `<!-- from: KIND FILE ... -->` and `<!-- end -->`; FILEs are relative to the repository. Whatever
+stands in it is replaced, so no figure is typed, and a finding changes when the runs do.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from comics_genai.errors import UserError
+from comics_genai.files import write_atomic
+
+BLOCK = re.compile(r"(<!-- from: ([^>\n]*?) -->\n).*?(<!-- end -->)", re.DOTALL)
+METHODS = {
+    "gan_v1": "GAN version 1",
+    "gan_v2": "GAN version 2",
+    "ddpm_32": "DDPM at 32 px",
+    "ddpm_256": "DDPM at 256 px",
+    "dreambooth": "DreamBooth",
+    "lora": "LoRA",
+    "dreambooth_lora": "DreamBooth+LoRA",
+}
+TUNED, CAREFUL, BASE = "fine-tuned", "base, careful prompt", "base, same prompt"
+
+Scores = Mapping[str, Any]
+
+
+def percent(figure: Mapping[str, float]) -> str:
+    """A share with its interval, in percent: `54 [47, 62]`."""
+    return "{:.0f} [{:.0f}, {:.0f}]".format(*(100 * figure[end] for end in ("mean", "low", "high")))
+
+
+def _head(columns: Mapping[str, str]) -> list[str]:
+    return ["| | " + " | ".join(columns.values()) + " |", "|---|" + "---|" * len(columns)]
+
+
+def _line(name: str, row: Scores, columns: Mapping[str, str]) -> str:
+    return f"| {name} | " + " | ".join(percent(row[key]) if row.get(key) else "-" for key in columns) + " |"
+
+
+def _rows(scores: Scores) -> dict[str, Scores]:
+    return {row["name"]: row for row in scores["rows"]}
+
+
+def scores_table(scores: Scores) -> list[str]:
+    """All rows of one scores.json."""
+    return _head(scores["columns"]) + [_line(row["name"], row, scores["columns"]) for row in scores["rows"]]
+
+
+def methods_table(*runs: tuple[str, Scores]) -> list[str]:
+    """The fine-tuned row of several runs, a line a method."""
+    columns = runs[0][1]["columns"]
+    return _head(columns) + [_line(METHODS.get(n, n), _rows(scores)[TUNED], columns) for n, scores in runs]
+
+
+def scratch_table(*runs: tuple[str, Scores]) -> list[str]:
+    """Models from scratch, each above the true drawings at its size."""
+    columns = runs[0][1]["columns"]
+    return _head(columns) + [_line(row["name"], row, columns) for _, scores in runs for row in scores["rows"][:2]]
+
+
+def _apart(one: Mapping[str, float], other: Mapping[str, float]) -> str:
+    if one["low"] > other["high"]:
+        return "more, and the intervals lie apart"
+    if other["low"] > one["high"]:
+        return "less, and the intervals lie apart"
+    return "and the intervals overlap, so no difference is shown"
+
+
+def finding(run: tuple[str, Scores]) -> list[str]:
+    """What a fine-tuning brought, beside the base with a careful prompt: sentences with their intervals."""
+    rows = _rows(run[1])
+    tuned, careful, base = rows[TUNED], rows[CAREFUL], rows[BASE]
+
+    def against(what: str, key: str) -> str:
+        mine, theirs = tuned[key], careful[key]
+        return f"{what} {percent(mine)} % against {percent(theirs)} % for a careful prompt ({_apart(mine, theirs)})"
+
+    method = METHODS.get(run[0], run[0])
+    return [
+        f"With {method}, her attributes come out right in {against('', 'identity').strip()}; of the attributes that no "
+        f"word names, {against('', 'identity_unnamed').strip()}. The pose asked for is followed in "
+        f"{percent(tuned['pose'])} % of its parts, by the base itself in {percent(base['pose'])} %. Character and pose "
+        f"are both right in {against('', 'joint_success').strip()}. Copies of a drawing: {percent(tuned['copied'])} %."
+    ]
+
+
+def card_table(evaluation: Mapping[str, Any]) -> list[str]:
+    """What the miniature reaches, as its card says it."""
+    from comics_genai.pretrain.evaluate import card
+
+    return card(dict(evaluation))
+
+
+KINDS: dict[str, Callable[..., list[str]]] = {
+    "scores": lambda run: scores_table(run[1]),
+    "methods": methods_table,
+    "scratch": scratch_table,
+    "finding": finding,
+    "card": lambda run: card_table(run[1]),
+}
+
+
+def filled(text: str, root: Path) -> str:
+    """`text` with every block written anew. UserError names a block's unknown kind, or its missing file."""
+
+    def block(match: re.Match[str]) -> str:
+        kind, *files = match[2].split()
+        if kind not in KINDS:
+            raise UserError(f"A README asks for the table {kind!r}: there are {', '.join(KINDS)}.")
+        runs = [(Path(file).parent.name, _read(root / file)) for file in files]
+        return match[1] + "\n" + "\n".join(KINDS[kind](*runs)) + "\n\n" + match[3]
+
+    return BLOCK.sub(block, text)
+
+
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"A README shows {path}, which cannot be read ({error}): make that run again.") from error
+
+
+def readmes(root: Path) -> list[Path]:
+    """The README files that may hold blocks: the front page, those of the numbered folders and of the bases."""
+    return sorted({*root.glob("README.md"), *root.glob("[0-9]_*/README.md"), *root.glob("[0-9]_*/*/README.md")})
+
+
+def write(root: Path) -> list[Path]:
+    """Write the blocks of all README files anew; the files that changed."""
+    changed = []
+    for path in readmes(root):
+        before = path.read_text(encoding="utf-8")
+        after = filled(before, root)
+        if after != before:
+            write_atomic(path, after.encode())
+            changed.append(path)
+    return changed
