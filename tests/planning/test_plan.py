@@ -46,7 +46,7 @@ def test_the_miniature_and_any_diffusers_folder_are_architectures_too(tiny_sd):
     real = Base.load(tiny_sd)
     built = architectures.load(str(tiny_sd))
     assert (built.downscale, built.size) == (real.downscale, real.size)
-    assert architectures.load("mini").unet.config.in_channels == 12
+    assert architectures.load("mini").unet.config.in_channels == 26
     with pytest.raises(UserError, match="give sdxl, sd15, mini, or a diffusers folder"):
         architectures.load("sd9")
 
@@ -73,7 +73,7 @@ def allocated_by(run) -> int:
 def test_a_counted_step_is_a_real_step_of_the_miniature_within_a_tenth(method, checkpointing):
     settings = FinetuneSettings(method=method)
     unet = make_trainable(Base.load("mini").unet, settings).train()
-    latents = (6, 12, 16, 16)
+    latents = (6, 26, 16, 16)
 
     def step() -> None:
         inputs, added = meter.unet_inputs(unet, latents)
@@ -93,7 +93,7 @@ def test_checkpointing_lowers_activations_and_rank_is_linear_in_bytes():
     def parts(rank: int, checkpointing: bool) -> dict[str, int]:
         unet = architectures.load("mini").unet.to(torch.bfloat16).requires_grad_(False)
         unet = make_trainable(unet, FinetuneSettings(rank=rank))
-        return meter.training_step(unet, (8, 12, 16, 16), torch.bfloat16, checkpointing, block=1).parts
+        return meter.training_step(unet, (8, 26, 16, 16), torch.bfloat16, checkpointing, block=1).parts
 
     low, high, checkpointed = parts(8, False), parts(16, False), parts(16, True)
     assert high["trainable"] == 2 * low["trainable"]
@@ -177,7 +177,7 @@ def test_json_is_the_same_plan_and_mistakes_are_sentences(capsys):
     assert main(["plan"]) == 2
     assert "or its memory, --memory-gib" in capsys.readouterr().err
     assert main(["plan", "--gpu", "t4", "--base", "mini", "--resolution", "63"]) == 2
-    assert "must be a multiple of 4" in capsys.readouterr().err
+    assert "must be a multiple of 8" in capsys.readouterr().err
 
 
 def test_the_text_of_a_plan_names_the_recipe_and_a_command_that_finetune_takes(sd15):
