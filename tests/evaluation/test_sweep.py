@@ -43,7 +43,7 @@ def test_a_setting_is_varied_in_the_same_poses_and_scored(poses, girl_run):
     assert [row["name"] for row in done.scores["rows"]] == ["0.0", "1.0"] and len(done.poses) == 4
     joint = {label: done.mean(label, "identity") * done.mean(label, "pose") for label in done.pictures}
     assert joint[done.best()] == max(joint.values())
-    assert done.grid(side=32).size == (5 * 32, 8 + 2 * 32)
+    assert done.grid(side=32).size == (5 * 32, 111)  # two rows below heads of three lines
     assert len(done.lines("strength").axes[0].lines) == 4 and done.bars() is not None
 
 
