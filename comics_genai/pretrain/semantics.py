@@ -73,7 +73,7 @@ def standardised(maps: np.ndarray) -> np.ndarray:
 def draw(scene: world.Scene, size: int) -> tuple[np.ndarray, np.ndarray]:
     """A scene as picture, uint8 (size, size, 3), and its standardised maps, float32 (len(CHANNELS), SIDE, SIDE)."""
     picture, parts = world.draw_with_parts(scene, size, SIDE)
-    return np.asarray(picture), standardised(raw_maps(scene, parts))
+    return np.array(picture), standardised(raw_maps(scene, parts))
 
 
 def describe(latent_channels: int, folder: Path) -> None:
