@@ -93,8 +93,8 @@ def test_samples_over_steps_stand_under_the_drawings(tmp_path):
     for name, color in (("drawings", "red"), ("step_000010", "blue"), ("step_000020", "lime")):
         figures.save_grid([Image.new("RGB", (16, 16), color)] * 8, tmp_path / "samples" / f"{name}.png", 6)
     sheet = plots.over_steps(tmp_path, side=32)
-    assert sheet.size == (7 * 32, 8 + 3 * 32)
-    column = [sheet.getpixel((6 * 32 + 16, 8 + 16 + 32 * row)) for row in range(3)]
+    assert sheet.size == (7 * 32, 3 * 32)
+    column = [sheet.getpixel((6 * 32 + 16, 16 + 32 * row)) for row in range(3)]
     assert column == [(255, 0, 0), (0, 0, 255), (0, 255, 0)]
 
 
@@ -121,7 +121,7 @@ def test_overfitting_sets_two_runs_side_by_side():
 def test_the_forward_process_begins_with_the_drawing_and_ends_in_noise():
     pictures = torch.stack([torch.full((3, 8, 8), -1.0), torch.full((3, 8, 8), 1.0)])
     sheet = np.asarray(plots.forward_process(pictures, {"a": TINY, "b": TINY}, columns=3, side=32), np.int16)
-    dark, white = sheet[8:40], sheet[40:72]
+    dark, white = sheet[-64:-32], sheet[-32:]  # below the heads
     assert dark[:, 32:64].max() == 0 and white[:, 32:64].min() == 255
     assert np.abs(dark[:, 96:] - white[:, 96:]).max() <= 1  # the same noise, and nothing of the picture
     alpha_bar, snr, weight = plots.schedules({"a": TINY}).axes

@@ -41,7 +41,7 @@ to_pixels = transforms.Compose([transforms.ToTensor(), transforms.Normalize([0.5
 resized = transforms.Compose([transforms.Resize(args.resolution), transforms.CenterCrop(args.resolution), to_pixels])
 pictures = torch.stack([resized(Image.open(path)) for path in Path(args.instance_data_dir).iterdir()])
 latents = vae.encode(pictures).latent_dist.sample()
-assert latents.shape == (3, 6, args.resolution // 4, args.resolution // 4)
+assert latents.shape == (3, 6, args.resolution // 8, args.resolution // 8)
 weight = torch.nn.Parameter(torch.zeros(()))
 optimizer = torch.optim.SGD([weight], lr=0.1)
 print("a line that is no measurement")
@@ -186,4 +186,4 @@ def test_mistakes_are_sentences():
 
 def test_the_command_is_told_with_what_differs_from_the_defaults():
     given = BenchSettings(gpu=True, compiled=(), rounds=3, script=Path(__file__))
-    assert report.command(given) == "python -m comics_genai bench --script test_bench.py --gpu --rounds 3 --compiled"
+    assert report.command(given) == "python -m comics_genai bench --script test_measure.py --gpu --rounds 3 --compiled"

@@ -278,7 +278,7 @@ def test_identity_colours_are_those_of_every_character_and_no_background():
         set_of.append(studied(picture, f"{i}.png"))
     found = {color.hex: color for color in palette.character_colors(set_of)}
     assert {name for name, color in found.items() if color.is_identity} == {"#dc1e28", "#2846c8"}
-    assert found["#28a046"].cell_weights == pytest.approx({"0.png": 0, "1.png": 1 / 9, "2.png": 1 / 9}, abs=0.02)
+    assert found["#28a046"].shares == pytest.approx({"0.png": 0, "1.png": 1 / 9, "2.png": 1 / 9}, abs=0.02)
 
 
 def test_turquoise_and_pink_are_unicorn_girls_identity(girl):
