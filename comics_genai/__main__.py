@@ -36,8 +36,9 @@ def pretrain(arguments: list[str]) -> None:
 def finetune(arguments: list[str]) -> None:
     """teach a base a character from its drawings"""
     from comics_genai.finetuning.command import main
+    from comics_genai.publishing.uploading import uploading
 
-    main(arguments)
+    main(arguments, uploading)
 
 
 def generate(arguments: list[str]) -> None:

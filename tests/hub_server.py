@@ -4,6 +4,7 @@ network."""
 import base64
 import hashlib
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,10 +16,13 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 @contextmanager
 def serving(
-    folder: Path, repo_id: str, token: str | None = None, kind: str = "datasets", created: dict | None = None
-) -> Iterator[str]:
+    folder: Path, repo_id: str, token: str | None = None, kind: str = "datasets", created: dict | None = None,
+    faults: list[int] | None = None, role: str = "write",
+) -> Iterator[str]:  # fmt: skip
     """Serve the files of `folder` as a repository of the `kind` datasets or models; yields the address. With `token`,
-    401 for who does not give it. `created`: what the repository was created with; {} where it is not there yet."""
+    401 for who does not give it. `created`: what the repository was created with; {} where it is not there yet.
+    `faults`: what the next requests that write get instead of an answer: a status, or 0 for a reset connection.
+    `role`: of the token, as the Hub names it."""
     created = {"visibility": "public"} if created is None else created
     blobs: dict[str, bytes] = {}  # large files, by their sha256, before a commit names them
     api, files_at = f"/api/{kind}/{repo_id}", f"/{repo_id}" if kind == "models" else f"/{kind}/{repo_id}"
@@ -30,6 +34,8 @@ def serving(
             path = self.path.split("?")[0]
             if token and self.headers.get("Authorization") != f"Bearer {token}":
                 return self._answer(401, {}, **{"X-Error-Code": "RepoNotFound"})
+            if path == "/api/whoami-v2":
+                return self._answer(200, {"name": "me", "auth": {"accessToken": {"role": role}}})
             if path == api or path.startswith(f"{api}/revision/"):
                 siblings = [{"rfilename": name} for name in files()]
                 private = created.get("visibility") == "private"
@@ -51,6 +57,8 @@ def serving(
             path, content = self.path.split("?")[0], self.rfile.read(int(self.headers["Content-Length"]))
             if token and self.headers.get("Authorization") != f"Bearer {token}":
                 return self._answer(401, {})
+            if faults:
+                return self._fail(faults.pop(0))
             if path == "/api/validate-yaml":
                 return self._answer(200, {"errors": [], "warnings": []})
             if path == "/api/repos/create":
@@ -75,8 +83,17 @@ def serving(
             return self._answer(404, {}, **{"X-Error-Code": "RepoNotFound"})
 
         def do_PUT(self) -> None:
-            blobs[self.path.rpartition("/")[2]] = self.rfile.read(int(self.headers["Content-Length"]))
+            content = self.rfile.read(int(self.headers["Content-Length"]))
+            if faults:
+                return self._fail(faults.pop(0))
+            blobs[self.path.rpartition("/")[2]] = content
             self._answer(200, {})
+
+        def _fail(self, status: int) -> None:
+            if status:
+                return self._answer(status, {}, **{"Retry-After": "0"})
+            self.close_connection = True
+            self.connection.shutdown(socket.SHUT_RDWR)
 
         def _address(self) -> str:
             return f"http://127.0.0.1:{self.server.server_port}"

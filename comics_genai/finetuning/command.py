@@ -5,6 +5,8 @@ python -m comics_genai finetune --preset sd15-t4 --method lora --drawings my_dra
 
 import argparse
 import warnings
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -33,12 +35,19 @@ class Finetune:
     """folder of the run; by default runs/IDENTIFIER-METHOD"""
     resume_from: str = ""
     """OWNER/NAME on the Hub that `push --checkpoint` went to: go on with that run, with its settings"""
+    upload_to: str = ""
+    """OWNER/NAME on the Hub, private: its newest checkpoint goes there while training goes on"""
+    upload_every: float = 10.0
+    """minutes between two uploads"""
     device: str = ""
     """cpu, cuda, mps; by default the best there is"""
 
 
-def main(arguments: list[str]) -> None:
-    """What `python -m comics_genai finetune` does with these arguments."""
+def main(arguments: list[str], uploading: Callable[[Path, str, float], AbstractContextManager[None]]) -> None:
+    """What `python -m comics_genai finetune` does with these arguments.
+
+    uploading: (run, repository, minutes) to a context in which the run's checkpoints go up to the Hub.
+    """
     given = parsed(arguments)
     settings, device = given.settings, given.device or environment.device()
     says_precision = bool(given.preset) or any(argument.split("=")[0] == "--precision" for argument in arguments)
@@ -54,7 +63,9 @@ def main(arguments: list[str]) -> None:
     if given.resume_from:
         hub_runs.put_in_place(unfinished, folder)
     settings, validate = _validated(settings, device) if settings.validate_every else (settings, None)
-    print(finetune(settings, folder, device, validate).message)
+    sent = uploading(folder, given.upload_to, given.upload_every) if given.upload_to else nullcontext()
+    with sent:
+        print(finetune(settings, folder, device, validate).message)
     if best := chosen(folder):
         print(f"Validation chose step {best['step']}; `generate` and `export` use its weights, {folder / 'best'}.")
 

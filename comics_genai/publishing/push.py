@@ -24,6 +24,7 @@ from comics_genai.bases.adapters import digest_of, run_settings, weights_of
 from comics_genai.drawings import HUB_ID
 from comics_genai.errors import UserError
 from comics_genai.publishing import cards
+from comics_genai.publishing.retries import retried
 from comics_genai.run import BEST, EMBEDS_FILE, FULL_FILE, LORA_FILE
 from comics_genai.sampling.records import read_metadata
 from comics_genai.training.checkpoint import Checkpoints
@@ -138,11 +139,11 @@ def _upload(staged: Path, repo: str, kind: str, public: bool) -> str:
     if api.token is None:
         raise UserError(
             "Nobody is known to the Hub here: set HF_TOKEN to a token with the right to write, from "
-            "https://huggingface.co/settings/tokens."
+            f"https://huggingface.co/settings/tokens; {environment.no_secret('HF_TOKEN')}."
         )
     with _sentences(repo):
-        url = str(api.create_repo(repo, repo_type=kind, private=not public, exist_ok=True))
-        if not public and not api.repo_info(repo, repo_type=kind).private:
+        url = str(retried(lambda: api.create_repo(repo, repo_type=kind, private=not public, exist_ok=True)))
+        if not public and not retried(lambda: api.repo_info(repo, repo_type=kind)).private:
             raise UserError(f"{repo} is there already and public: push with --public, or choose another name.")
         api.upload_folder(
             repo_id=repo,
