@@ -277,11 +277,28 @@ def tables(arguments: list[str]) -> None:
     tyro.cli(run, args=arguments, prog="comics_genai tables")
 
 
+def kaggle(arguments: list[str]) -> None:
+    """a notebook with your parameters as a folder for `kaggle kernels push`"""
+    from comics_genai.notebooks.execute import parameters_of
+    from comics_genai.publishing import kaggle
+
+    if not arguments or arguments[0].startswith("-"):
+        raise UserError("Which notebook goes to Kaggle? Give its path first, then --user and its parameters.")
+    notebook = Path(arguments[0])
+    push, folder, parameters = kaggle.parsed(arguments[1:], parameters_of(notebook))
+    written = kaggle.write(notebook, parameters, push, folder)
+    print(
+        f"kaggle datasets create -p {written / 'wheel'}   # once; later: datasets version -m new\n"
+        f"kaggle kernels push -p {written / 'notebook'}\n"
+        "Then, in the notebook's editor on Kaggle: Add-ons > Secrets, tick HF_TOKEN. No push can do that."
+    )
+
+
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
     command.__name__: command
     for command in (
         *(demo, pretrain, finetune, generate, export, push, score, study, gallery, plan, notebook, bench),
-        *(tables, badges, wheel),
+        *(tables, kaggle, badges, wheel),
     )
 }
 

@@ -1,0 +1,151 @@
+"""A notebook with other parameters as a folder that Kaggle's client takes, and beside it the wheel as a dataset.
+
+    python -m comics_genai kaggle 4_finetuning/lora/LoRA.ipynb --user me --base sdxl
+    kaggle datasets create -p 6_generated/kaggle/lora/wheel          the first time; then datasets version
+    kaggle kernels push -p 6_generated/kaggle/lora/notebook
+
+One step is left to a hand, since no push can do it: in the notebook's editor, Add-ons > Secrets, tick HF_TOKEN.
+"""
+
+import argparse
+import ast
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from papermill.iorw import load_notebook_node
+from papermill.parameterize import parameterize_notebook
+
+from comics_genai import environment
+from comics_genai.errors import UserError
+from comics_genai.files import write_atomic
+from comics_genai.publishing import wheel
+
+SHORTEST, LONGEST = 5, 50  # characters of a title, as Kaggle takes them
+TWO_T4 = "NvidiaTeslaT4"  # its name for a machine with two
+USER = re.compile(r"[a-z0-9][a-z0-9_-]*", re.IGNORECASE)
+DATASET = re.compile(r"[\w-]+/[\w-]{3,}(/\d+)?")
+MODEL = re.compile(r"[\w-]+/[\w-]+/[\w-]+/[\w.-]+/\d+")
+WHEEL_TITLE = "comics-genai-wheel"
+
+
+@dataclass(frozen=True)
+class Push:
+    """What goes to Kaggle beside the notebook and its parameters."""
+
+    user: str  # of Kaggle, who owns the notebook and the wheel's dataset
+    datasets: tuple[str, ...] = ()  # OWNER/NAME, attached read-only
+    models: tuple[str, ...] = ()  # OWNER/MODEL/FRAMEWORK/VARIATION/VERSION
+    internet: bool = True  # secrets and the Hub need it
+    gpu: bool = True
+
+    def __post_init__(self) -> None:
+        if not USER.fullmatch(self.user):
+            raise UserError(
+                f"The user {self.user!r} is no name on Kaggle: give the one in the address of your profile."
+            )
+        for name, pattern, form in (
+            *((name, DATASET, "OWNER/NAME") for name in self.datasets),
+            *((name, MODEL, "OWNER/MODEL/FRAMEWORK/VARIATION/VERSION") for name in self.models),
+        ):
+            if not pattern.fullmatch(name):
+                raise UserError(f"Kaggle has no source {name!r}: give {form}.")
+
+
+def kernel_metadata(push: Push, notebook: str) -> dict[str, Any]:
+    """kernel-metadata.json of a notebook file, with the fields that Kaggle's client 2.2 reads."""
+    title = slug(f"comics-genai-{Path(notebook).stem}")[:LONGEST].rstrip("-")
+    return {
+        "id": f"{push.user}/{title}",
+        "title": title,  # the client warns of a title that does not become the id
+        "code_file": notebook,
+        "language": "python",
+        "kernel_type": "notebook",
+        "is_private": True,
+        "enable_gpu": push.gpu,
+        "enable_tpu": False,
+        "enable_internet": push.internet,
+        **({"machine_shape": TWO_T4} if push.gpu else {}),
+        "dataset_sources": [f"{push.user}/{WHEEL_TITLE}", *push.datasets],
+        "model_sources": list(push.models),
+        "kernel_sources": [],
+        "competition_sources": [],
+        "keywords": [],
+    }
+
+
+def dataset_metadata(push: Push) -> dict[str, Any]:
+    """dataset-metadata.json of the wheel; the dataset is private unless its creation says otherwise."""
+    return {"id": f"{push.user}/{WHEEL_TITLE}", "title": WHEEL_TITLE, "licenses": [{"name": "other"}]}
+
+
+def slug(text: str) -> str:
+    """The text as Kaggle puts it into addresses: lower case, everything but letters and digits a dash."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+def write(notebook: Path, parameters: Mapping[str, Any], push: Push, folder: Path | None = None) -> Path:
+    """Write notebook/ and wheel/ into `folder`, by default 6_generated/kaggle/NAME; returns it.
+
+    The notebook has its outputs removed and the parameters in a cell of their own, behind the defaults. Raises
+    UserError where there is no such notebook.
+    """
+    folder = folder or environment.generated() / "kaggle" / slug(notebook.stem)
+    filled = load_notebook_node(str(notebook))
+    if parameters:
+        filled = parameterize_notebook(filled, dict(parameters))
+    for cell in filled.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    for place in (folder / "notebook", folder / "wheel"):
+        place.mkdir(parents=True, exist_ok=True)
+        for old in [*place.glob("*.ipynb"), *place.glob("*.whl")]:
+            old.unlink()  # a folder holds one notebook, and one wheel
+    write_atomic(folder / "notebook" / notebook.name, nbformat.writes(filled).encode())
+    wheel.build(folder / "wheel")
+    for place, name, fields in (
+        ("notebook", "kernel-metadata.json", kernel_metadata(push, notebook.name)),
+        ("wheel", "dataset-metadata.json", dataset_metadata(push)),
+    ):
+        write_atomic(folder / place / name, (json.dumps(fields, indent=2) + "\n").encode())
+    return folder
+
+
+def parsed(arguments: Sequence[str], defaults: Mapping[str, Any]) -> tuple[Push, Path | None, dict[str, Any]]:
+    """Of a command line behind the notebook: what goes along, the folder, and the parameters that were given, which
+    are the notebook's (`defaults`), each of the type it has there. Raises UserError for a value of another type."""
+    parser = argparse.ArgumentParser(prog="comics_genai kaggle NOTEBOOK", allow_abbrev=False)
+    parser.add_argument("--user", required=True, help="your name on Kaggle")
+    parser.add_argument("--folder", type=Path, help="where it goes; by default 6_generated/kaggle/NAME")
+    parser.add_argument("--datasets", nargs="*", default=(), metavar="OWNER/NAME", help="to attach")
+    parser.add_argument("--models", nargs="*", default=(), metavar="O/M/F/V/N", help="to attach")
+    parser.add_argument("--no-internet", action="store_true", help="the wheel is all it has, and no secret is read")
+    parser.add_argument("--no-gpu", action="store_true")
+    group = parser.add_argument_group("parameters of the notebook")
+    for name, value in defaults.items():
+        group.add_argument(
+            f"--{name.replace('_', '-')}", dest=f"parameter {name}", metavar=repr(value).replace("%", "")
+        )
+    given = vars(parser.parse_args(list(arguments)))
+    texts = {name: given[f"parameter {name}"] for name in defaults if given[f"parameter {name}"] is not None}
+    push = Push(given["user"], tuple(given["datasets"]), tuple(given["models"]), not given["no_internet"],
+                not given["no_gpu"])  # fmt: skip
+    return push, given["folder"], {name: value_of(name, text, defaults[name]) for name, text in texts.items()}
+
+
+def value_of(name: str, text: str, default: Any) -> Any:
+    """A text as a value of the type that the parameter has in its notebook. Raises UserError for another."""
+    if isinstance(default, str):
+        return text
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        value = None
+    whole = isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool)
+    if whole or type(value) is type(default):
+        return value
+    raise UserError(f"--{name.replace('_', '-')} is {text!r}, but must be of the kind of {default!r}.")
