@@ -1,0 +1,43 @@
+"""A machine as Kaggle lends it: a Python of its own with the packages but not this one, no repository around, the wheel
+attached in a folder that cannot be written, a store of secrets."""
+
+import os
+import sysconfig
+import venv
+from dataclasses import dataclass
+from pathlib import Path
+
+from comics_genai.publishing import wheel
+
+SECRETS = (
+    "class UserSecretsClient:\n    def get_secret(self, name):\n        return {'HF_TOKEN': 'hf_stand_in'}[name]\n"
+)
+
+
+@dataclass(frozen=True)
+class Hosted:
+    """Its Python, the folder it works in, and the variables its programs see."""
+
+    python: Path
+    working: Path
+    variables: dict[str, str]
+
+
+def kaggle(folder: Path) -> Hosted:
+    """Such a machine in an empty folder."""
+    venv.create(folder / "python", with_pip=True)
+    python = folder / "python" / "bin" / "python"
+    own = next((folder / "python" / "lib").glob("python*/site-packages"))
+    # Links to every package but this one: a line in a .pth would bring this one's metadata along.
+    for entry in Path(sysconfig.get_path("purelib")).iterdir():
+        if "comics_genai" not in entry.name and "editable" not in entry.name and not (own / entry.name).exists():
+            (own / entry.name).symlink_to(entry)
+    (own / "kaggle_secrets.py").write_text(SECRETS, encoding="utf-8")
+    attached, working = folder / "input" / "comics-genai-wheel", folder / "working"
+    working.mkdir()
+    wheel.build(attached)
+    for place in (*attached.iterdir(), attached, attached.parent):
+        place.chmod(0o555 if place.is_dir() else 0o444)
+    hidden = ("PYTHONPATH", "HF_TOKEN", "COLAB_RELEASE_TAG")
+    variables = {name: value for name, value in os.environ.items() if name not in hidden}
+    return Hosted(python, working, variables | {"KAGGLE_KERNEL_RUN_TYPE": "Batch", "PIP_NO_INDEX": "1"})
