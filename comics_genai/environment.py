@@ -102,7 +102,7 @@ def find(path: str | Path) -> Path | None:
 
 def project() -> dict[str, Any]:
     """What pyproject.toml says of the project."""
-    place = (_repository() or brought()) / "pyproject.toml"
+    place = materials() / "pyproject.toml"
     return tomllib.loads(place.read_text(encoding="utf-8"))["project"]
 
 
@@ -111,9 +111,14 @@ def address() -> str:
     return project()["urls"]["Repository"]
 
 
+def materials() -> Path:
+    """Folder of what is only read, laid out as the repository: that itself, or what a wheel brought."""
+    return _repository() or brought()
+
+
 def data() -> Path:
     """Folder of the drawings and the miniature base."""
-    return (_repository() or brought()) / "1_data"
+    return materials() / "1_data"
 
 
 def generated() -> Path:
@@ -303,7 +308,7 @@ def _install(requirements: list[str]) -> None:
             f"This Python ({sys.executable}) lacks {', '.join(requirements)}: run make test once in {root()} and "
             "choose the kernel in its .venv."
         )
-    exact = packages.exact_versions((_repository() or brought()) / "constraints.txt") | HOSTED_VERSIONS
+    exact = packages.exact_versions(materials() / "constraints.txt") | HOSTED_VERSIONS
     asked = packages.pinned([name for name in requirements if name != "torch"], exact)
     kept = [f"torch=={version('torch')}", *HOSTED_CONSTRAINTS]
     if reason := packages.install(asked, kept, attached_wheels()):

@@ -1,6 +1,7 @@
 """A machine as Kaggle lends it: a Python of its own with the packages but not this one, no repository around, the wheel
 attached in a folder that cannot be written, a store of secrets."""
 
+import json
 import os
 import sysconfig
 import venv
@@ -12,6 +13,7 @@ from comics_genai.publishing import wheel
 SECRETS = (
     "class UserSecretsClient:\n    def get_secret(self, name):\n        return {'HF_TOKEN': 'hf_stand_in'}[name]\n"
 )
+PLATFORMS = {"kaggle": "KAGGLE_KERNEL_RUN_TYPE", "colab": "COLAB_RELEASE_TAG"}  # what tells each
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,7 @@ class Hosted:
     python: Path
     working: Path
     variables: dict[str, str]
+    kernels: Path  # for JUPYTER_PATH: the kernels `kaggle` and `colab`
 
 
 def kaggle(folder: Path) -> Hosted:
@@ -38,6 +41,17 @@ def kaggle(folder: Path) -> Hosted:
     wheel.build(attached)
     for place in (*attached.iterdir(), attached, attached.parent):
         place.chmod(0o555 if place.is_dir() else 0o444)
-    hidden = ("PYTHONPATH", "HF_TOKEN", "COLAB_RELEASE_TAG")
+    hidden = ("PYTHONPATH", "HF_TOKEN", *PLATFORMS.values())
     variables = {name: value for name, value in os.environ.items() if name not in hidden}
-    return Hosted(python, working, variables | {"KAGGLE_KERNEL_RUN_TYPE": "Batch", "PIP_NO_INDEX": "1"})
+    for platform, variable in PLATFORMS.items():
+        spec = {
+            "argv": [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+            "display_name": platform,
+            "language": "python",
+            "env": {variable: "stand-in", "PYTHONPATH": "", "PIP_NO_INDEX": "1"},
+        }
+        place = folder / "jupyter" / "kernels" / platform
+        place.mkdir(parents=True)
+        (place / "kernel.json").write_text(json.dumps(spec), encoding="utf-8")
+    variables |= {PLATFORMS["kaggle"]: "Batch", "PIP_NO_INDEX": "1"}
+    return Hosted(python, working, variables, folder / "jupyter")

@@ -56,6 +56,7 @@ def test_a_package_without_its_repository_says_so_unless_a_wheel_brought_what_it
     drawings = package / "repository" / "1_data" / "unicorn_girl"
     drawings.mkdir(parents=True)
     assert environment.root() == tmp_path and environment.data() == drawings.parent
+    assert environment.materials() == environment.brought() == package / "repository"
     assert environment.find("1_data/unicorn_girl") == drawings and environment.find("me/girl") is None
     (tmp_path / "me" / "girl").mkdir(parents=True)
     assert environment.find("me/girl") == Path("me/girl")

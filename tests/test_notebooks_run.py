@@ -1,12 +1,14 @@
-"""Every notebook runs from its first cell to its last, with small parameters, in a copy of the repository."""
+"""Every notebook runs from its first cell to its last, with small parameters, as on Kaggle and Colab: no repository
+around it, the package from its wheel."""
 
 import json
-import shutil
 from pathlib import Path
 
 import nbformat
 import papermill
 import pytest
+
+from tests import hosted
 
 ROOT = Path(__file__).parent.parent
 TRAINING = {
@@ -95,24 +97,23 @@ SMOKE: dict[str, dict] = {
 
 
 @pytest.fixture(scope="module")
-def repository(tmp_path_factory) -> Path:
-    """A copy whose runs and pictures are its own."""
-    root = tmp_path_factory.mktemp("repository")
-    shutil.copytree(ROOT / "comics_genai", root / "comics_genai", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("1_data", "4_finetuning"):
-        (root / name).symlink_to(ROOT / name)
-    for name in ("requirements.txt", "constraints.txt", "pyproject.toml"):
-        shutil.copy2(ROOT / name, root / name)
-    return root
+def machine(tmp_path_factory) -> hosted.Hosted:
+    """A stand-in for Kaggle and Colab, with the package in an attached wheel; runs and pictures stay in its folder."""
+    return hosted.kaggle(tmp_path_factory.mktemp("machine"))
 
 
 @pytest.mark.parametrize("path", SMOKE)
-def test_it_runs_to_its_end(path, repository):
-    folder = repository / "work" / Path(path).parent
-    folder.mkdir(parents=True, exist_ok=True)
-    executed = folder / Path(path).name
+def test_it_runs_to_its_end_where_no_repository_is_around(path, machine, monkeypatch):
+    repository = machine.working
+    executed = machine.kernels.parent / Path(path).name
+    monkeypatch.setenv("JUPYTER_PATH", str(machine.kernels))
     papermill.execute_notebook(
-        str(ROOT / path), str(executed), parameters=SMOKE[path], cwd=str(folder), progress_bar=False
+        str(ROOT / path),
+        str(executed),
+        parameters=SMOKE[path],
+        kernel_name="colab" if "Colab" in path else "kaggle",
+        cwd=str(repository),
+        progress_bar=False,
     )
     cells = [cell for cell in nbformat.read(executed, 4).cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
