@@ -17,6 +17,7 @@ from comics_genai import drawings, environment, hub_runs
 from comics_genai.bases.adapters import run_settings
 from comics_genai.finetuning import presets
 from comics_genai.finetuning.checkpoint_scores import judge_of
+from comics_genai.finetuning.picked import with_picked
 from comics_genai.finetuning.settings import FinetuneSettings
 from comics_genai.finetuning.train import finetune
 from comics_genai.finetuning.validation import Validate, chosen
@@ -31,6 +32,8 @@ class Finetune:
     """mini, sd15-t4, sdxl-t4, sd15-24gb, sdxl-24gb or sdxl-80gb: settings that fit that GPU, which options change"""
     print: bool = False
     """only print the settings"""
+    add_picked: Path | None = None
+    """list of pictures that was saved in the gallery: they join the drawings, their prompts as captions"""
     run: Path | None = None
     """folder of the run; by default runs/IDENTIFIER-METHOD"""
     resume_from: str = ""
@@ -53,6 +56,8 @@ def main(arguments: list[str], uploading: Callable[[Path, str, float], AbstractC
     says_precision = bool(given.preset) or any(argument.split("=")[0] == "--precision" for argument in arguments)
     if environment.is_gpu(device) and not says_precision:
         settings = replace(settings, precision=environment.precision(device))
+    if given.add_picked:
+        settings = with_picked(settings, given.add_picked)
     if given.print:
         print(lines(settings, given.preset))
         return

@@ -25,6 +25,8 @@ class FinetuneSettings:
 
     drawings: str = "1_data/unicorn_girl"  # folder or Hub dataset id
     caption_column: str = ""  # of metadata.jsonl, metadata.csv or the dataset; by default text, caption or prompt
+    picked: tuple[str, ...] = ()  # generated pictures to learn from too, with their prompts: paths in `gallery`
+    gallery: str = "6_generated"  # folder that holds the page on which they were picked
     paper: str = "auto"  # under transparency: a colour, or auto for white or what pale strokes show on
     identifier: str = "UnicornGirl"  # the word that comes to mean the character
     class_name: str = "girl"  # what kind of thing it is, a noun
@@ -97,6 +99,7 @@ class FinetuneSettings:
                 len(self.timesteps) == 2 and 0 <= self.timesteps[0] < self.timesteps[1] <= 1,
                 "two shares of the schedule in [0, 1], the second above the first",
             ),
+            "picked": (all(isinstance(name, str) and name for name in self.picked), "paths in the gallery"),
             "left_out": (all(isinstance(i, int) and i >= 0 for i in self.left_out), "numbers of drawings, from 0"),
             "prior_weight": number(self.prior_weight, 0, 1e5),
             "class_images": whole(self.class_images, 1, 10_000),
@@ -116,7 +119,7 @@ class FinetuneSettings:
     @classmethod
     def of_run(cls, record: Mapping[str, Any]) -> "FinetuneSettings":
         """The settings that a run's settings.json holds under "finetune"."""
-        names = ("validation_prompts", "timesteps", "left_out")
+        names = ("validation_prompts", "timesteps", "left_out", "picked")
         tuples = {name: tuple(record[name]) for name in names if name in record}
         return cls(**{**record, **tuples, "sampling": Sampling(**record["sampling"])})
 

@@ -28,6 +28,7 @@ from comics_genai.finetuning import preflight
 from comics_genai.finetuning.borrowed import borrowed
 from comics_genai.finetuning.encoded_data import TrainingData, prepare
 from comics_genai.finetuning.loss import FinetuneLoss
+from comics_genai.finetuning.picked import picked_drawings
 from comics_genai.finetuning.settings import FinetuneSettings
 from comics_genai.finetuning.trainable import trainable_parts
 from comics_genai.finetuning.validation import Validate, Validation, save_lora
@@ -67,7 +68,10 @@ def finetune(
     character = drawings.load(settings.drawings, paper=settings.paper, caption_column=settings.caption_column)
     if distributed.is_first():
         print(f"{drawings.told(character)}.", flush=True)
-    character = _without(character, settings.left_out)
+    picked = picked_drawings(settings)
+    if picked and distributed.is_first():
+        print(f"Picked pictures join them: {', '.join(drawing.name for drawing in picked)}.", flush=True)
+    character = [*_without(character, settings.left_out), *picked]
     record = {"finetune": asdict(settings), "drawings_digest": _digest(character)}
     run.bring_up_to_date(
         folder, RENAMED, {"finetune": asdict(FinetuneSettings()), "loop": asdict(LoopSettings(steps=1))}

@@ -2,10 +2,9 @@
 
     python -m comics_genai gallery              every run under 6_generated/, into 6_generated/index.html
     python -m comics_genai gallery FOLDER ...   other folders of pictures too
-    read_picked("picked.json", gallery_folder)  the pictures a person gave a heart
+    sampling.picked                             reads the list of pictures a person gave a heart
 """
 
 from comics_genai.publishing.gallery.build import Built, GallerySettings, build
-from comics_genai.publishing.gallery.picks import read_picked
 
-__all__ = ["Built", "GallerySettings", "build", "read_picked"]
+__all__ = ["Built", "GallerySettings", "build"]

@@ -21,12 +21,12 @@ from comics_genai.publishing.gallery.pictures import OWN, POOLED, Shown, Unreada
 from comics_genai.publishing.gallery.records import (
     PictureRecord,
     first_seeds,
-    is_inside,
     json_safe,
     read_all,
     text,
 )
 from comics_genai.publishing.gallery.scores import scores_in_words
+from comics_genai.sampling.picked import is_inside
 
 PAGE = Path(__file__).parent / "page"
 # One script, in this order: each file uses the ones before it.

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from comics_genai.sampling.picked import is_inside
 from comics_genai.sampling.records import read_record
 
 METADATA, SCORES = "metadata.jsonl", "scores.jsonl"
@@ -142,14 +143,6 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
     for i, line in enumerate(path.read_bytes().split(b"\n"), start=1):
         if line.strip():
             yield i, line
-
-
-def is_inside(path: Path, folder: Path) -> bool:
-    """Whether `path`, with every link followed, lies in `folder`."""
-    try:
-        return path.resolve().is_relative_to(folder.resolve())
-    except (OSError, ValueError, RuntimeError):  # a name with a null byte, a loop of links
-        return False
 
 
 def json_safe(value: Any) -> Any:

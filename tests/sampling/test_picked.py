@@ -5,7 +5,7 @@ import json
 import pytest
 
 from comics_genai.errors import UserError
-from comics_genai.publishing.gallery import read_picked
+from comics_genai.sampling.picked import read_picked
 from tests.gallery_runs import save_picture
 
 

@@ -1,4 +1,4 @@
-"""The list of picked pictures that the gallery saves and `finetune --add-picked FILE` reads.
+"""Picked pictures: the list that the gallery saves, and the prompts of what it names, for `finetune --add-picked FILE`.
 
     {"format": "comics-genai-picked", "version": 1, "pictures": ["dreambooth/finetuned/a-girl-0-1a2b3c4d.png"]}
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from comics_genai.errors import UserError
-from comics_genai.publishing.gallery.records import is_inside
+from comics_genai.sampling.records import read_metadata, read_record
 
 FORMAT, VERSION = "comics-genai-picked", 1
 
@@ -31,15 +31,34 @@ def read_picked(file: str | Path, gallery: str | Path) -> list[Path]:
     names = _from_json(file, content) if content.lstrip().startswith(("{", "[")) else _from_lines(content)
     if not names:
         raise UserError(f"The list {file} names no picture: give some a heart in the gallery and save the list anew.")
-    paths = []
-    for name in dict.fromkeys(names):
-        path = gallery / name
-        if not is_inside(path, gallery):
-            raise UserError(f"The list {file} names {name!r}, which is outside the gallery {gallery}: take it out.")
-        if not path.is_file():
-            raise UserError(f"The list {file} names {name!r}, but there is no such picture in {gallery}: take it out.")
-        paths.append(path)
-    return paths
+    return [picture_of(name, gallery, f"The list {file}") for name in dict.fromkeys(names)]
+
+
+def picture_of(name: str, gallery: Path, whose: str) -> Path:
+    """The file of a picture named by its path in the gallery. whose: where the name stands, for the message. Raises
+    UserError for a path that leaves the gallery's folder, links followed, or is no file."""
+    path = gallery / name
+    if not is_inside(path, gallery):
+        raise UserError(f"{whose} names {name!r}, which is outside the gallery {gallery}: take it out.")
+    if not path.is_file():
+        raise UserError(f"{whose} names {name!r}, but there is no such picture in {gallery}: take it out.")
+    return path
+
+
+def prompt_of(path: Path) -> str:
+    """What a generated picture was asked for: by its own record, or else by the metadata.jsonl beside it; "" where
+    neither says it."""
+    rows = {row.get("file_name"): row for row in read_metadata(path.parent)}
+    prompt = (read_record(path) or rows.get(path.name) or {}).get("prompt")
+    return prompt if isinstance(prompt, str) else ""
+
+
+def is_inside(path: Path, folder: Path) -> bool:
+    """Whether `path`, with every link followed, lies in `folder`."""
+    try:
+        return path.resolve().is_relative_to(folder.resolve())
+    except (OSError, ValueError, RuntimeError):  # a name with a null byte, a loop of links
+        return False
 
 
 def _from_lines(content: str) -> list[str]:
