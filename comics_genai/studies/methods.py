@@ -93,7 +93,8 @@ class Workbench:
         if settings.learn_token:  # its prompts hold a token of the run's own
             return prepare(base, character, settings, cache)
         names = ("drawings", "caption_column", "paper", "identifier", "class_name", "size", "variants", "mirror")
-        names += ("picked", "gallery", "seed", "left_out", "background_weight", "preserves_prior", "prior", "class_images", "sampling")
+        names += ("seed", "left_out", "background_weight", "preserves_prior", "prior", "class_images", "sampling")
+        names += ("picked", "gallery")
         key = digest([str(getattr(settings, name)) for name in names])
         if key not in self._encoded:
             self._encoded[key] = prepare(base, character, settings, cache)

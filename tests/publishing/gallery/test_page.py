@@ -10,7 +10,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from comics_genai.publishing.gallery import GallerySettings, build, read_picked
+from comics_genai.publishing.gallery import GallerySettings, build
+from comics_genai.sampling.picked import read_picked
 from tests.gallery_runs import PROMPTS, record, save_picture, save_run
 
 HOSTILE = (
