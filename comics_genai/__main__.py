@@ -48,6 +48,7 @@ def generate(arguments: list[str]) -> None:
     from comics_genai import drawings, environment
     from comics_genai.bases.adapters import load_adapters, run_settings
     from comics_genai.bases.base import Base, Precision
+    from comics_genai.evaluation.picture_scores import tell_generated
     from comics_genai.plotting import figures
     from comics_genai.ranges import parse_seeds
     from comics_genai.sampling.generate import Sampling, generate
@@ -89,6 +90,8 @@ def generate(arguments: list[str]) -> None:
     )
     adapters = load_adapters(base, given.run)
     pictures = generate(base, given.prompt, seeds, folder, given.sampling, adapters, start)
+    if len(given.run) == 1:
+        tell_generated(base, settings, pictures, folder)
     sheet = figures.save_grid([p.image for p in pictures], folder / "grid.png", columns=len(seeds))
     print(f"{len(pictures)} pictures are in {folder}, all of them on {sheet}.")
 

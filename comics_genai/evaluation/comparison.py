@@ -9,7 +9,7 @@ pictures are made, for the eye.
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,16 +20,16 @@ from comics_genai.bases.adapters import Adapter, load_adapter, run_settings
 from comics_genai.bases.base import Base
 from comics_genai.drawings import Drawing
 from comics_genai.drawings.captions import subject
-from comics_genai.evaluation import metrics
+from comics_genai.evaluation import metrics, picture_scores
 from comics_genai.evaluation.attribute_reader import AttributeReader
+from comics_genai.evaluation.picture_scores import SMALLEST
 from comics_genai.files import write_atomic
 from comics_genai.plotting import figures
-from comics_genai.sampling.generate import Sampling, generate
+from comics_genai.sampling.generate import Picture, Sampling, generate
 
 TUNED, SAME, CAREFUL = "fine-tuned", "base, same prompt", "base, careful prompt"
 BOTH = "fine-tuned, careful prompt"
 CEILING, FLOOR = "ceiling: true drawings", "floor: other characters"
-SMALLEST = 64  # pixels each way that the comic world is drawn in
 SCORES, SHEET = "scores.json", "contact_sheet.png"
 
 
@@ -42,6 +42,7 @@ class Trial:
     prompts: list[str]  # one a picture
     scenes: list[world.Scene]  # what each picture should show; [] where it is not known
     pictures: dict[str, list[PIL.Image.Image]]
+    files: dict[str, list[Path]] = field(default_factory=dict)  # of the same pictures
 
     def contact_sheet(self) -> PIL.Image.Image:
         """The drawings above the new poses, each under its pose's words; also written as contact_sheet.png."""
@@ -88,16 +89,18 @@ def draw(
         named = f"{settings['identifier']}, {words}"
         tuned[BOTH] = [world.scene_prompt(scene, named) for scene in posed], "finetuned_careful_prompt"
 
-    def drawn(rows: dict[str, tuple[list[str], str]], adapter: Adapter | None) -> dict[str, list[PIL.Image.Image]]:
+    def drawn(rows: dict[str, tuple[list[str], str]], adapter: Adapter | None) -> dict[str, list[Picture]]:
         return {
-            row: [p.image for p in generate(base, asked, range(seeds), folder / place, sampling, adapter)]
+            row: generate(base, asked, range(seeds), folder / place, sampling, adapter)
             for row, (asked, place) in rows.items()
         }
 
-    pictures = drawn(untrained, None)
-    pictures = drawn(tuned, load_adapter(base, run)) | pictures
+    made = drawn(untrained, None)
+    made = drawn(tuned, load_adapter(base, run)) | made
     shown = [scene for scene in posed for _ in range(seeds)] if character is not None else []
-    return Trial(folder, images, [prompt for prompt in prompts for _ in range(seeds)], shown, pictures)
+    pictures = {row: [picture.image for picture in some] for row, some in made.items()}
+    files = {row: [picture.path for picture in some] for row, some in made.items()}
+    return Trial(folder, images, [prompt for prompt in prompts for _ in range(seeds)], shown, pictures, files)
 
 
 def bounds(base: Base, scenes: Sequence[world.Scene]) -> dict[str, list[PIL.Image.Image]]:
@@ -111,12 +114,20 @@ def bounds(base: Base, scenes: Sequence[world.Scene]) -> dict[str, list[PIL.Imag
 
 def scored(trial: Trial, base: Base, scorer: AttributeReader | None = None) -> dict[str, Any] | None:
     """The comparison, `bounds` included, as `metrics.table` gives it, also written as scores.json; None where the truth
-    is not known."""
+    is not known. Of a base of the comic world each picture's own scores go beside it, for the gallery."""
     if not trial.scenes:
         return None
-    scorer = scorer or AttributeReader.load(environment.data() / "mini_sdxl" / "scorer")
+    own = scorer or picture_scores.own_reader(base)
+    scorer = own or AttributeReader.load(environment.data() / "mini_sdxl" / "scorer")
     rows = trial.pictures | bounds(base, trial.scenes)
     records = {name: metrics.score_run(made, trial.scenes, trial.drawings, scorer) for name, made in rows.items()}
+    for row in trial.files if own is not None else ():
+        paths = trial.files[row]
+        told = [
+            picture_scores.Told(path.name, scene, record, prompt)
+            for path, scene, record, prompt in zip(paths, trial.scenes, records[row], trial.prompts, strict=True)
+        ]
+        picture_scores.tell(paths[0].parent, told, trial.scenes[0].character, base.size, shared=trial.folder)
     scores = metrics.table(records) | {"contact_sheet": SHEET}
     write_atomic(trial.folder / SCORES, (json.dumps(scores, indent=2) + "\n").encode())
     return scores

@@ -15,7 +15,7 @@ import tyro
 from comics_genai import drawings, environment, world
 from comics_genai.bases.adapters import run_settings
 from comics_genai.errors import UserError
-from comics_genai.evaluation import copy_paste, identification, metrics
+from comics_genai.evaluation import copy_paste, identification, metrics, picture_scores
 from comics_genai.evaluation.attribute_reader import AttributeReader
 from comics_genai.files import write_atomic
 from comics_genai.plotting import tables
@@ -39,8 +39,8 @@ class ScoreSettings:
 
 
 def score_source(settings: ScoreSettings) -> str:
-    """Write scores.jsonl (a record a picture) into each folder of pictures and scores.json (the table) into their
-    common one; the table as text.
+    """Write scores.jsonl (a line a picture, see `picture_scores`) into each folder of pictures and scores.json (the
+    table) into their common one; the table as text.
 
     Pictures whose prompt says a pose are measured by it; of those drawn without one the pose columns are empty. Raises
     UserError for a folder without pictures, prompts that say half a pose, a number that is no character's.
@@ -55,8 +55,7 @@ def score_source(settings: ScoreSettings) -> str:
     with torch.inference_mode():
         for place in _folders(folder):
             rows[place.name or folder.name] = records = scoring.folder(place)
-            lines = [json.dumps(record) + "\n" for record in records]
-            write_atomic(place / "scores.jsonl", "".join(lines).encode())
+            scoring.tell(place, records)
         rows |= scoring.bounds()
     scores = metrics.table(rows, COLUMNS)
     write_atomic(folder / "scores.json", (json.dumps(scores, indent=2) + "\n").encode())
@@ -87,6 +86,17 @@ class _Scoring:
         if posed:
             self.asked += [scene for scene in dict.fromkeys(scenes) if scene not in self.asked]
         return self.records(pictures, scenes, labels, posed)
+
+    def tell(self, place: Path, records: list[metrics.Record]) -> None:
+        """Write each picture's scores beside it, with the true drawing where a pose was asked for."""
+        told = []
+        for record in records:
+            posed = record["pose"] is not None
+            scene = metrics.scene_of(record["prompt"], self.character) if posed else None
+            # Of a picture that was asked for no pose only the character is judged.
+            right = {name: value for name, value in record["right"].items() if posed or name not in world.POSE_FACTORS}
+            told.append(picture_scores.Told(record["file_name"], scene, record | {"right": right}))
+        picture_scores.tell(place, told, self.character, self.references[0].width)
 
     def records(
         self, pictures: list[PIL.Image.Image], scenes: list[world.Scene], labels: list[dict[str, Any]], posed: bool
@@ -125,7 +135,8 @@ def _pictures_of(source: Path) -> Path:
 
 def _folders(folder: Path) -> list[Path]:
     """The folder, if it holds pictures, else its folders that do."""
-    for found in ([folder], sorted(path for path in folder.glob("*") if path.is_dir())):
+    below = sorted(path for path in folder.glob("*") if path.is_dir() and path.name != picture_scores.TRUE)
+    for found in ([folder], below):
         if holding := [place for place in found if _rows(place)]:
             return holding
     raise UserError(f"{folder} holds no PNG picture: give a folder that generate drew into.")

@@ -10,13 +10,19 @@ from typing import Any
 import PIL.Image
 
 from comics_genai import environment
+from comics_genai.drawings.captions import subject as named_subject
 from comics_genai.errors import UserError
-from comics_genai.evaluation import comparison
+from comics_genai.evaluation import comparison, metrics
+from comics_genai.evaluation.picture_scores import Told, tell
 from comics_genai.files import write_atomic
+from comics_genai.finetuning.settings import FinetuneSettings
 from comics_genai.sampling.records import read_image, read_metadata, write_metadata
+from comics_genai.studies.cast import Subject
 from comics_genai.studies.grid import Cell, Grid
 from comics_genai.world import HELD_OUT, draw
 
+VARIED = {"steps": "training_step", "learning_rate": "learning_rate"}  # settings of a study by the gallery's names
+OF_A_POSE = frozenset({"joint_success", "copy_pasted", "palette_distance"})  # scores of a picture against one scene
 KEEP = {"folder": "", "characters": (0,), "seeds": (0,), "prompts": 6, "noise": (0,)}
 
 
@@ -51,6 +57,33 @@ def keep_pictures(pictures: Path, target: Path, prompts: int, noise: Sequence[in
         write_atomic(target / row["file_name"], (pictures / row["file_name"]).read_bytes())
     if kept:
         write_metadata(target, kept)
+
+
+def tell_kept(
+    grid: Grid, cell: Cell, target: Path, subject: Subject, prompts: Sequence[str], records: Sequence[metrics.Record]
+) -> None:
+    """Write the kept pictures' scores beside them, with the true drawings and the study's settings, for the gallery.
+
+    prompts: what the method was asked for each of the subject's scenes; none for one that takes no words. records: of
+    all pictures, prompt by prompt.
+    """
+    named = subject.prompts(named_subject(FinetuneSettings.identifier, FinetuneSettings.class_name))
+    more = {"method": " · ".join(filter(None, [cell.method, cell.variant, grid.name if grid.vary else ""]))}
+    for setting, name in VARIED.items():
+        if setting in grid.vary.get("finetune", {}) and setting in cell.settings.get("finetune", {}):
+            more[name] = cell.settings["finetune"][setting]
+    told = []
+    for row in read_metadata(target):
+        if prompts:
+            at = prompts.index(row["prompt"])
+            record = records[at * grid.noise + row["seed"]]
+            told.append(Told(row["file_name"], subject.scenes[at], record, named[at], more))
+        else:
+            # It was given a scene to be scored by, which nobody asked it for.
+            record = {name: value for name, value in records[row["index"]].items() if name not in OF_A_POSE}
+            told.append(Told(row["file_name"], None, record, "", more))
+    if told:
+        tell(target, told, subject.character, subject.size, shared=target.parent)
 
 
 def kept_pictures(grid: Grid) -> dict[str, list[PIL.Image.Image]]:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import filelock
 import torch
@@ -20,8 +21,8 @@ from comics_genai import environment
 from comics_genai.evaluation.attribute_reader import AttributeReader
 from comics_genai.evaluation.reader_digest import reader_digest
 from comics_genai.studies.cast import Subject, means
-from comics_genai.studies.grid import FINETUNED, SCRATCH, Cell, Grid, cell_id
-from comics_genai.studies.kept import keep_pictures, kept_folder, wanted
+from comics_genai.studies.grid import BOUNDS, FINETUNED, SCRATCH, Cell, Grid, cell_id
+from comics_genai.studies.kept import keep_pictures, kept_folder, tell_kept, wanted
 from comics_genai.studies.methods import Trained, Workbench
 from comics_genai.studies.table import Row, Table, columns_of
 
@@ -100,7 +101,7 @@ class _Study:
         records = subject.records(pictures, noise, asked=cell.kind not in SCRATCH)
         scores = means(records) | subject.set_scores(pictures, noise) | {"prior_drift": drift}
         clock.append(time.monotonic())
-        self._keep_pictures(cell, trained)
+        self._keep_pictures(cell, trained, subject, records)
         return {
             "cell": cell_id(self.grid, cell),
             "method": cell.method,
@@ -124,10 +125,15 @@ class _Study:
             "pictures": columns_of(records),
         }
 
-    def _keep_pictures(self, cell: Cell, trained: Trained | None) -> None:
-        if target := kept_folder(self.grid, cell):
-            pictures = self.bench.pictures_folder(cell, trained)
-            keep_pictures(pictures, target, self.keep["prompts"], self.keep["noise"])
+    def _keep_pictures(
+        self, cell: Cell, trained: Trained | None, subject: Subject, records: list[dict[str, Any]]
+    ) -> None:
+        target = kept_folder(self.grid, cell)
+        if target is None or cell.kind in BOUNDS:
+            return
+        keep_pictures(self.bench.pictures_folder(cell, trained), target, self.keep["prompts"], self.keep["noise"])
+        prompts = [] if cell.kind in SCRATCH else subject.prompts(self.bench.subject(cell, subject))
+        tell_kept(self.grid, cell, target, subject, prompts, records)
 
 
 def steps_of(grid: Grid, cell: Cell) -> int:

@@ -40,6 +40,11 @@ def test_a_known_character_is_drawn_five_ways_and_scored(girl_run, tiny_sdxl, ti
         comparison.TUNED, comparison.BOTH, comparison.SAME, comparison.CAREFUL, comparison.CEILING, comparison.FLOOR
     ]  # fmt: skip
     assert json.loads((tmp_path / comparison.SCORES).read_text()) == scores
+    for place in ("finetuned", "base_careful_prompt"):
+        lines = [json.loads(line) for line in (tmp_path / place / "scores.jsonl").read_text().splitlines()]
+        assert {line["file_name"] for line in lines} == {row["file_name"] for row in read_metadata(tmp_path / place)}
+        assert {line["test_prompt"] for line in lines} == told  # the row that all methods stand in
+        assert len({(tmp_path / place / line["true_drawing"]).resolve() for line in lines}) == 2
     assert test.contact_sheet().size == PIL.Image.open(tmp_path / comparison.SHEET).size
     mean = {row["name"]: row["identity"]["mean"] for row in scores["rows"]}
     said = comparison.conclusion(scores, 2)
@@ -53,7 +58,7 @@ def test_drawings_of_a_stranger_are_drawn_but_not_scored(girl_run, tiny_sdxl, tm
     drawings = drawings_of([world.sample_scene(seed) for seed in range(3)])
     test = comparison.draw(base, girl_run, drawings, tmp_path, scenes=2, seeds=1, sampling=FAST)
     assert test.pictures.keys() == {comparison.TUNED, comparison.SAME} and test.scenes == []
-    assert comparison.scored(test, base) is None and not (tmp_path / comparison.SCORES).exists()
+    assert comparison.scored(test, base) is None and not list(tmp_path.rglob("scores.json*"))
     assert "nothing is measured" in comparison.conclusion(None, 2)
 
 

@@ -35,7 +35,9 @@ def test_a_folder_of_pictures_is_scored_between_chance_and_ceiling(tmp_path, rea
     assert text.startswith("3 pictures of") and "joint success" in text and "chance: other characters" in text
     records = [json.loads(line) for line in (tmp_path / "pictures" / "scores.jsonl").read_text().splitlines()]
     assert [record["file_name"] for record in records] == ["0.png", "1.png", "2.png"]
-    assert [record["prompt"] for record in records] == [row["prompt"] for row in rows]
+    assert {record["character"] for record in records} == {"UnicornGirl"} and len(rows) == 3
+    assert all((tmp_path / "pictures" / record["true_drawing"]).is_file() for record in records)
+    assert all(isinstance(record["scores"]["right"]["left_arm"], bool) for record in records)
     table = json.loads((tmp_path / "pictures" / "scores.json").read_text())["rows"]
     assert [(row["name"], row["pictures"]) for row in table] == [
         ("pictures", 3), ("chance: other characters", 3), ("ceiling: true drawings", 3)]  # fmt: skip
@@ -52,6 +54,9 @@ def test_folders_in_a_folder_are_rows_and_pictures_carry_their_own_records(tmp_p
     rows = {row["name"]: row for row in json.loads((tmp_path / "all" / "scores.json").read_text())["rows"]}
     assert text.startswith("4 pictures of") and rows["one"]["pictures"] == 3 and rows["two"]["pictures"] == 1
     assert rows["two"]["pose"] is None and rows["two"]["joint_success"] is None and rows["two"]["identity"]
+    unposed = json.loads((tmp_path / "all" / "two" / "scores.jsonl").read_text())
+    assert "true_drawing" not in unposed and not {"pose", "joint_success"} & unposed["scores"].keys()
+    assert "left_arm" not in unposed["scores"]["right"] and "outfit" in unposed["scores"]["right"]
 
 
 def test_what_cannot_be_scored_is_said(tmp_path, reader):

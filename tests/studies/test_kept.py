@@ -3,8 +3,9 @@ import json
 import PIL.Image
 
 from comics_genai.sampling.records import read_metadata, write_metadata, write_picture
+from comics_genai.studies.cast import Subject
 from comics_genai.studies.grid import Grid
-from comics_genai.studies.kept import keep_pictures, kept_folder, kept_pictures
+from comics_genai.studies.kept import keep_pictures, kept_folder, kept_pictures, tell_kept
 
 
 def drawn(folder, prompts) -> None:
@@ -49,3 +50,33 @@ prompts = 1
     drawn(folders[1], [("a", 0)])
     assert list(kept_pictures(grid)) == ["true drawing", "lora-no_prior-steps_8"]
     assert len(kept_pictures(grid)["true drawing"]) == 1
+
+
+def test_a_varied_setting_is_told_by_the_gallerys_name_for_it(tmp_path, tiny_scorer):
+    path = tmp_path / "how_long.toml"
+    path.write_text(f"""
+prompts = 2
+noise = 2
+drawing_side = 64
+other_poses = 4
+true_drawings = 0
+[methods.lora]
+[vary.finetune]
+steps = [2, 8]
+[keep]
+folder = "{tmp_path}/kept"
+prompts = 2
+""")
+    grid = Grid.read(path)
+    subject = Subject(0, grid, 64, tiny_scorer, tmp_path / "drawings")
+    prompts = subject.prompts("UnicornGirl, a girl")
+    asked = [(prompt, seed) for prompt in prompts for seed in (0, 1)]
+    records = subject.records([PIL.Image.new("RGB", (64, 64), "red")] * 4, 2, asked=True)
+    for cell, steps in zip(grid.cells(), (2, 8), strict=True):
+        target = kept_folder(grid, cell)
+        drawn(target, asked)
+        tell_kept(grid, cell, target, subject, prompts, records)
+        lines = [json.loads(line) for line in (target / "scores.jsonl").read_text().splitlines()]
+        assert [line["training_step"] for line in lines] == [steps] * 4
+        assert {line["method"] for line in lines} == {"lora · how_long"}
+        assert [line["test_prompt"] for line in lines] == [prompt for prompt, _ in asked]

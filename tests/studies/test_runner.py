@@ -36,6 +36,14 @@ def test_a_study_runs_every_cell_once_and_its_table_tells_all(smoke, tiny_scorer
     kept = read_metadata(tmp_path / "kept" / "lora")
     assert len(kept) == 1 and (tmp_path / "kept" / "lora" / kept[0]["file_name"]).exists() and kept[0]["seed"] == 0
 
+    told = {name: json.loads((tmp_path / "kept" / name / "scores.jsonl").read_text().splitlines()[0])
+            for name in ("lora", "careful_prompt", "gan_v2")}  # fmt: skip
+    assert told["lora"]["scores"]["right"] == records_of(lora)[0]["right"] and told["lora"]["method"] == "lora"
+    assert told["lora"]["test_prompt"] == kept[0]["prompt"] == told["careful_prompt"]["test_prompt"]
+    assert (tmp_path / "kept" / "lora" / told["lora"]["true_drawing"]).is_file()
+    assert not {"test_prompt", "true_drawing"} & told["gan_v2"].keys()
+    assert "joint_success" not in told["gan_v2"]["scores"] and "identity" in told["gan_v2"]["scores"]
+
     before = smoke.with_suffix(".jsonl").read_bytes()
     assert run_study(smoke, tmp_path / "runs", reader=tiny_scorer).done == 6
     assert smoke.with_suffix(".jsonl").read_bytes() == before

@@ -1,8 +1,9 @@
 """The records that the gallery shows: what they may say, and reading them from folders that may be damaged.
 
 A folder of pictures holds `metadata.jsonl`, one JSON object a line, which says what made each picture. A second file,
-`scores.jsonl`, may hold what was found out about it later; its lines are matched by `file_name` and win over the first
-file's. Every field but `file_name` may be absent, and what is absent is not shown:
+`scores.jsonl`, may hold what was found out about it later; of the comic world `generate`, `score`, the studies and the
+notebooks write it (evaluation.picture_scores). Its lines are matched by `file_name` and win over the first file's.
+Every field but `file_name` may be absent, and what is absent is not shown:
 
     file_name       the picture, inside the folder
     prompt, negative, seed, index, steps, guidance, scheduler, base, adapter, adapter_scale, size
@@ -53,7 +54,7 @@ class PictureRecord:
         """The name of the column this picture belongs to."""
         named = text(self.fields.get("method")) or text(self.fields.get("model"))
         if named:
-            return named
+            return " · ".join(in_words(part) if "_" in part else part for part in named.split(" · "))
         parts = self.place.split("/")
         # The untouched base drew it: the run that it lies with had no part in it.
         if self.fields.get("base") and "adapter" in self.fields and not self.fields["adapter"]:
