@@ -87,11 +87,12 @@ def tell_kept(
 
 
 def kept_pictures(grid: Grid) -> dict[str, list[PIL.Image.Image]]:
-    """The kept pictures by folder name, first the true drawings of the same prompts; {} where none are kept."""
+    """The kept pictures by folder name, one a prompt, first the true drawings of the same prompts; {} where none are
+    kept."""
     keep = wanted(grid)
     folders = {cell_folder.name: cell_folder for cell in grid.cells() if (cell_folder := kept_folder(grid, cell))}
     found = {
-        name: [read_image(folder / row["file_name"]) for row in read_metadata(folder)]
+        name: [read_image(folder / row["file_name"]) for row in _one_a_prompt(read_metadata(folder), keep["prompts"])]
         for name, folder in folders.items()
         if read_metadata(folder)
     }
@@ -100,3 +101,12 @@ def kept_pictures(grid: Grid) -> dict[str, list[PIL.Image.Image]]:
     scenes = comparison.posed_scenes(HELD_OUT[keep["characters"][0]], grid.prompts, grid.half)[: keep["prompts"]]
     size = max(picture.width for pictures in found.values() for picture in pictures)
     return {"true drawing": [draw(scene, max(size, comparison.SMALLEST)) for scene in scenes]} | found
+
+
+def _one_a_prompt(rows: Sequence[dict[str, Any]], prompts: int) -> list[dict[str, Any]]:
+    """The first seed's record of each prompt; of pictures without prompts the first so many."""
+    by_prompt: dict[str, dict[str, Any]] = {}
+    for row in sorted(rows, key=lambda row: row["seed"]):
+        by_prompt.setdefault(row["prompt"], row)
+    asked = dict.fromkeys(row["prompt"] for row in rows)  # in the order of the scenes
+    return list(rows[:prompts]) if list(asked) == [""] else [by_prompt[prompt] for prompt in asked]

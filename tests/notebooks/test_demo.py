@@ -5,8 +5,10 @@ import json
 import nbformat
 import pytest
 
+from comics_genai import environment
+from comics_genai.__main__ import main
 from comics_genai.errors import UserError
-from comics_genai.notebooks.demo import run_notebook
+from comics_genai.notebooks.demo import NOTEBOOK, run_notebook
 from comics_genai.plotting.tables import table
 
 FIGURE = {"mean": 0.875, "low": 0.81, "high": 0.9312}
@@ -42,6 +44,30 @@ def test_the_notebook_is_executed_once_and_its_scores_are_told(tmp_path, capfd):
     again = run_notebook(path, folder)
     assert again.startswith("The demonstration was run before") and "87.5 % [81.0, 93.1]" in again
     assert (folder / "job.ipynb").stat().st_mtime_ns == written
+
+
+def test_the_command_ends_with_the_gallery_and_prints_its_address(tmp_path, monkeypatch, capfd):
+    recipe = (environment.root() / "Makefile").read_text(encoding="utf-8").split("\ndemo:")[1].split("\n\n")[0]
+    assert recipe.endswith("$(python) -m comics_genai demo")
+    monkeypatch.setattr(environment, "root", lambda: tmp_path)
+    path = tmp_path / NOTEBOOK
+    path.parent.mkdir(parents=True)
+    generated = tmp_path / "6_generated"
+    notebook(
+        path,
+        "run = 'standard'",
+        f"import pathlib; folder = pathlib.Path({str(generated)!r}) / run; (folder / 'finetuned').mkdir()",
+        f"folder.joinpath('scores.json').write_text({json.dumps(SCORES)!r})",
+        "import PIL.Image; PIL.Image.new('RGB', (32, 32)).save(folder / 'finetuned' / '0.png')",
+        """folder.joinpath('finetuned/metadata.jsonl').write_text('{"file_name": "0.png", "prompt": "a girl"}\\n')""",
+    )
+    for _ in range(2):  # the second time nothing is executed, and the gallery is built again
+        assert main(["demo"]) == 0
+        told = capfd.readouterr().out.splitlines()
+        assert told[-1] == f"1 picture is in the gallery {(generated / 'index.html').as_uri()}"
+        page = (generated / "index.html").read_text(encoding="utf-8")
+        assert "dreambooth_lora_demo/finetuned/0.png" in page
+        (generated / "index.html").unlink()
 
 
 def test_a_notebook_that_stops_is_one_sentence_and_counts_as_not_run(tmp_path):

@@ -47,9 +47,9 @@ prompts = 1
     folders = [kept_folder(grid, cell) for cell in grid.cells()]
     assert [folder.name for folder in folders] == ["lora-no_prior-steps_2", "lora-no_prior-steps_8"]
     assert kept_pictures(grid) == {}
-    drawn(folders[1], [("a", 0)])
+    drawn(folders[1], [("a", 1), ("a", 0)])
     assert list(kept_pictures(grid)) == ["true drawing", "lora-no_prior-steps_8"]
-    assert len(kept_pictures(grid)["true drawing"]) == 1
+    assert [len(pictures) for pictures in kept_pictures(grid).values()] == [1, 1]  # one a prompt, of two seeds
 
 
 def test_a_varied_setting_is_told_by_the_gallerys_name_for_it(tmp_path, tiny_scorer):

@@ -17,6 +17,7 @@ from comics_genai.errors import UserError
 from comics_genai.files import write_atomic
 from comics_genai.progress import Progress
 from comics_genai.publishing.gallery.commands import command_of
+from comics_genai.publishing.gallery.curated import SEEDS, check_size, kept_files, remove_unused
 from comics_genai.publishing.gallery.pictures import OWN, POOLED, Shown, Unreadable, nearest, show
 from comics_genai.publishing.gallery.records import (
     PictureRecord,
@@ -47,12 +48,21 @@ class GallerySettings:
     """folders of the drawings that were learnt from, one a character; by default 1_data/unicorn_girl"""
     first_seeds: int = 0
     """show of each prompt of a folder only that many pictures, those of the lowest seeds; 0: all"""
+    curate: bool = False
+    """the committed gallery: only folders that git keeps, the first four seeds of each test prompt, at most 25 MB"""
     title: str = "Comics-GenAI gallery"
     """name of the page"""
 
     def __post_init__(self) -> None:
         if self.first_seeds < 0:
             raise UserError(f"first_seeds is {self.first_seeds}, but must be 0 for all, or at least 1.")
+        if self.curate and self.first_seeds:
+            raise UserError(f"--curate shows the first {SEEDS} seeds of each test prompt: leave first_seeds out.")
+
+    @property
+    def seeds(self) -> int:
+        """How many seeds of each prompt are shown; 0 = all."""
+        return SEEDS if self.curate else self.first_seeds
 
 
 @dataclass(frozen=True)
@@ -73,7 +83,7 @@ class Built:
 def build(settings: GallerySettings | None = None) -> Built:
     """Write index.html, and thumbnails where there are none yet; the same folders give the same bytes.
 
-    Raises UserError for a folder that is not there, and where there is no picture at all.
+    Raises UserError for a folder that is not there, where there is no picture at all, and see `curated`.
     """
     settings = settings or GallerySettings()
     gallery = settings.into or environment.generated()
@@ -96,6 +106,10 @@ def build(settings: GallerySettings | None = None) -> Built:
     }
     index = gallery / INDEX
     write_atomic(index, _page(settings, data).encode())
+    if settings.curate:
+        true_drawings = [picture["true"] for picture in data["pictures"] if "true" in picture]
+        remove_unused(gallery, [*data["pictures"], *data["drawings"], *true_drawings])
+        check_size(gallery)
     return Built(index, len(pictures), found.problems)
 
 
@@ -113,9 +127,10 @@ def _read(settings: GallerySettings, gallery: Path) -> _Found:
     for root, loose in roots:
         if not root.is_dir():
             raise UserError(f"There is no folder {root}: name folders that hold pictures.")
-        records, problems = read_all(root, skip=gallery / OWN, loose=loose)
-        if settings.first_seeds:
-            records = first_seeds(records, settings.first_seeds)
+        kept = kept_files(gallery) if settings.curate and root == gallery else None
+        records, problems = read_all(root, skip=gallery / OWN, loose=loose, kept=kept)
+        if settings.seeds:
+            records = first_seeds(records, settings.seeds)
         found.records.extend((root, record) for record in records)
         found.problems.extend(problems)
     return found
@@ -257,11 +272,11 @@ def _page(settings: GallerySettings, data: dict[str, Any]) -> str:
         data=_embedded(data),
         count=NUMBER_WORDS[count] if count < len(NUMBER_WORDS) else str(count),
         drawings=data["drawings"],
-        first_seeds=settings.first_seeds,
+        first_seeds=settings.seeds,
         compared=_compared(data["pictures"]),
-        seeds_word=NUMBER_WORDS[settings.first_seeds]
-        if settings.first_seeds < len(NUMBER_WORDS)
-        else str(settings.first_seeds),
+        seeds_word=NUMBER_WORDS[settings.seeds]
+        if settings.seeds < len(NUMBER_WORDS)
+        else str(settings.seeds),
     )
 
 

@@ -21,7 +21,7 @@ Every field but `file_name` may be absent, and what is absent is not shown:
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,19 +83,27 @@ def in_words(name: str) -> str:
     return " ".join(ACRONYMS.get(word.lower(), word) for word in words) or name
 
 
-def read_all(root: Path, skip: Path | None = None, loose: bool = False) -> tuple[list[PictureRecord], list[str]]:
+def read_all(
+    root: Path, skip: Path | None = None, loose: bool = False, kept: Set[Path] | None = None
+) -> tuple[list[PictureRecord], list[str]]:
     """The records of every folder under `root`, sorted by folder, and one sentence for each thing that is wrong.
 
     skip: a folder that is left out. loose: of a root that holds no metadata.jsonl at all, the pictures themselves.
+    kept: the files, links followed, that are looked at; by default all.
     """
+
+    def looked_at(path: Path) -> bool:
+        return path.is_file() and (kept is None or path.resolve() in kept)
+
     records: list[PictureRecord] = []
     problems: list[str] = []
     folders = [root, *sorted(path for path in root.rglob("*") if path.is_dir())]
     folders = [folder for folder in folders if skip is None or not (folder == skip or skip in folder.parents)]
     for folder in folders:
-        if (folder / METADATA).is_file():
+        if looked_at(folder / METADATA):
             found, wrong = read_folder(folder, folder.relative_to(root).as_posix())
-            records += found
+            # Of a picture that is missing the page tells.
+            records += [record for record in found if looked_at(record.path) or not record.path.exists()]
             problems += wrong
     if loose and not records and not problems:
         for folder in folders:
