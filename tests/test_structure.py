@@ -18,7 +18,6 @@ UNTESTED = {  # modules without a test file of their own, by room
     "": "errors files hub_runs images progress",
     "baselines": "conditioned_augment cost data dcgan ddpm gan lite_gan plots samples scaling white_paper",
     "bench": "machine paced report stand_ins turns workload",
-    "describe": "character clusters hsv hsv_plots lacks overview overview_plots palette palette_plots studies tables",
     "drawings": "hub",
     "finetuning": "borrowed checkpoint_scores command settings trainable validation",
     "notebooks": "prior setup_cell trained_run",
@@ -33,7 +32,6 @@ UNTESTED = {  # modules without a test file of their own, by room
 # Test files of a room that are named after no module.
 GATHERED = {
     "baselines/test_models",
-    "describe/test_describe",
     "finetuning/test_compile",
     "pretrain/test_mini_sdxl",
     "publishing/gallery/test_page",

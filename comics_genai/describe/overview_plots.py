@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from comics_genai.describe import overview
-from comics_genai.describe.lacks import Coverage
+from comics_genai.describe.coverage import Coverage
 from comics_genai.describe.studies import Study
 from comics_genai.plotting import figures
 

@@ -109,8 +109,8 @@ def _read(content: bytes | Path) -> Stored:
 def _bits(picture: PIL.Image.Image, content: bytes | Path) -> int:
     """Bits a channel. Of a PNG its header says so: Pillow reads 16-bit colour as 8-bit."""
     if picture.format == "PNG":
-        start = content.open("rb").read(25) if isinstance(content, Path) else content
-        return start[24]  # IHDR: length 4, name 4, width 4, height 4, then the depth, after a signature of 8
+        with content.open("rb") if isinstance(content, Path) else io.BytesIO(content) as file:
+            return file.read(25)[24]  # a signature of 8; IHDR: length 4, name 4, width 4, height 4, then the depth
     if picture.mode == "1":
         return 1
     return 16 if picture.mode.startswith("I;16") else 32 if picture.mode in ("I", "F") else 8

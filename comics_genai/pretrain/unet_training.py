@@ -12,9 +12,9 @@ from transformers import CLIPTokenizer
 from comics_genai import world
 from comics_genai.images import to_pictures, to_tensor
 from comics_genai.plotting import figures
-from comics_genai.training import attention
+from comics_genai.training import attention, objective
 from comics_genai.training.loop import TrainResult, train
-from comics_genai.training.objective import add_noise, alpha_bar, min_snr_weight, snr, target
+from comics_genai.training.objective import Noised
 
 from . import semantics
 from .clip import Clip
@@ -28,13 +28,6 @@ SAMPLES = 8
 FACE, ARM = 0.14, 0.07  # around the head, the elbows and the hands: fractions of the picture
 PLACED_SNR = 0.05  # from which on a noisy picture shows where the figure stands
 SAMPLING = {"num_inference_steps": 25, "guidance_scale": 3.0}
-
-
-def stratified_timesteps(count: int, steps: int, generator: torch.Generator, bias: float = 1.0) -> Tensor:
-    """(count,) timesteps steps * (1 - u^bias), u being one in each of `count` equal parts of [0, 1), in random order:
-    less varies than with independent ones."""
-    part = torch.randperm(count, generator=generator) + torch.rand(count, generator=generator)
-    return ((1 - (1 - part / count) ** bias) * steps).long().clamp(max=steps - 1)
 
 
 def figure_weights(joints: Tensor, side: int, weight: float) -> Tensor:
@@ -53,9 +46,9 @@ def figure_weights(joints: Tensor, side: int, weight: float) -> Tensor:
 
 
 def channel_weights(channels: int, semantic_weight: float) -> Tensor:
-    """Weights (channels, 1, 1) of the latent channels' errors: 1 for the picture's own, which come first."""
+    """Weights (channels,) of the latent channels' errors: 1 for the picture's own, which come first."""
     own = channels - len(semantics.CHANNELS)
-    return torch.cat([torch.ones(own), torch.full((len(semantics.CHANNELS),), semantic_weight)])[:, None, None]
+    return torch.cat([torch.ones(own), torch.full((len(semantics.CHANNELS),), semantic_weight)])
 
 
 def _memory_format(device: torch.device | str) -> torch.memory_format:
@@ -96,7 +89,7 @@ class UnetTraining:
         self.conditions = Captions(clip, encode(tokenizer, [*texts, ""]).to(torch.int16), kept)
         joints = [world.joints(world.sample_scene(seed)) for seed in range(len(images))]
         self.joints = torch.from_numpy(np.stack(joints))
-        self.alphas = alpha_bar(scheduler())
+        self.alpha_bar = objective.alpha_bar(scheduler())
         self.channels = channel_weights(vae.config.latent_channels, settings.semantic_weight).to(device)
         self.time_ids = torch.tensor([[self.size, self.size, 0, 0, self.size, self.size]]).float().to(device)
         self.pipeline = as_pipeline(model, vae, clip, tokenizer)
@@ -115,13 +108,27 @@ class UnetTraining:
         others = [i for i in range(HELD_OUT) if i not in self.on_paper]
         self.shown = others[: SAMPLES - len(self.on_paper)] + self.on_paper
 
-    def errors(self, z: Tensor, noise: Tensor, t: Tensor, hidden: Tensor, pooled: Tensor) -> Tensor:
-        """Squared error of v, (B, C, h, w), for latents at timesteps t (B,)."""
-        alpha_bar_t = self.alphas[t].to(self.device)
-        noisy = add_noise(z, noise, alpha_bar_t).contiguous(memory_format=_memory_format(self.device))
-        added = {"text_embeds": pooled, "time_ids": self.time_ids.expand(len(z), 6)}
-        predicted = self.model(noisy, t.to(self.device), hidden, added_cond_kwargs=added).sample.float()
-        return (predicted - target(noise, z, alpha_bar_t, "v_prediction")).square()
+    def noised(self, z: Tensor, generator: torch.Generator, noise_bias: float = 1.0) -> tuple[Noised, Tensor]:
+        """Latents z (B, C, h, w) noised for one step, and their timesteps (B,)."""
+        noise = torch.randn(z.shape, generator=generator).to(self.device)
+        t = objective.spread_timesteps(len(z), len(self.alpha_bar), generator, noise_bias)
+        alpha_bar_t, gamma = self.alpha_bar[t].to(self.device), self.settings.min_snr_gamma
+        return objective.noised(z, noise, alpha_bar_t, "v_prediction", gamma), t
+
+    def predict(self, noisy: Tensor, t: Tensor, hidden: Tensor, pooled: Tensor) -> Tensor:
+        """v of noisy latents (B, C, h, w) at timesteps t (B,), float32."""
+        noisy = noisy.contiguous(memory_format=_memory_format(self.device))
+        added = {"text_embeds": pooled, "time_ids": self.time_ids.expand(len(noisy), 6)}
+        return self.model(noisy, t.to(self.device), hidden, added_cond_kwargs=added).sample.float()
+
+    def cell_weights(self, scenes: Tensor, t: Tensor, side: int) -> Tensor:
+        """Weights (B, 1, side, side) of the latents' cells: `figure_weights` where the figure shows through the noise.
+
+        While the noise hides where the figure is, a heavier face would be drawn wherever it may be.
+        """
+        placed = (objective.snr(self.alpha_bar[t]) > PLACED_SNR).float()[:, None, None, None]
+        figure = figure_weights(self.joints[scenes], side, self.settings.figure_weight)
+        return 1 + placed * (figure - 1)
 
     def step_loss(self, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """The weighted error of one batch; logged unweighted, of the picture's own channels and of all."""
@@ -131,16 +138,11 @@ class UnetTraining:
         dropped = torch.rand(n, generator=generator) < settings.caption_dropout
         text = torch.where(dropped, self.conditions.empty, chosen * CAPTIONS_A_PICTURE + variant)
         z = self.latents[chosen.to(self.device)].float()
-        noise = torch.randn(z.shape, generator=generator).to(self.device)
-        t = stratified_timesteps(n, len(self.alphas), generator, settings.noise_bias)
-        error = self.errors(z, noise, t, *self.conditions[text])
-        weight = min_snr_weight(snr(self.alphas[t]), settings.min_snr_gamma, "v_prediction")[:, None, None, None]
-        # While the noise hides where the figure is, a heavier face would be drawn wherever it may be.
-        placed = (snr(self.alphas[t]) > PLACED_SNR).float()[:, None, None, None]
-        figure = figure_weights(self.joints[chosen], z.shape[-1], settings.figure_weight)
-        weight = (weight * (1 + placed * (figure - 1))).to(self.device)
-        own = error[:, : -len(semantics.CHANNELS)].mean().detach()
-        return (weight * self.channels * error).mean(), {"v_error": own, "semantic_error": error.mean().detach()}
+        batch, t = self.noised(z, generator, settings.noise_bias)
+        v = self.predict(batch.latents, t, *self.conditions[text])
+        cells = self.cell_weights(chosen, t, z.shape[-1]).to(self.device)
+        loss = objective.weighted_error(v, batch.target, batch.weights, self.channels, cells)
+        return loss, _unweighted(v.detach(), batch.target)
 
     def validate(self, step: int, model: UNet2DConditionModel) -> dict[str, float]:
         """The error of v on held-out scenes with fixed noise; paper_error, how far (in 0 to 1) the paper at the top of
@@ -150,10 +152,9 @@ class UnetTraining:
         same noise.
         """
         generator = torch.Generator().manual_seed(0)
-        noise = torch.randn(self.held_out_latents.shape, generator=generator).to(self.device)
-        t = stratified_timesteps(HELD_OUT, len(self.alphas), generator)
-        error = self.errors(self.held_out_latents, noise, t, *self.held_out_conditions)
-        measured = {"v_error": error[:, : -len(semantics.CHANNELS)].mean().item()}
+        batch, t = self.noised(self.held_out_latents, generator)
+        v = self.predict(batch.latents, t, *self.held_out_conditions)
+        measured = {"v_error": _unweighted(v, batch.target)["v_error"].item()}
         drawn = self.pipeline(
             [self.held_out_captions[i] for i in self.shown],
             height=self.size,
@@ -169,6 +170,12 @@ class UnetTraining:
             top = slice(-len(self.on_paper), None), slice(None), slice(0, self.size // 32)
             measured["paper_error"] = (drawn.cpu()[top] - (originals[top] + 1) / 2).abs().mean().item()
         return measured
+
+
+def _unweighted(v: Tensor, target: Tensor) -> dict[str, Tensor]:
+    """Mean squared errors of v (B, C, h, w): of the picture's own channels, and of all."""
+    error = (v - target).square()
+    return {"v_error": error[:, : -len(semantics.CHANNELS)].mean(), "semantic_error": error.mean()}
 
 
 def train_unet(

@@ -2,20 +2,45 @@
 
 import json
 
+import numpy as np
 import PIL.Image
 import torch
 
 from comics_genai import world
-from comics_genai.pretrain import (
-    unet_training,
-)
+from comics_genai.pretrain import clip, unet_training, vae
 
 
-def test_timesteps_are_one_of_each_part():
-    t = unet_training.stratified_timesteps(10, 1000, torch.Generator().manual_seed(0))
-    assert sorted((t // 100).tolist()) == list(range(10)) and t.tolist() != sorted(t.tolist())
-    noisy = unet_training.stratified_timesteps(1000, 1000, torch.Generator().manual_seed(0), bias=2.0)
-    assert (noisy >= 750).sum() == 500 and noisy.min() >= 0 and noisy.max() == 999  # u^2 <= 1/4 for half of the u
+def test_the_loss_is_the_weighted_error_of_v(smoke, words):
+    """A step's loss against the same written out: v's squared error, by channel, by SNR, and by where the figure is."""
+    images = np.load(smoke.folder / "dataset" / "images.npy", mmap_mode="r")
+    parts = vae.load(smoke.folder / "vae"), clip.load(smoke.folder / "clip", words), words, images
+    training = unet_training.UnetTraining(smoke.unet, *parts, smoke.folder / "unet", "cpu")
+    settings, seen = training.settings, {}
+    predict = training.predict
+
+    def spy(noisy, t, hidden, pooled):
+        seen.update(noisy=noisy, t=t, v=predict(noisy, t, hidden, pooled))
+        return seen["v"]
+
+    training.predict = spy
+    loss, logged = training.step_loss(0, torch.Generator().manual_seed(5))
+    generator = torch.Generator().manual_seed(5)
+    n = settings.batch_size
+    chosen = torch.randint(len(images), (n,), generator=generator)
+    torch.randint(unet_training.CAPTIONS_A_PICTURE, (n,), generator=generator)
+    torch.rand(n, generator=generator)
+    z, noise = training.latents[chosen].float(), torch.randn(seen["v"].shape, generator=generator)
+    a = training.alpha_bar[seen["t"]][:, None, None, None]
+    torch.testing.assert_close(seen["noisy"], a.sqrt() * z + (1 - a).sqrt() * noise)
+    error = (seen["v"] - (a.sqrt() * noise - (1 - a).sqrt() * z)).square()
+    ratio = a / (1 - a).clamp(min=1e-7)
+    figure = unet_training.figure_weights(training.joints[chosen], z.shape[-1], settings.figure_weight)
+    weights = (settings.min_snr_gamma / (ratio + 1)).clamp(max=1) if settings.min_snr_gamma else torch.ones_like(ratio)
+    weights = weights * torch.where(ratio > unet_training.PLACED_SNR, figure, torch.ones_like(figure))
+    by_channel = torch.tensor([1.0] * 9 + [settings.semantic_weight] * 17)[:, None, None]
+    torch.testing.assert_close(loss, (weights * by_channel * error).mean(), rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(logged["v_error"], error[:, :9].mean())
+    torch.testing.assert_close(logged["semantic_error"], error.mean())
 
 
 def test_errors_of_a_face_weigh_most_then_those_of_the_arms():
