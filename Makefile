@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help demo gallery reproduce test lint bench badges wheel clean
+.PHONY: help demo gallery reproduce report test lint bench badges wheel clean
 
 python := .venv/bin/python
 installed := .venv/.installed
@@ -31,6 +31,9 @@ lint: $(installed)  ## ruff over the code and the notebooks
 reproduce: $(installed)  ## every study and its notebook again, about 35 hours on two CPU cores; goes on where it was
 	@for study in 4_finetuning/studies/*.toml; do $(python) -m comics_genai study "$$study"; done
 	$(python) -m comics_genai notebook 4_finetuning/Comparison.ipynb 4_finetuning/Ablations.ipynb 4_finetuning/tuning/*.ipynb
+
+report: $(installed)  ## report and slides anew from what runs left behind, and the README's tables: 5_documents/
+	@$(python) -m comics_genai report
 
 bench: $(installed)  ## how fast fine-tuning is; SCRIPT=train_dreambooth_lora_sdxl.py of diffusers to compare with
 	@$(python) -m comics_genai bench $(if $(SCRIPT),--script '$(SCRIPT)') $(OPTIONS)

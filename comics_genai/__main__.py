@@ -280,6 +280,15 @@ def tables(arguments: list[str]) -> None:
     tyro.cli(run, args=arguments, prog="comics_genai tables")
 
 
+def report(arguments: list[str]) -> None:
+    """the report and the slides anew, from what runs left behind"""
+    import tyro
+
+    from comics_genai.documents.build import main
+
+    print(tyro.cli(main, args=arguments, prog="comics_genai report"))
+
+
 def kaggle(arguments: list[str]) -> None:
     """a notebook with your parameters as a folder for `kaggle kernels push`"""
     from comics_genai.notebooks.execute import parameters_of
@@ -301,7 +310,7 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
     command.__name__: command
     for command in (
         *(demo, pretrain, finetune, generate, export, push, score, study, gallery, plan, notebook, bench),
-        *(tables, kaggle, badges, wheel),
+        *(tables, report, kaggle, badges, wheel),
     )
 }
 

@@ -43,7 +43,8 @@ def _line(name: str, row: Scores, columns: Mapping[str, str]) -> str:
     return f"| {name} | " + " | ".join(percent(row[key]) if row.get(key) else "-" for key in columns) + " |"
 
 
-def _rows(scores: Scores) -> dict[str, Scores]:
+def rows_of(scores: Scores) -> dict[str, Scores]:
+    """The rows of one scores.json by name."""
     return {row["name"]: row for row in scores["rows"]}
 
 
@@ -55,7 +56,7 @@ def scores_table(scores: Scores) -> list[str]:
 def methods_table(*runs: tuple[str, Scores]) -> list[str]:
     """The fine-tuned row of several runs, a line a method."""
     columns = runs[0][1]["columns"]
-    return _head(columns) + [_line(METHODS.get(n, n), _rows(scores)[TUNED], columns) for n, scores in runs]
+    return _head(columns) + [_line(METHODS.get(n, n), rows_of(scores)[TUNED], columns) for n, scores in runs]
 
 
 def scratch_table(*runs: tuple[str, Scores]) -> list[str]:
@@ -74,7 +75,7 @@ def _apart(one: Mapping[str, float], other: Mapping[str, float]) -> str:
 
 def finding(run: tuple[str, Scores]) -> list[str]:
     """What a fine-tuning brought, beside the base with a careful prompt: sentences with their intervals."""
-    rows = _rows(run[1])
+    rows = rows_of(run[1])
     tuned, careful, base = rows[TUNED], rows[CAREFUL], rows[BASE]
 
     def against(what: str, key: str) -> str:

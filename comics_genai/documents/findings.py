@@ -1,0 +1,208 @@
+"""What the studies and runs say, as sentences computed from their tables: they change when the tables do."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from comics_genai.documents.latex import from_markdown
+from comics_genai.documents.sources import Sources, StudyTable
+from comics_genai.evaluation.comparison import CAREFUL, TUNED
+from comics_genai.publishing.readme_blocks import METHODS, finding, rows_of
+from comics_genai.studies import summary
+
+RUNS = ("dreambooth", "lora", "dreambooth_lora")
+SCRATCH = ("gan_v1", "gan_v2", "ddpm_32", "ddpm_256")
+STUDIES = ("comparison", "training_steps", "learning_rate", "inference_steps", "ablations")
+LOOP = "bootstrap_loop"
+MARGIN = 0.05  # share within which joint success counts as alike
+REHEARSAL = (
+    "**Rehearsal only.** The full study is not in the repository yet. What stands here comes from the smoke setting, "
+    "minutes long, which proves that the machinery runs: its numbers say nothing about the methods."
+)
+
+
+def all_findings(sources: Sources) -> dict[str, str]:
+    """Every sentence by the words of its macro, as LaTeX."""
+    found = {f"{name} about": about(sources.study(name)) for name in STUDIES}
+    found |= {f"{name} finding": of_study(sources.study(name)) for name in STUDIES}
+    found |= {f"{name} run": of_run(sources, name) for name in RUNS}
+    found |= {f"{name} scratch": of_scratch(sources, name) for name in SCRATCH}
+    found |= {"claim": claim_in_short(sources), "scaling finding": of_scaling(sources)}
+    found |= {"loop finding": of_loop(sources)}
+    found |= {"trials finding": of_trials(sources), "runs alike": same_base(sources)}
+    return {words: from_markdown(text) for words, text in found.items()}
+
+
+def about(study: StudyTable) -> str:
+    """How much of a study is there, and on what it was run."""
+    told = summary.about(study.grid, study.rows)
+    return f"{REHEARSAL} {told}" if study.smoke else told
+
+
+def of_study(study: StudyTable) -> str:
+    """The finding of a study in Markdown."""
+    return {
+        "comparison": _comparison,
+        "training_steps": _training_steps,
+        "learning_rate": _learning_rate,
+        "inference_steps": _inference_steps,
+        "ablations": _ablations,
+    }[study.name](study)
+
+
+def ours(study: StudyTable) -> str:
+    """The fine-tuning that the claim is about: the best recipe where the comparison holds one."""
+    fine = [name for name in ("best recipe", "dreambooth lora", "lora", "dreambooth") if name in study.groups]
+    return fine[0]
+
+
+def _comparison(study: StudyTable) -> str:
+    name, groups = ours(study), study.groups
+    characters = len({row["character"] for row in groups[name].rows})
+    sentences = [summary.told(summary.claim(groups, name), name, characters)]
+    scratch = {n: group for n, group in groups.items() if n.replace(" ", "_") in SCRATCH}
+    if scratch:
+        copying = [n for n, group in scratch.items() if group.intervals["copied"].mean > 0.5]
+        parts = ", ".join(f"{n} {summary.percent(g.intervals['identity'])} %" for n, g in scratch.items())
+        sentences.append(f"Of the models trained from scratch, identity is right in: {parts}.")
+        if copying:
+            sentences.append(f"More than half of what {' and '.join(copying)} draw are copies of a training drawing.")
+    return " ".join(sentences)
+
+
+def _training_steps(study: StudyTable) -> str:
+    return summary.best_of(summary.curve_of(study.rows, "finetune.steps"), "steps")
+
+
+def _learning_rate(study: StudyTable) -> str:
+    return summary.best_of(summary.curve_of(study.rows, "finetune.learning_rate"), "learning rate")
+
+
+def sampler_curve(study: StudyTable) -> dict[str, dict[Any, summary.Group]]:
+    """{sampler: {steps: group}} at the guidance that miniatures are drawn with, or the grid's middle one."""
+    guidances = sorted({summary.setting_of(row, "sampling.guidance") for row in study.rows} - {None})
+    middle = guidances[len(guidances) // 2] if guidances else None
+    chosen = [row for row in study.rows if summary.setting_of(row, "sampling.guidance") == middle]
+    return summary.curve_of(chosen or study.rows, "sampling.steps", by="sampling.scheduler")
+
+
+def _inference_steps(study: StudyTable) -> str:
+    return summary.plateaus(sampler_curve(study), MARGIN)
+
+
+def _ablations(study: StudyTable) -> str:
+    groups = study.groups
+    default = next((name for name in groups if name.endswith(", default")), None)
+    if default is None:
+        return "The table holds no run of the default recipe, so nothing is compared."
+    return summary.best_variant(groups, default, summary.paired_tests(groups, default))
+
+
+def of_run(sources: Sources, name: str) -> str:
+    """What one committed fine-tuning brought, on one character."""
+    (told,) = finding((name, sources.json(f"6_generated/{name}/scores.json")))
+    return told
+
+
+def of_scratch(sources: Sources, name: str) -> str:
+    """What one committed training from scratch brought."""
+    row, ceiling = sources.json(f"6_generated/{name}/scores.json")["rows"][:2]
+    told = (
+        f"{METHODS[name]}: identity {summary_percent(row['identity'])} % of her attributes (true drawings at its size "
+        f"{summary_percent(ceiling['identity'])} %), copies of a drawing {summary_percent(row['copied'])} %, new "
+        f"pictures of her {summary_percent(row['novel'])} %."
+    )
+    return told
+
+
+def summary_percent(figure: Mapping[str, float]) -> str:
+    return "{:.0f} [{:.0f}, {:.0f}]".format(*(100 * figure[end] for end in ("mean", "low", "high")))
+
+
+def base_of(sources: Sources, name: str) -> str:
+    """The digest of the base that a committed fine-tuning was drawn with."""
+    return sources.lines(f"6_generated/{name}/finetuned/metadata.jsonl")[0]["base_digest"]
+
+
+def same_base(sources: Sources) -> str:
+    """Which committed runs were made on the same base, since only these compare."""
+    bases = {name: base_of(sources, name) for name in RUNS}
+    newest = bases["dreambooth_lora"]
+    older = [METHODS[name] for name in RUNS if bases[name] != newest]
+    if not older:
+        return "The three committed runs were made on the same base, so their lines may be read side by side."
+    return (
+        f"The runs of {' and '.join(older)} were made on an earlier base than that of DreamBooth+LoRA, so their lines "
+        "do not compare with its line; the comparison below does, since every method there has the same base."
+    )
+
+
+def claim_in_short(sources: Sources) -> str:
+    """The answer to the thesis' question, in a paragraph."""
+    study = sources.study("comparison")
+    if not study.smoke:
+        return _comparison(study)
+    scores = sources.json("6_generated/dreambooth_lora/scores.json")
+    rows = rows_of(scores)
+    joint, careful = rows[TUNED]["joint_success"], rows[CAREFUL]["joint_success"]
+    shown = "so the claim is shown on it" if joint["low"] > careful["high"] else "so it does not show the claim yet"
+    return (
+        "The comparison over all characters has only been rehearsed, so the claim is **not settled**. On one character "
+        f"and one training, character and pose are both right in {summary_percent(joint)} % of new poses after "
+        f"fine-tuning, and in {summary_percent(careful)} % with a careful prompt, {shown}."
+    )
+
+
+def of_scaling(sources: Sources) -> str:
+    """What the curve over the number of drawings says of each model."""
+    curve = sources.json("6_generated/scaling/scaling.json")
+    lines = []
+    for model, steps in curve["steps"].items():
+        points = [point for point in curve["points"] if point["model"] == model]
+        best = max(points, key=lambda point: point["novel"]["mean"])
+        new = (
+            "no number of drawings brings new pictures of her within these steps"
+            if best["novel"]["mean"] == 0
+            else f"new pictures of her are most with {best['drawings']:,} drawings, {100 * best['novel']['mean']:.0f} %"
+        )
+        lines.append(
+            f"- **{model}**, {steps:,} steps each: copies are {100 * points[0]['copied']['mean']:.0f} % with "
+            f"{points[0]['drawings']:,} drawings and {100 * points[-1]['copied']['mean']:.0f} % with "
+            f"{points[-1]['drawings']:,}; {new}."
+        )
+    return "\n".join(lines)
+
+
+def of_trials(sources: Sources) -> str:
+    """The two trials of the tokenizer that differ in channels and noise alone, and the best one."""
+    trials = sources.csv("1_data/mini_sdxl/pretraining/trials.csv")
+    first, second = trials[:2]
+    best = max(trials, key=lambda trial: float(trial["attributes"]))
+    better = "better" if float(second["attributes"]) > float(first["attributes"]) else "no better"
+
+    def share(trial: Mapping[str, str], name: str) -> str:
+        return f"{100 * float(trial[name]):.0f} %"
+
+    return (
+        f"With the same {int(first['samples']):,} samples, latents of {first['latents']} ({_decibel(first)}) led to "
+        f"{share(first, 'attributes')} of the attributes, latents of {second['latents']} ({_decibel(second)}) to "
+        f"{share(second, 'attributes')}: the tokenizer that reconstructs worse is {better} to draw with. The best of "
+        f"the trials, {best['latents']}, reached {share(best, 'attributes')} and {share(best, 'pose')} of the pose's "
+        f"factors after {int(best['samples']):,} samples."
+    )
+
+
+def _decibel(trial: Mapping[str, str]) -> str:
+    return trial["remark"].split(";")[0]
+
+
+def of_loop(sources: Sources) -> str:
+    """Whether the loop that trains on its own best pictures was run, and what it brought."""
+    path = f"4_finetuning/studies/{LOOP}.jsonl"
+    if not sources.exists(path):
+        return "The loop has **not been run**: no table of it is in the repository, so nothing is claimed of it."
+    study = sources.study(LOOP)
+    parts: Sequence[str] = [
+        f"{name}: joint success {summary.percent(group.intervals['joint_success'])} %, copy rate "
+        f"{summary.percent(group.intervals['copied'])} %" for name, group in study.groups.items()
+    ]  # fmt: skip
+    return f"{summary.about(study.grid, study.rows)} " + "; ".join(parts) + "."
