@@ -32,7 +32,7 @@ def test_help_names_every_command_and_imports_nothing_heavy():
     shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert time.monotonic() - start < 5
     known = "demo pretrain finetune generate export push score study gallery plan notebook bench"
-    known += " tables kaggle badges wheel"
+    known += " tables report kaggle badges wheel"
     assert list(COMMANDS) == known.split()
     assert all(f"  {name} " in shown.stdout for name in COMMANDS)
 
