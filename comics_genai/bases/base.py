@@ -37,6 +37,7 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 HUB_IDS = {
     "sd15": "stable-diffusion-v1-5/stable-diffusion-v1-5",
     "sdxl": "stabilityai/stable-diffusion-xl-base-1.0",
+    "noobai": "Laxhar/noobai-XL-Vpred-1.0",  # SDXL fine-tuned on drawings, by way of Illustrious; v-prediction
 }
 RARE = 40_000  # CLIP's tokens are numbered by frequency; from here on they mean little, such as "sks" (48,136)
 PIXELS_AT_ONCE = 1024 * 1024  # through the VAE: in fp32 its activations, not its weights, are what fills a GPU
@@ -86,7 +87,7 @@ class Base:
     def load(
         cls, name_or_path: str | Path = "mini", device: str | torch.device = "cpu", precision: Precision = "fp32"
     ) -> "Base":
-        """A base by name ("mini", "sd15", "sdxl"), Hub id, diffusers folder, or single .safetensors file.
+        """A base by name ("mini" or one of HUB_IDS), Hub id, diffusers folder, or single .safetensors file.
 
         Raises UserError when there is no such base, it cannot be downloaded, or it is neither SD nor SDXL.
         """
@@ -337,7 +338,7 @@ def _load_folder(name: str, folder: Path, precision: Precision) -> DiffusionPipe
 def _load_from_hub(name: str, precision: Precision) -> DiffusionPipeline:
     hub_id = HUB_IDS.get(name, name)
     # The half-size files are enough where the UNet is in half precision anyway.
-    variant = "fp16" if name in HUB_IDS and precision != "fp32" else None
+    variant = "fp16" if name in ("sd15", "sdxl") and precision != "fp32" else None
     try:
         return _from_pretrained(hub_id, precision, variant=variant)
     except (OSError, ValueError, httpx.HTTPError) as error:

@@ -29,7 +29,8 @@ class Finetune:
 
     settings: Annotated[FinetuneSettings, tyro.conf.arg(name="")] = field(default_factory=FinetuneSettings)
     preset: str = ""
-    """mini, sd15-t4, sdxl-t4, sd15-24gb, sdxl-24gb or sdxl-80gb: settings that fit that GPU, which options change"""
+    """mini, sd15-t4, sdxl-t4, noobai-t4, the same with -24gb, or sdxl-80gb: settings that fit that GPU, which options
+    change"""
     print: bool = False
     """only print the settings"""
     add_picked: Path | None = None

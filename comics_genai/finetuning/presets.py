@@ -39,6 +39,8 @@ class Preset:
 _STABLE_DIFFUSION = {"batch_size": 1, "steps": 500, "sampling": Sampling(guidance=7.5, batch_size=8)}
 _ON_T4 = _STABLE_DIFFUSION | {"precision": "fp16", "validate_every": 125, "checkpoint_every": 125}
 _ON_AMPERE = _ON_T4 | {"precision": "bf16"}  # and newer
+# Of a base with v-prediction and noise without any signal: a strong guidance saturates it (Lin et al. 2024, sec. 3.4).
+_NOOBAI = Sampling(guidance=5.0, guidance_rescale=0.7, batch_size=8)
 _LORA = {"learning_rate": 1e-4}
 _FULL = {"learning_rate": 5e-6, "steps": 800, "validate_every": 200, "checkpoint_every": 400}
 
@@ -68,6 +70,13 @@ PRESETS = {
         common=_ON_T4 | {"gradient_checkpointing": True},
         methods={"lora": _LORA, "dreambooth-lora": _LORA},
     ),
+    "noobai-t4": Preset(
+        "NoobAI XL, SDXL fine-tuned on drawings, on a T4 (Colab, Kaggle)",
+        base="noobai",
+        gpu="t4",
+        common=_ON_T4 | {"gradient_checkpointing": True, "sampling": _NOOBAI},
+        methods={"lora": _LORA, "dreambooth-lora": _LORA},
+    ),
     "sd15-24gb": Preset(
         "Stable Diffusion 1.5 on a GPU of 24 GB (L4, RTX 3090, RTX 4090)",
         base="sd15",
@@ -80,6 +89,13 @@ PRESETS = {
         base="sdxl",
         gpu="l4",
         common=_ON_AMPERE | {"gradient_checkpointing": True},
+        methods={"lora": _LORA, "dreambooth-lora": _LORA},
+    ),
+    "noobai-24gb": Preset(
+        "NoobAI XL, SDXL fine-tuned on drawings, on a GPU of 24 GB (L4, RTX 3090, RTX 4090)",
+        base="noobai",
+        gpu="l4",
+        common=_ON_AMPERE | {"gradient_checkpointing": True, "sampling": _NOOBAI},
         methods={"lora": _LORA, "dreambooth-lora": _LORA},
     ),
     "sdxl-80gb": Preset(

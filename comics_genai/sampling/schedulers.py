@@ -18,9 +18,15 @@ SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def scheduler_of(base: Base, name: str) -> Any:
-    """A fresh diffusers scheduler with the base's noise schedule and prediction type."""
+    """A fresh diffusers scheduler with the base's noise schedule and prediction type.
+
+    A base whose schedule ends without any signal is drawn from its last step on, whatever spacing its configuration
+    says: published ones say "leading", which leaves that step out, and bright or dark pictures come out grey (Lin et
+    al. 2024, sec. 3.3).
+    """
     config = base.pipeline.scheduler.config
+    trailing = {"timestep_spacing": "trailing"} if config.get("rescale_betas_zero_snr") else {}
     if name == "default":
-        return type(base.pipeline.scheduler).from_config(config)
+        return type(base.pipeline.scheduler).from_config(config, **trailing)
     class_name, options = SCHEDULERS[name]
-    return getattr(diffusers, class_name).from_config(config, **options)
+    return getattr(diffusers, class_name).from_config(config, **trailing, **options)

@@ -20,6 +20,7 @@ from comics_genai.planning.plan import GIB, Plan, as_json, as_text, plan
 
 PARAMETERS = {
     "sdxl": (2_567_463_684, 83_653_863, 123_060_480, 694_659_840),
+    "noobai": (2_567_463_684, 83_653_863, 123_060_480, 694_659_840),
     "sd15": (859_520_964, 83_653_863, 123_060_480),
 }
 
@@ -39,7 +40,7 @@ def test_architectures_have_the_published_numbers_of_parameters(base):
     built = architectures.load(base)
     modules = (built.unet, built.vae, *built.text_encoders)
     assert tuple(sum(p.numel() for p in module.parameters()) for module in modules) == PARAMETERS[base]
-    assert (built.downscale, built.size) == (8, 1024 if base == "sdxl" else 512)
+    assert (built.downscale, built.size) == (8, 512 if base == "sd15" else 1024)
 
 
 def test_the_miniature_and_any_diffusers_folder_are_architectures_too(tiny_sd):
@@ -47,7 +48,7 @@ def test_the_miniature_and_any_diffusers_folder_are_architectures_too(tiny_sd):
     built = architectures.load(str(tiny_sd))
     assert (built.downscale, built.size) == (real.downscale, real.size)
     assert architectures.load("mini").unet.config.in_channels == 26
-    with pytest.raises(UserError, match="give sdxl, sd15, mini, or a diffusers folder"):
+    with pytest.raises(UserError, match="give sdxl, noobai, sd15, mini, or a diffusers folder"):
         architectures.load("sd9")
 
 

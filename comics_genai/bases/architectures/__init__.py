@@ -16,7 +16,9 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 from comics_genai import environment
 from comics_genai.errors import UserError
 
-PUBLISHED = {"sdxl": Path(__file__).parent / "sdxl", "sd15": Path(__file__).parent / "sd15"}
+# Fine-tuned SDXL, such as Illustrious and NoobAI, is of its very architecture.
+FOLDERS = {"sdxl": "sdxl", "noobai": "sdxl", "sd15": "sd15"}
+PUBLISHED = {name: Path(__file__).parent / folder for name, folder in FOLDERS.items()}
 PARTS = ("unet", "vae", "text_encoder", "text_encoder_2")
 
 
@@ -41,7 +43,7 @@ class Architecture:
 
 
 def load(name: str) -> Architecture:
-    """The architecture of sdxl, sd15, mini, or a diffusers folder. Raises UserError for any other name."""
+    """The architecture of sdxl, noobai, sd15, mini, or a diffusers folder. Raises UserError for any other name."""
     folder = environment.data() / "mini_sdxl" if name == "mini" else Path(name)
     if name in PUBLISHED:
         files = {part: PUBLISHED[name] / f"{part}.json" for part in PARTS}
