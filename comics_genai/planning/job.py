@@ -39,7 +39,7 @@ class PlanSettings:
     """A fine-tuning and a GPU. Raises UserError for a value out of its range."""
 
     base: str = "sdxl"
-    """sdxl, sd15, mini, or a diffusers folder"""
+    """sdxl, noobai, sd15, mini, or a diffusers folder"""
     method: Literal["dreambooth", "lora", "dreambooth-lora"] = "dreambooth-lora"
     gpu: str = ""
     """t4, p100, v100, l4, a10g, rtx3060, rtx4090, a100, h100, ..."""
