@@ -13,6 +13,7 @@ import torch
 
 from comics_genai import environment
 from comics_genai.errors import UserError
+from comics_genai.finetuning import preflight
 from comics_genai.finetuning.presets import preset_for
 from comics_genai.finetuning.settings import FinetuneSettings
 from comics_genai.planning import gpus
@@ -29,7 +30,8 @@ def settings_for(device: str | torch.device = "cpu", *, gpu: str = "", **given: 
     """Settings of a fine-tuning on `device`: what is given, and for all that is left out or "auto" what suits.
 
     gpu: a name in planning.gpus, to plan for in place of the device. given: names of FinetuneSettings; base and method
-    default to its own. Raises UserError when nothing that fits the GPU is left, and for a value out of range.
+    default to its own. Raises UserError when nothing that fits the GPU is left, for a value out of range, and, unless a
+    `gpu` is planned for, when this machine cannot do it, see `preflight.check_machine`.
     """
     chosen = {name: value for name, value in given.items() if value != AUTO}
     base = chosen.setdefault("base", FinetuneSettings.base)
@@ -38,7 +40,7 @@ def settings_for(device: str | torch.device = "cpu", *, gpu: str = "", **given: 
     values = {name: value for name, value in table.items() if name not in RECIPE} | chosen
     on_gpu = bool(gpu) or torch.device(device).type == "cuda"
     if not on_gpu:
-        return FinetuneSettings(**({"precision": "fp32"} | values))
+        return _checked(FinetuneSettings(**({"precision": "fp32"} | values)), device)
     fixed = {name: value for name, value in chosen.items() if name in RECIPE}
     planned = plan_for(FinetuneSettings(**values), device, gpu, fixed)
     if not planned.fits:
@@ -51,7 +53,14 @@ def settings_for(device: str | torch.device = "cpu", *, gpu: str = "", **given: 
     sampling = values.get("sampling", Sampling())
     if "sampling" not in chosen or not sampling.batch_size:
         sampling = replace(sampling, batch_size=planned.recipe.sampling_batch)
-    return FinetuneSettings(**(values | recipe | {"sampling": sampling}))
+    settings = FinetuneSettings(**(values | recipe | {"sampling": sampling}))
+    return settings if gpu else _checked(settings, device)
+
+
+def _checked(settings: FinetuneSettings, device: str | torch.device) -> FinetuneSettings:
+    """The settings, if this machine can begin with them: a notebook asks for them at its top, before any download."""
+    preflight.check_machine(settings, device)
+    return settings
 
 
 def plan_for(

@@ -2,18 +2,29 @@
 
 import pytest
 
+from comics_genai import environment
 from comics_genai.errors import UserError
 from comics_genai.finetuning.presets import PRESETS
 from comics_genai.finetuning.settings import FinetuneSettings
 from comics_genai.planning.automatic import AUTO, plan_for, recipe_of, settings_for
 
 
-def test_without_a_gpu_auto_is_the_presets_table():
+def test_without_a_gpu_auto_is_the_presets_table(monkeypatch):
+    monkeypatch.setattr(environment, "free_memory", lambda: 2**35)  # of SDXL in fp32
     settings = settings_for(method="lora", base="mini", steps=7, precision=AUTO, batch_size=AUTO)
     assert (settings.steps, settings.batch_size, settings.learning_rate, settings.precision) == (7, 6, 1e-3, "fp32")
     assert not settings.gradient_checkpointing and settings.lora_targets == "attention"
     assert settings_for(method="dreambooth", learning_rate=AUTO).learning_rate == 2e-4
     assert settings_for(base="sdxl", method="lora").precision == "fp32"
+
+
+def test_what_this_machine_cannot_begin_is_said_with_the_settings(monkeypatch):
+    monkeypatch.setattr(environment, "free_memory", lambda: 10**9)
+    with pytest.raises(UserError, match="The base sdxl takes .* of memory to load, and 1.0 GB are free"):
+        settings_for(base="sdxl", method="lora")
+    with pytest.raises(UserError, match="The device meta cannot be used"):
+        settings_for("meta", method="lora")
+    assert settings_for(gpu="t4", base="sdxl", method="lora").base == "sdxl"  # planned for another machine
 
 
 def test_on_a_gpu_auto_is_what_was_planned_for_it_and_what_is_given_stays():
