@@ -23,7 +23,7 @@ from comics_genai import drawings, environment
 from comics_genai.bases.adapters import digest_of, run_settings, weights_of
 from comics_genai.drawings import HUB_ID
 from comics_genai.errors import UserError
-from comics_genai.publishing import cards
+from comics_genai.publishing import cards, model_card
 from comics_genai.publishing.retries import retried
 from comics_genai.run import BEST, EMBEDS_FILE, FULL_FILE, LORA_FILE
 from comics_genai.sampling.records import read_metadata
@@ -91,6 +91,7 @@ def _stage_run(run: Path, staged: Path, repo: str, pictures: Path | None, licenc
         shutil.copy(drawn / row["file_name"], staged / f"image_{i}.png")
         shown.append((row["prompt"], f"image_{i}.png"))
     (staged / "README.md").write_text(cards.run_card(repo, settings, shown, licence), encoding="utf-8")
+    model_card.complete(staged / "README.md", run, settings, drawn)
 
 
 def _stage_checkpoint(run: Path, staged: Path, repo: str) -> None:

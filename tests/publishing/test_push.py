@@ -96,14 +96,15 @@ def test_a_run_goes_up_with_its_card_and_comes_down_to_draw(settings, hub, monke
         )  # fmt: skip
     assert created["visibility"] == "private"
     weights = ["learned_embeds.safetensors", "pytorch_lora_weights.safetensors"]
-    shown = ["image_0.png", "image_1.png"]
+    shown = ["image_0.png", "image_1.png", "image_2.png"]  # the last is the validation's
     assert names == sorted(["README.md", *shown, "notes.png", *weights, "settings.json"])
     for name in weights:  # those that validation chose
         assert (folder / name).read_bytes() == (run / "best" / name).read_bytes() != (run / name).read_bytes()
     head, body = card_of(folder)
     assert head["library_name"] == "diffusers" and head["instance_prompt"] == prompts[0]
     assert set(head["tags"]) == {"text-to-image", "diffusers", "diffusers-training", "lora", "template:sd-lora"}
-    widget = [{"text": prompt, "output": {"url": name}} for prompt, name in zip(prompts, shown, strict=True)]
+    texts = [*prompts, prompts[0]]
+    widget = [{"text": prompt, "output": {"url": name}} for prompt, name in zip(texts, shown, strict=True)]
     assert head["widget"] == widget and "<Gallery />" in body and "6 steps" in body
     assert (folder / "image_1.png").read_bytes() == drawn[1].path.read_bytes()
     everything = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
