@@ -270,7 +270,7 @@ def tables(arguments: list[str]) -> None:
     import tyro
 
     from comics_genai import environment
-    from comics_genai.publishing import readme_blocks
+    from comics_genai.documents import readme_blocks
 
     def run() -> None:
         """Write the tables and findings of all README files anew, from the files that runs left behind."""

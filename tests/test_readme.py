@@ -1,4 +1,4 @@
-"""The front page shows what is there; tests/publishing/test_readme_blocks.py compares its figures with their files."""
+"""The front page shows what is there; tests/documents/test_readme_blocks.py compares its figures with their files."""
 
 import re
 from pathlib import Path

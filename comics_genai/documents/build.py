@@ -14,7 +14,7 @@ import subprocess
 from pathlib import Path
 
 from comics_genai import environment
-from comics_genai.documents import findings, numbers, tables
+from comics_genai.documents import findings, numbers, readme_blocks, tables
 from comics_genai.documents.latex import macros
 from comics_genai.documents.sources import Sources
 from comics_genai.errors import UserError
@@ -22,7 +22,6 @@ from comics_genai.files import write_atomic
 from comics_genai.planning.fits import all_plans
 from comics_genai.plotting import figures
 from comics_genai.progress import Progress
-from comics_genai.publishing import readme_blocks
 
 DOCUMENTS = "5_documents"
 GENERATED = f"{DOCUMENTS}/report/generated"  # tables and numbers, committed
@@ -30,7 +29,7 @@ FIGURES = f"{DOCUMENTS}/report/figures"  # made anew by every build, not committ
 PLANS = f"{DOCUMENTS}/benchmarks/plans.json"
 PDFS = {"Report": f"{DOCUMENTS}/report", "Presentation": f"{DOCUMENTS}/presentation"}
 WRITTEN_BY_HAND = (".tex", ".bib")
-TOOLS = "latexmk texlive-latex-recommended texlive-fonts-recommended texlive-pictures"
+TOOLS = "latexmk lmodern texlive-latex-recommended texlive-fonts-recommended texlive-pictures"
 
 
 def written(sources: Sources) -> dict[str, str]:
@@ -65,14 +64,16 @@ def write_figures(sources: Sources) -> None:
     pictures.save_jpeg(pictures.strip(sources), sources.root / pictures.STRIP)
 
 
-def typeset(folder: Path, name: str) -> Path:
-    """The PDF of a .tex by latexmk; UserError with TeX's own words where it fails."""
+def typeset(folder: Path, name: str, figures: bool = True) -> Path:
+    """The PDF of a .tex by latexmk, without `figures` with black boxes in their place; UserError with TeX's own words
+    where it fails."""
     if shutil.which("latexmk") is None:
         raise UserError(f"latexmk is not installed: on Debian or Ubuntu, sudo apt install {TOOLS}.")
     # The same text gives the same bytes: TeX writes this date, not today's, into the PDF.
     fixed = os.environ | {"SOURCE_DATE_EPOCH": "0", "FORCE_SOURCE_DATE": "1"}
     shutil.rmtree(folder / "build", ignore_errors=True)  # what an earlier text left there is none of this one's
     command = ["latexmk", "-pdf", "-interaction=nonstopmode", "-halt-on-error", "-outdir=build", f"{name}.tex"]
+    command[1:1] = [] if figures else [r"-usepretex=\PassOptionsToPackage{demo}{graphicx}"]
     done = subprocess.run(command, cwd=folder, env=fixed, capture_output=True, text=True, errors="replace")
     log = folder / "build" / f"{name}.log"
     if done.returncode:

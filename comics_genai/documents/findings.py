@@ -4,9 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from comics_genai.documents.latex import from_markdown
+from comics_genai.documents.run_scores import CAREFUL, METHODS, TUNED, finding, percent, rows_of
 from comics_genai.documents.sources import Sources, StudyTable
-from comics_genai.evaluation.comparison import CAREFUL, TUNED
-from comics_genai.publishing.readme_blocks import METHODS, finding, rows_of
 from comics_genai.studies import summary
 
 RUNS = ("dreambooth", "lora", "dreambooth_lora")
@@ -107,15 +106,11 @@ def of_scratch(sources: Sources, name: str) -> str:
     """What one committed training from scratch brought."""
     row, ceiling = sources.json(f"6_generated/{name}/scores.json")["rows"][:2]
     told = (
-        f"{METHODS[name]}: identity {summary_percent(row['identity'])} % of her attributes (true drawings at its size "
-        f"{summary_percent(ceiling['identity'])} %), copies of a drawing {summary_percent(row['copied'])} %, new "
-        f"pictures of her {summary_percent(row['novel'])} %."
+        f"{METHODS[name]}: identity {percent(row['identity'])} % of her attributes (true drawings at its size "
+        f"{percent(ceiling['identity'])} %), copies of a drawing {percent(row['copied'])} %, new "
+        f"pictures of her {percent(row['novel'])} %."
     )
     return told
-
-
-def summary_percent(figure: Mapping[str, float]) -> str:
-    return "{:.0f} [{:.0f}, {:.0f}]".format(*(100 * figure[end] for end in ("mean", "low", "high")))
 
 
 def base_of(sources: Sources, name: str) -> str:
@@ -147,8 +142,8 @@ def claim_in_short(sources: Sources) -> str:
     shown = "so the claim is shown on it" if joint["low"] > careful["high"] else "so it does not show the claim yet"
     return (
         "The comparison over all characters has only been rehearsed, so the claim is **not settled**. On one character "
-        f"and one training, character and pose are both right in {summary_percent(joint)} % of new poses after "
-        f"fine-tuning, and in {summary_percent(careful)} % with a careful prompt, {shown}."
+        f"and one training, character and pose are both right in {percent(joint)} % of new poses after "
+        f"fine-tuning, and in {percent(careful)} % with a careful prompt, {shown}."
     )
 
 

@@ -12,10 +12,10 @@ from PIL import ImageDraw, ImageFont
 
 from comics_genai import world
 from comics_genai.documents.findings import SCRATCH
+from comics_genai.documents.run_scores import METHODS
 from comics_genai.documents.sources import MINIATURE, Sources
 from comics_genai.files import write_atomic
 from comics_genai.plotting import figures
-from comics_genai.publishing.readme_blocks import METHODS
 from comics_genai.studies.kept import kept_pictures
 
 Picture = PIL.Image.Image

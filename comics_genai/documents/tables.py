@@ -6,9 +6,9 @@ from typing import Any
 from comics_genai import world
 from comics_genai.documents import findings
 from comics_genai.documents.latex import table
+from comics_genai.documents.run_scores import METHODS, percent
 from comics_genai.documents.sources import MINIATURE, Sources
 from comics_genai.pretrain.evaluate import card
-from comics_genai.publishing.readme_blocks import METHODS
 from comics_genai.studies import summary
 
 Rows = list[dict[str, str]]
@@ -24,7 +24,7 @@ def scores(sources: Sources, run: str) -> Rows:
 
 
 def _score_row(name: str, row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, str]:
-    cells = {label: findings.summary_percent(row[key]) if row.get(key) else "-" for key, label in columns.items()}
+    cells = {label: percent(row[key]) if row.get(key) else "-" for key, label in columns.items()}
     return {"": name} | cells
 
 
@@ -183,7 +183,7 @@ def plans(sources: Sources) -> Rows:
         if plan["fits"]:
             cell = f"{plan['seconds']['training'] / 60:.0f} min, {plan['needs_gib']:.1f} GiB"
         else:
-            cell = f"no: {plan['needs_gib']:.0f} GiB"
+            cell = f"no: {plan['needs_gib']:.1f} GiB"
         row[plan["name"]] = cell
     return list(found.values())
 

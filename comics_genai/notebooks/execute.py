@@ -8,6 +8,7 @@ So every committed notebook was made: its outputs are those of one run, and say 
 import ast
 import base64
 import io
+import json
 import os
 import re
 import sys
@@ -95,12 +96,31 @@ def execute_in_place(notebook: Path) -> str:
     Returns what to print. The file is as `committable` makes it, and untouched where a cell fails.
     """
     running, start = environment.cached() / "notebooks" / f"{notebook.stem}.running.ipynb", time.monotonic()
+    before = os.times()
     run(notebook.absolute(), running)
     done = committable(nbformat.read(running, as_version=4))
     write_atomic(notebook, nbformat.writes(done).rstrip("\n").encode() + b"\n")
     running.unlink()
+    _record_time(notebook.absolute(), before, time.monotonic() - start)
     minutes, size = (time.monotonic() - start) / 60, notebook.stat().st_size / 1e6
     return f"{notebook} ran to its end in {minutes:.1f} minutes and takes {size:.2f} MB."
+
+
+def timing_file(notebook: Path, root: Path) -> Path:
+    """Where the time of a committed notebook's last execution is kept, for the front page."""
+    return root / "5_documents" / "benchmarks" / "notebooks" / f"{notebook.stem}.json"
+
+
+def _record_time(notebook: Path, before: os.times_result, seconds: float) -> None:
+    """Keep how long a notebook of the repository took: by the clock, and of one core, which other work delays less."""
+    root = environment.root()
+    if not notebook.is_relative_to(root):
+        return
+    after = os.times()  # the kernel is a child process
+    core_seconds = after.children_user + after.children_system - before.children_user - before.children_system
+    record = {"notebook": notebook.relative_to(root).as_posix(), "seconds": round(seconds, 1)}
+    record |= {"core_seconds": round(core_seconds, 1), "cores": environment.available_cores()}
+    write_atomic(timing_file(notebook, root), (json.dumps(record, indent=1) + "\n").encode())
 
 
 def committable(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:

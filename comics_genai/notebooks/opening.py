@@ -37,11 +37,13 @@ def setup_cell() -> str:
 
 def badges(path: str) -> str:
     """Badges, as Markdown, that open the notebook at `path` of the repository on each service."""
+    return " ".join(f"[![{text}]({picture})]({link(text, path)})" for text, (picture, _) in SERVICES.items())
+
+
+def link(service: str, path: str) -> str:
+    """The address that opens the notebook at `path` of the repository on one of SERVICES."""
     repository = environment.address().removeprefix("https://github.com/")
-    return " ".join(
-        f"[![{text}]({picture})]({link.format(repository=repository, path=path)})"
-        for text, (picture, link) in SERVICES.items()
-    )
+    return SERVICES[service][1].format(repository=repository, path=path)
 
 
 def notebooks() -> list[Path]:

@@ -1,6 +1,7 @@
 """The committed documents say what the committed files say."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,16 @@ def test_every_table_and_macro_of_the_text_is_generated(written):
     text = "".join((ROOT / path).read_text("utf-8") for path in build.texts(ROOT, "Report") if "generated" not in path)
     unused = [name for name in written if name.removesuffix(".tex") not in text]
     assert unused == []
+
+
+@pytest.mark.parametrize("name", build.PDFS)
+def test_the_text_is_typeset_without_an_undefined_reference_or_a_line_too_wide(name, tmp_path):
+    for folder in set(build.PDFS.values()):
+        left_out = shutil.ignore_patterns("build", "figures", "*.pdf")
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=left_out)
+    build.typeset(tmp_path / build.PDFS[name], name, figures=False)
+    log = (tmp_path / build.PDFS[name] / "build" / f"{name}.log").read_text("utf-8", "replace")
+    assert [line for line in log.splitlines() if "undefined" in line or line.startswith("Overfull \\hbox")] == []
 
 
 def test_without_tex_one_sentence_says_what_to_install(tmp_path, monkeypatch):

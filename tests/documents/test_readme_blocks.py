@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from comics_genai.documents import readme_blocks, run_scores
 from comics_genai.errors import UserError
-from comics_genai.publishing import readme_blocks
 
 ROOT = Path(__file__).parents[2]
 
@@ -18,7 +18,7 @@ def share(mean, low, high):
 def scores(tuned, careful):
     """A scores.json whose rows have the same figure in every column."""
     keys = ("identity", "identity_unnamed", "pose", "joint_success", "copied")
-    names = {readme_blocks.TUNED: tuned, readme_blocks.CAREFUL: careful, readme_blocks.BASE: share(0.2, 0.1, 0.3)}
+    names = {run_scores.TUNED: tuned, run_scores.CAREFUL: careful, run_scores.BASE: share(0.2, 0.1, 0.3)}
     return {
         "columns": {key: key.replace("_", " ") for key in keys},
         "rows": [{"name": name, **dict.fromkeys(keys, figure)} for name, figure in names.items()],
@@ -44,7 +44,7 @@ def test_a_block_is_replaced_by_its_table_and_all_else_stays(tmp_path):
     ],
 )
 def test_a_finding_follows_the_figures(tuned, careful, said):
-    (sentence,) = readme_blocks.finding(("lora", scores(tuned, careful)))
+    (sentence,) = run_scores.finding(("lora", scores(tuned, careful)))
     assert sentence.startswith("With LoRA") and sentence.count(said) == 3
 
 

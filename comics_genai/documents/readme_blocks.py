@@ -3,7 +3,8 @@
     python -m comics_genai tables
 
 A block stands between `<!-- from: KIND FILE ... -->` and `<!-- end -->`; FILEs are relative to the repository. Whatever
-stands in it is replaced, so no figure is typed, and a finding changes when the runs do.
+stands in it is replaced, so no figure is typed, and a finding changes when the runs do. Kinds without FILEs know theirs
+(`front_page`).
 """
 
 import json
@@ -12,27 +13,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from comics_genai.documents import front_page
+from comics_genai.documents.run_scores import METHODS, TUNED, Scores, finding, percent, rows_of
+from comics_genai.documents.sources import Sources
 from comics_genai.errors import UserError
 from comics_genai.files import write_atomic
 
 BLOCK = re.compile(r"(<!-- from: ([^>\n]*?) -->\n).*?(<!-- end -->)", re.DOTALL)
-METHODS = {
-    "gan_v1": "GAN version 1",
-    "gan_v2": "GAN version 2",
-    "ddpm_32": "DDPM at 32 px",
-    "ddpm_256": "DDPM at 256 px",
-    "dreambooth": "DreamBooth",
-    "lora": "LoRA",
-    "dreambooth_lora": "DreamBooth+LoRA",
-}
-TUNED, CAREFUL, BASE = "fine-tuned", "base, careful prompt", "base, same prompt"
-
-Scores = Mapping[str, Any]
-
-
-def percent(figure: Mapping[str, float]) -> str:
-    """A share with its interval, in percent: `54 [47, 62]`."""
-    return "{:.0f} [{:.0f}, {:.0f}]".format(*(100 * figure[end] for end in ("mean", "low", "high")))
 
 
 def _head(columns: Mapping[str, str]) -> list[str]:
@@ -41,11 +28,6 @@ def _head(columns: Mapping[str, str]) -> list[str]:
 
 def _line(name: str, row: Scores, columns: Mapping[str, str]) -> str:
     return f"| {name} | " + " | ".join(percent(row[key]) if row.get(key) else "-" for key in columns) + " |"
-
-
-def rows_of(scores: Scores) -> dict[str, Scores]:
-    """The rows of one scores.json by name."""
-    return {row["name"]: row for row in scores["rows"]}
 
 
 def scores_table(scores: Scores) -> list[str]:
@@ -65,32 +47,6 @@ def scratch_table(*runs: tuple[str, Scores]) -> list[str]:
     return _head(columns) + [_line(row["name"], row, columns) for _, scores in runs for row in scores["rows"][:2]]
 
 
-def _apart(one: Mapping[str, float], other: Mapping[str, float]) -> str:
-    if one["low"] > other["high"]:
-        return "more, and the intervals lie apart"
-    if other["low"] > one["high"]:
-        return "less, and the intervals lie apart"
-    return "and the intervals overlap, so no difference is shown"
-
-
-def finding(run: tuple[str, Scores]) -> list[str]:
-    """What a fine-tuning brought, beside the base with a careful prompt: sentences with their intervals."""
-    rows = rows_of(run[1])
-    tuned, careful, base = rows[TUNED], rows[CAREFUL], rows[BASE]
-
-    def against(what: str, key: str) -> str:
-        mine, theirs = tuned[key], careful[key]
-        return f"{what} {percent(mine)} % against {percent(theirs)} % for a careful prompt ({_apart(mine, theirs)})"
-
-    method = METHODS.get(run[0], run[0])
-    return [
-        f"With {method}, her attributes come out right in {against('', 'identity').strip()}; of the attributes that no "
-        f"word names, {against('', 'identity_unnamed').strip()}. The pose asked for is followed in "
-        f"{percent(tuned['pose'])} % of its parts, by the base itself in {percent(base['pose'])} %. Character and pose "
-        f"are both right in {against('', 'joint_success').strip()}. Copies of a drawing: {percent(tuned['copied'])} %."
-    ]
-
-
 def card_table(evaluation: Mapping[str, Any]) -> list[str]:
     """What the miniature reaches, as its card says it."""
     from comics_genai.pretrain.evaluate import card
@@ -105,6 +61,12 @@ KINDS: dict[str, Callable[..., list[str]]] = {
     "finding": finding,
     "card": lambda run: card_table(run[1]),
 }
+FRONT_PAGE: dict[str, Callable[[Sources], list[str]]] = {
+    "claim": front_page.claim,
+    "comparison": front_page.comparison,
+    "notebooks": front_page.notebooks,
+    "gpus": front_page.gpus,
+}
 
 
 def filled(text: str, root: Path) -> str:
@@ -112,8 +74,10 @@ def filled(text: str, root: Path) -> str:
 
     def block(match: re.Match[str]) -> str:
         kind, *files = match[2].split()
+        if kind in FRONT_PAGE:
+            return match[1] + "\n" + "\n".join(FRONT_PAGE[kind](Sources(root))) + "\n\n" + match[3]
         if kind not in KINDS:
-            raise UserError(f"A README asks for the table {kind!r}: there are {', '.join(KINDS)}.")
+            raise UserError(f"A README asks for the table {kind!r}: there are {', '.join((*KINDS, *FRONT_PAGE))}.")
         runs = [(Path(file).parent.name, _read(root / file)) for file in files]
         return match[1] + "\n" + "\n".join(KINDS[kind](*runs)) + "\n\n" + match[3]
 
