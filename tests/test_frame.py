@@ -98,7 +98,7 @@ def test_make_alone_shows_the_targets(clone, bin_folder):
     code, output, _ = make(clone, "help", bin_folder)
     assert code == 0
     assert [line.split()[1] for line in output.splitlines()[1:]] == [
-        *("help", "demo", "gallery", "test", "lint", "reproduce", "bench", "badges", "wheel", "clean")
+        *("help", "demo", "gallery", "test", "lint", "reproduce", "report", "bench", "badges", "wheel", "clean")
     ]
 
 

@@ -35,19 +35,6 @@ def test_a_block_is_replaced_by_its_table_and_all_else_stays(tmp_path):
     assert readme_blocks.filled(done, tmp_path) == done
 
 
-@pytest.mark.parametrize(
-    ("tuned", "careful", "said"),
-    [
-        (share(0.5, 0.4, 0.6), share(0.1, 0.05, 0.15), "more, and the intervals lie apart"),
-        (share(0.1, 0.05, 0.15), share(0.5, 0.4, 0.6), "less, and the intervals lie apart"),
-        (share(0.5, 0.4, 0.6), share(0.45, 0.3, 0.55), "no difference is shown"),
-    ],
-)
-def test_a_finding_follows_the_figures(tuned, careful, said):
-    (sentence,) = run_scores.finding(("lora", scores(tuned, careful)))
-    assert sentence.startswith("With LoRA") and sentence.count(said) == 3
-
-
 def test_an_unknown_table_and_a_missing_file_are_one_sentence(tmp_path):
     with pytest.raises(UserError, match="asks for the table 'nothing'"):
         readme_blocks.filled("<!-- from: nothing x -->\n<!-- end -->", tmp_path)

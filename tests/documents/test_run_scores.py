@@ -1,0 +1,36 @@
+"""A committed run's scores in words follow its figures."""
+
+import pytest
+
+from comics_genai.documents import run_scores
+
+
+def share(mean, low, high):
+    return {"mean": mean, "low": low, "high": high}
+
+
+def scores(tuned, careful):
+    """A scores.json whose rows have the same figure in every column."""
+    keys = ("identity", "identity_unnamed", "pose", "joint_success", "copied")
+    names = {run_scores.TUNED: tuned, run_scores.CAREFUL: careful, run_scores.BASE: share(0.2, 0.1, 0.3)}
+    return {
+        "columns": {key: key.replace("_", " ") for key in keys},
+        "rows": [{"name": name, **dict.fromkeys(keys, figure)} for name, figure in names.items()],
+    }
+
+
+@pytest.mark.parametrize(
+    ("tuned", "careful", "said"),
+    [
+        (share(0.5, 0.4, 0.6), share(0.1, 0.05, 0.15), "more, and the intervals lie apart"),
+        (share(0.1, 0.05, 0.15), share(0.5, 0.4, 0.6), "less, and the intervals lie apart"),
+        (share(0.5, 0.4, 0.6), share(0.45, 0.3, 0.55), "no difference is shown"),
+    ],
+)
+def test_a_finding_follows_the_figures(tuned, careful, said):
+    (sentence,) = run_scores.finding(("lora", scores(tuned, careful)))
+    assert sentence.startswith("With LoRA") and sentence.count(said) == 3
+
+
+def test_a_share_is_shown_in_percent_with_its_interval():
+    assert run_scores.percent(share(0.536, 0.47, 0.624)) == "54 [47, 62]"
