@@ -17,13 +17,15 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 @contextmanager
 def serving(
     folder: Path, repo_id: str, token: str | None = None, kind: str = "datasets", created: dict | None = None,
-    faults: list[int] | None = None, role: str = "write",
+    faults: list[int] | None = None, role: str = "write", reads: list[str] | None = None,
 ) -> Iterator[str]:  # fmt: skip
     """Serve the files of `folder` as a repository of the `kind` datasets or models; yields the address. With `token`,
     401 for who does not give it. `created`: what the repository was created with; {} where it is not there yet.
     `faults`: what the next requests that write get instead of an answer: a status, or 0 for a reset connection.
-    `role`: of the token, as the Hub names it."""
+    `role`: of the token, as the Hub names it; with "read", 403 for whatever writes. `reads`: what the next requests for
+    a file's content get: "slow" (silence until the client has gone), "truncated" (half of it), "reset", or a status."""
     created = {"visibility": "public"} if created is None else created
+    gone = threading.Event()  # the test is over: whoever is kept waiting may go
     blobs: dict[str, bytes] = {}  # large files, by their sha256, before a commit names them
     api, files_at = f"/api/{kind}/{repo_id}", f"/{repo_id}" if kind == "models" else f"/{kind}/{repo_id}"
 
@@ -36,6 +38,8 @@ def serving(
                 return self._answer(401, {}, **{"X-Error-Code": "RepoNotFound"})
             if path == "/api/whoami-v2":
                 return self._answer(200, {"name": "me", "auth": {"accessToken": {"role": role}}})
+            if path == api and not created:
+                return self._answer(404, {}, **{"X-Error-Code": "RepoNotFound"})
             if path == api or path.startswith(f"{api}/revision/"):
                 siblings = [{"rfilename": name} for name in files()]
                 private = created.get("visibility") == "private"
@@ -47,7 +51,10 @@ def serving(
             if path.startswith(prefix):
                 name = path.removeprefix(prefix).partition("/")[2]
                 if name in files():
-                    return self._answer(200, files()[name].read_bytes())
+                    content = files()[name].read_bytes()
+                    if reads and self.command == "GET":
+                        return self._fail_to_read(reads.pop(0), content)
+                    return self._answer(200, content)
                 return self._answer(404, {}, **{"X-Error-Code": "EntryNotFound"})
             return self._answer(404, {}, **{"X-Error-Code": "RepoNotFound"})
 
@@ -59,6 +66,8 @@ def serving(
                 return self._answer(401, {})
             if faults:
                 return self._fail(faults.pop(0))
+            if role == "read" and path != "/api/validate-yaml":
+                return self._answer(403, {"error": "You don't have the rights to write"})
             if path == "/api/validate-yaml":
                 return self._answer(200, {"errors": [], "warnings": []})
             if path == "/api/repos/create":
@@ -94,6 +103,19 @@ def serving(
                 return self._answer(status, {}, **{"Retry-After": "0"})
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
+
+        def _fail_to_read(self, kind: str, content: bytes) -> None:
+            if kind == "slow":
+                gone.wait(30)
+            elif kind == "truncated":
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content[: len(content) // 2])
+                self.wfile.flush()
+            elif kind != "reset":
+                return self._answer(int(kind), {})
+            self._fail(0)
 
         def _address(self) -> str:
             return f"http://127.0.0.1:{self.server.server_port}"
@@ -142,5 +164,6 @@ def serving(
     try:
         yield f"http://127.0.0.1:{server.server_port}"
     finally:
+        gone.set()
         server.shutdown()
         server.server_close()

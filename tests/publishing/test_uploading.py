@@ -78,6 +78,14 @@ def test_a_passing_fault_is_tried_again_and_the_files_arrive(served, unfinished,
     assert (tmp_path / "hub" / name).read_bytes() == (unfinished / name).read_bytes() and faults == []
 
 
+def test_a_token_that_only_reads_is_refused_in_one_sentence_and_at_once(served, unfinished, monkeypatch, tmp_path):
+    with served(role="read") as endpoint:
+        monkeypatch.setattr(constants, "ENDPOINT", endpoint)
+        with pytest.raises(UserError, match=r"token write to me/half \(403\).*the right to write") as raised:
+            push(unfinished, "me/half", checkpoint=True)
+    assert TOKEN not in str(raised.value) and not list((tmp_path / "hub").iterdir())
+
+
 def test_a_lasting_fault_stops_no_run_and_says_how_to_push_again(served, unfinished, monkeypatch):
     with served(faults=[400] * 9) as endpoint:
         monkeypatch.setattr(constants, "ENDPOINT", endpoint)
