@@ -50,7 +50,7 @@ def generate(arguments: list[str]) -> None:
     from comics_genai.bases.base import Base, Precision
     from comics_genai.evaluation.picture_scores import tell_generated
     from comics_genai.plotting import figures
-    from comics_genai.ranges import parse_seeds
+    from comics_genai.ranges import parse_seeds, refuse_renamed
     from comics_genai.sampling.generate import Sampling, generate
 
     @dataclass(frozen=True)
@@ -68,8 +68,8 @@ def generate(arguments: list[str]) -> None:
         """by default the run's, or else the miniature"""
         folder: Path | None = None
         """where the pictures go; by default 6_generated/NAME OF THE RUN OR BASE"""
-        start: Path | None = None
-        """a drawing or sketch to begin from; --t0 0.7 lets little of it stay, --t0 0.3 much"""
+        start_image: Path | None = None
+        """a drawing or sketch to begin from; --strength 0.7 lets little of it stay, --strength 0.3 much"""
         paper: str = "auto"
         """colour under its transparency; by default white or what pale strokes show on"""
         sampling: Annotated[Sampling, tyro.conf.arg(name="")] = field(default_factory=Sampling)
@@ -78,12 +78,13 @@ def generate(arguments: list[str]) -> None:
         device: str = ""
         """cpu, cuda, mps; by default the best there is"""
 
+    refuse_renamed(arguments, {"--t0": "--strength", "--start": "--start-image"})
     given = tyro.cli(Generate, args=arguments, prog="comics_genai generate")
     settings = run_settings(given.run[0]) if given.run else {}
     base_name = given.base or settings.get("base", "mini")
     name = "+".join(Path(run).resolve().name for run in given.run or (base_name,))
     folder = given.folder or environment.generated() / name
-    start = drawings.load_one(given.start, paper=given.paper) if given.start else None
+    start = drawings.load_one(given.start_image, paper=given.paper) if given.start_image else None
     seeds = parse_seeds(given.seeds)
     base = Base.load(
         base_name, given.device or environment.device(), given.precision or settings.get("precision", "fp32")

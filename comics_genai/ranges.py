@@ -51,6 +51,14 @@ def check(settings: Any, rules: Mapping[str, Rule]) -> None:
             raise UserError(f"{field.name} is {shown(value)}, but must be {range_}.")
 
 
+def refuse_renamed(arguments: Sequence[str], renamed: Mapping[str, str]) -> None:
+    """Raise UserError for an option of a command by its earlier name. renamed: {"--old": "--new"}."""
+    for argument in arguments:
+        option = argument.split("=")[0].replace("_", "-")
+        if option in renamed:
+            raise UserError(f"The option {option} is called {renamed[option]} now: write {renamed[option]}.")
+
+
 def shown(value: Any) -> str:
     """The value in a sentence, cut where it is long."""
     text = repr(value)

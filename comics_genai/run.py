@@ -5,7 +5,7 @@ folder/weights.safetensors    there only when the run is finished
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -125,26 +125,25 @@ def follow(folder: Path, record: Mapping[str, Any], name: str) -> None:
         _write(folder, old)
 
 
-def bring_up_to_date(folder: Path, renamed: Mapping[str, str], defaults: Mapping[str, Mapping[str, Any]]) -> None:
+def bring_up_to_date(
+    folder: Path,
+    renamed: Callable[[dict[str, Any]], dict[str, Any]],
+    defaults: Mapping[str, Mapping[str, Any]],
+) -> None:
     """Rewrite the settings of a run that an earlier version began: new names, and of what did not exist the default.
 
-    renamed: {old name: new name}, at any depth. defaults: of each section of settings.json ("finetune", "loop").
+    renamed: what settings.json says to the same by today's names; it changes nothing that has them already.
+    defaults: of each section of settings.json ("finetune", "loop").
     """
     if not is_run(folder):
         return
     old = recorded(folder)
-    new = {section: _renamed(values, renamed) for section, values in old.items()}
+    new = renamed(old)
     for section, values in defaults.items():
         if isinstance(new.get(section), dict):
             new[section] = _completed(new[section], json.loads(json.dumps(values)))
     if new != old:
         _write(folder, new)
-
-
-def _renamed(values: Any, names: Mapping[str, str]) -> Any:
-    if not isinstance(values, dict):
-        return values
-    return {names.get(name, name): _renamed(value, names) for name, value in values.items()}
 
 
 def _completed(values: dict[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:

@@ -68,11 +68,26 @@ def test_from_drawings_to_new_pictures(drawn, tiny_sdxl, tmp_path, capsys):
         ("a girl", 1, "run"),
     ]
     assert PIL.Image.open(pictures / "grid.png").size == (64, 64)
-    begun = [*drawing, "--start", str(drawn / "train" / "0.png"), "--t0", "0.5", "--device", "cpu"]
+    begun = [*drawing, "--start-image", str(drawn / "train" / "0.png"), "--strength", "0.5", "--device", "cpu"]
     assert main(begun) == 0
     rows = [json.loads(line) for line in (pictures / "metadata.jsonl").read_text().splitlines()]
-    assert [(row.get("start"), row.get("t0")) for row in rows] == [(None, None)] * 4 + [("0.png", 0.5)] * 4
-    assert main([*drawing, "--start", str(drawn / "9.png")]) == 2 and "There is no picture" in capsys.readouterr().err
+    assert [(row.get("start_image"), row.get("strength")) for row in rows] == [(None, None)] * 4 + [("0.png", 0.5)] * 4
+    assert main([*drawing, "--start-image", str(drawn / "9.png")]) == 2
+    assert "There is no picture" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (["--t0", "0.5"], "The option --t0 is called --strength now: write --strength."),
+        (["--start=a.png"], "The option --start is called --start-image now: write --start-image."),
+        (["--strength", "0.5"], "strength is 0.5, but there is no start image, which it would hide: give --start-"),
+    ],
+)
+def test_an_option_by_its_earlier_name_is_refused_with_todays(given, told, tiny_sdxl, tmp_path, capsys):
+    command = ["generate", "--base", str(tiny_sdxl), "--prompt", "a girl", "--folder", str(tmp_path), "--device", "cpu"]
+    assert main([*command, *given]) == 2
+    assert capsys.readouterr().err.strip().splitlines()[-1].startswith(told)
 
 
 @pytest.mark.parametrize(("more", "precision"), [([], "fp16"), (["--precision", "fp32"], "fp32")])

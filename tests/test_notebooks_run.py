@@ -25,7 +25,7 @@ DRAWING = {  # with saved weights
     "sampling_steps": 2,
     "scenes": 1,
     "seeds": 1,
-    "strengths": [0.0, 1.25],
+    "adapter_scales": [0.0, 1.25],
     "guidances": [4.0],
     "schedulers": ["ddim"],
     "steps": [2],

@@ -41,10 +41,10 @@ OUT_OF_RANGE = [
     (Sampling, {"guidance": 0.5}, r"guidance is 0.5, but must be a number 1 or more and at most 100 \(1 = off\)."),
     (Sampling, {"guidance": NAN}, "guidance is nan, but"),
     (Sampling, {"guidance": INFINITE}, "guidance is inf, but"),
-    (Sampling, {"strength": NAN}, "strength is nan, but"),
-    (Sampling, {"strength": -INFINITE}, "strength is -inf, but"),
+    (Sampling, {"adapter_scale": NAN}, "adapter_scale is nan, but"),
+    (Sampling, {"adapter_scale": -INFINITE}, "adapter_scale is -inf, but"),
     (Sampling, {"guidance_rescale": NAN}, "guidance_rescale is nan, but"),
-    (Sampling, {"t0": NAN}, "t0 is nan, but must be a number above 0 and at most 1."),
+    (Sampling, {"strength": NAN}, "strength is nan, but must be a number above 0 and at most 1."),
     (Sampling, {"size": -8}, "size is -8, but must be a whole number from 0 to 4,096"),
     (Sampling, {"size": 100_000}, "size is 100000, but"),
     (Sampling, {"scheduler": "plms"}, "scheduler is 'plms', but must be one of default, ddim"),
@@ -76,7 +76,7 @@ def test_a_value_out_of_its_range_is_one_sentence_that_says_the_range(settings, 
 
 @pytest.mark.parametrize(
     ("settings", "options"),
-    [(Sampling, {"steps": 1000, "guidance": 1.0, "t0": 1.0, "size": 4096, "strength": -1.5}),
+    [(Sampling, {"steps": 1000, "guidance": 1.0, "strength": 1.0, "size": 4096, "adapter_scale": -1.5}),
      (FinetuneSettings, {"rank": 1, "variants": 1, "seed": LARGEST_SEED, "decay_from": 0.0, "size": 0}),
      (LoopSettings, {"steps": 1, "learning_rate": 1e18, "ema_decay": 0.9999})],
 )  # fmt: skip

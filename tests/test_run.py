@@ -49,12 +49,16 @@ def test_a_run_is_finished_with_its_own_settings_alone(folder):
 
 def test_a_run_of_an_earlier_version_gets_the_new_names_and_the_defaults_of_what_did_not_exist(folder):
     defaults = {"finetune": {"new": 5, "fresh": (1,), "sampling": {"steps": 25, "scale": 1.0}}, "loop": {"clip": 1.0}}
-    run.bring_up_to_date(folder, {"old": "new"}, defaults)
+
+    def renamed(record):
+        return record | {"finetune": {"new" if n == "old" else n: value for n, value in record["finetune"].items()}}
+
+    run.bring_up_to_date(folder, renamed, defaults)
     sampling = {"steps": 2, "scale": 1.0}
     expected = {"method": "lora", "learn_token": False, "new": 1, "fresh": [1], "sampling": sampling}
     assert run.recorded(folder) == {"finetune": expected, "loop": {"steps": 3, "clip": 1.0}}
     before = (folder / run.SETTINGS_FILE).stat().st_mtime_ns
-    run.bring_up_to_date(folder, {"old": "new"}, defaults)
+    run.bring_up_to_date(folder, renamed, defaults)
     assert (folder / run.SETTINGS_FILE).stat().st_mtime_ns == before
     run.claim(folder, {"finetune": expected, "loop": {"steps": 3, "clip": 1.0}})
 

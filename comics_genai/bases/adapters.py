@@ -3,7 +3,7 @@
     adapter = load_adapter(base, "runs/unicorn_girl")
     both = load_adapters(base, ["runs/unicorn_girl", "me/her-other-adapter"])
 
-All have a strength s. An adapter's output is scaled by it. Full weights are mixed with the base's,
+All have a scale s. An adapter's output is multiplied by it. Full weights are mixed with the base's,
 
     theta = theta_0 + sum_i s_i (theta_i - theta_0),
 
@@ -38,7 +38,7 @@ class Adapter:
     name: str
     digest: str
     full: bool  # all weights of the UNet, not an adapter beside them
-    weight: float = 1.0  # its own part of the strength that all are drawn with, for several at once
+    weight: float = 1.0  # its own part of the scale that all are drawn with, for several at once
 
 
 def load_adapter(base: Base, run: str | Path, best: bool = True) -> Adapter:
@@ -70,16 +70,16 @@ def load_adapters(base: Base, runs: Sequence[str | Path], best: bool = True) -> 
         Adapter(Path(run).resolve().name, digest_of(path), path.name != LORA_FILE)
         for run, path in zip(runs, paths, strict=True)
     )
-    set_strength(base, base.adapters, 1.0)
+    set_scale(base, base.adapters, 1.0)
     return base.adapters
 
 
-def set_strength(base: Base, adapters: Sequence[Adapter], strength: float) -> None:
-    """Give each of `adapters` the strength times its own weight, and those that are loaded beside them none."""
-    strengths = {adapter.digest: strength * adapter.weight for adapter in adapters}
+def set_scale(base: Base, adapters: Sequence[Adapter], scale: float) -> None:
+    """Give each of `adapters` the scale times its own weight, and those that are loaded beside them none."""
+    scales = {adapter.digest: scale * adapter.weight for adapter in adapters}
     if absent := [adapter.name for adapter in adapters if adapter.digest not in {a.digest for a in base.adapters}]:
         raise UserError(f"{_list(absent)} not loaded into this base: load what you draw with by load_adapters.")
-    each = [strengths.get(adapter.digest, 0.0) for adapter in base.adapters]
+    each = [scales.get(adapter.digest, 0.0) for adapter in base.adapters]
     if base.mixture is not None:
         base.mixture.mix(each)
     elif base.adapters:
@@ -157,7 +157,7 @@ class Mixture:
         self.parts: list[nn.Module] = [_part(base, path) for path in paths]
         tensors = [tensor for part in self.parts for tensor in _tensors(part).values()]
         self.originals = {id(tensor): (tensor, tensor.detach().to("cpu", copy=True)) for tensor in tensors}
-        self.strengths: list[float] = []
+        self.scales: list[float] = []
         try:
             for part, path in zip(self.parts, paths, strict=True):
                 load_weights(part, path)
@@ -166,28 +166,28 @@ class Mixture:
             raise
 
     @torch.no_grad()
-    def mix(self, strengths: Sequence[float]) -> None:
-        """Give the base the weights theta of these strengths, one for each file."""
-        if list(strengths) == self.strengths:
+    def mix(self, scales: Sequence[float]) -> None:
+        """Give the base the weights theta of these scales, one for each file."""
+        if list(scales) == self.scales:
             return
         self.remove()
-        for i, (part, path, strength) in enumerate(zip(self.parts, self.paths, strengths, strict=True)):
+        for i, (part, path, scale) in enumerate(zip(self.parts, self.paths, scales, strict=True)):
             targets = _tensors(part)
             with safetensors.safe_open(path, framework="pt") as file:
                 # A learnt token has no counterpart in the base.
-                for name in (name for name in file.keys() if strength and not name.startswith("token.")):
+                for name in (name for name in file.keys() if scale and not name.startswith("token.")):
                     original, tuned = self.originals[id(targets[name])][1].float(), file.get_tensor(name).float()
                     # Exactly the file's tensor at 1, as theta_0 + (theta - theta_0) is not.
-                    mixed = torch.lerp(original, tuned, strength)
+                    mixed = torch.lerp(original, tuned, scale)
                     if i:
                         mixed += targets[name].float().cpu() - original  # what the files before this one brought
                     targets[name].copy_(mixed)
-        self.strengths = list(strengths)
+        self.scales = list(scales)
 
     @torch.no_grad()
     def remove(self) -> None:
         """Give the base its own weights back."""
-        self.strengths = []
+        self.scales = []
         for tensor, original in self.originals.values():
             tensor.copy_(original)
 

@@ -35,7 +35,7 @@ def check_latents(finite: list[Tensor], modules: Mapping[str, nn.Module], base: 
     mend = "use --precision fp32, or" if precision == "fp16" else "use"
     raise UserError(
         f"The latents are NaN or infinite after step {flags.index(False) + 1} of {len(flags)}: {mend} a lower guidance "
-        "or strength, or another scheduler."
+        "or adapter scale, or another scheduler."
     )
 
 
@@ -45,5 +45,5 @@ def check_tensor(tensor: Tensor, what: str, modules: Mapping[str, nn.Module], ba
         return
     check_weights(modules, base)
     raise UserError(
-        f"{what} has numbers that are NaN or infinite, with the base {base}: use a lower guidance or strength."
+        f"{what} has numbers that are NaN or infinite, with the base {base}: use a lower guidance or adapter scale."
     )

@@ -34,7 +34,7 @@ SCORES, SHEET = "scores.json", "contact_sheet.png"
 
 
 @dataclass(frozen=True)
-class Trial:
+class DrawnTest:
     """What was drawn: for each row of the comparison its pictures, prompt by prompt, each with all seeds."""
 
     folder: Path
@@ -68,7 +68,7 @@ def draw(
     scenes: int = 12,
     seeds: int = 2,
     sampling: Sampling | None = None,
-) -> Trial:
+) -> DrawnTest:
     """Draw test poses with the finished fine-tuning in folder `run`, and, without it, what its base makes of them.
 
     The base is asked in the same words, which do not help it since it does not know the name, and with a careful prompt
@@ -100,7 +100,7 @@ def draw(
     shown = [scene for scene in posed for _ in range(seeds)] if character is not None else []
     pictures = {row: [picture.image for picture in some] for row, some in made.items()}
     files = {row: [picture.path for picture in some] for row, some in made.items()}
-    return Trial(folder, images, [prompt for prompt in prompts for _ in range(seeds)], shown, pictures, files)
+    return DrawnTest(folder, images, [prompt for prompt in prompts for _ in range(seeds)], shown, pictures, files)
 
 
 def bounds(base: Base, scenes: Sequence[world.Scene]) -> dict[str, list[PIL.Image.Image]]:
@@ -112,24 +112,24 @@ def bounds(base: Base, scenes: Sequence[world.Scene]) -> dict[str, list[PIL.Imag
     }
 
 
-def scored(trial: Trial, base: Base, scorer: AttributeReader | None = None) -> dict[str, Any] | None:
+def scored(test: DrawnTest, base: Base, scorer: AttributeReader | None = None) -> dict[str, Any] | None:
     """The comparison, `bounds` included, as `metrics.table` gives it, also written as scores.json; None where the truth
     is not known. Of a base of the comic world each picture's own scores go beside it, for the gallery."""
-    if not trial.scenes:
+    if not test.scenes:
         return None
     own = scorer or picture_scores.own_reader(base)
     scorer = own or AttributeReader.load(environment.data() / "mini_sdxl" / "scorer")
-    rows = trial.pictures | bounds(base, trial.scenes)
-    records = {name: metrics.score_run(made, trial.scenes, trial.drawings, scorer) for name, made in rows.items()}
-    for row in trial.files if own is not None else ():
-        paths = trial.files[row]
+    rows = test.pictures | bounds(base, test.scenes)
+    records = {name: metrics.score_run(made, test.scenes, test.drawings, scorer) for name, made in rows.items()}
+    for row in test.files if own is not None else ():
+        paths = test.files[row]
         told = [
             picture_scores.Told(path.name, scene, record, prompt)
-            for path, scene, record, prompt in zip(paths, trial.scenes, records[row], trial.prompts, strict=True)
+            for path, scene, record, prompt in zip(paths, test.scenes, records[row], test.prompts, strict=True)
         ]
-        picture_scores.tell(paths[0].parent, told, trial.scenes[0].character, base.size, shared=trial.folder)
+        picture_scores.tell(paths[0].parent, told, test.scenes[0].character, base.size, shared=test.folder)
     scores = metrics.table(records) | {"contact_sheet": SHEET}
-    write_atomic(trial.folder / SCORES, (json.dumps(scores, indent=2) + "\n").encode())
+    write_atomic(test.folder / SCORES, (json.dumps(scores, indent=2) + "\n").encode())
     return scores
 
 

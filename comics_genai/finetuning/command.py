@@ -21,6 +21,7 @@ from comics_genai.finetuning.picked import with_picked
 from comics_genai.finetuning.settings import FinetuneSettings
 from comics_genai.finetuning.train import finetune
 from comics_genai.finetuning.validation import Validate, chosen
+from comics_genai.ranges import refuse_renamed
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ def parsed(arguments: list[str]) -> Finetune:
     """The options; those that are not given are the preset's, or else the defaults."""
     # `class` is a keyword in Python, but not on a command line.
     renamed = ["--class-name" + a.removeprefix("--class") if a.split("=")[0] == "--class" else a for a in arguments]
+    refuse_renamed(renamed, {"--sampling.t0": "--sampling.strength"})
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     first.add_argument("--preset", default="")
     first.add_argument("--method", default=FinetuneSettings.method)

@@ -19,6 +19,26 @@ LORA_TARGETS = {
 TEXT_TARGETS = ["q_proj", "k_proj", "v_proj", "out_proj"]
 
 
+def renamed_sampling(sampling: Mapping[str, Any]) -> dict[str, Any]:
+    """The sampling of a run's settings by today's names.
+
+    An earlier version's `strength` is today's `adapter_scale`, while today's `strength` was its `t0`. It recorded a t0
+    even where nothing was begun from a drawing, as validation and class pictures never are.
+    """
+    if "adapter_scale" in sampling:
+        return dict(sampling)
+    kept = {name: value for name, value in sampling.items() if name not in ("strength", "t0")}
+    return kept | {"adapter_scale": sampling.get("strength", Sampling.adapter_scale), "strength": None}
+
+
+def renamed(record: dict[str, Any]) -> dict[str, Any]:
+    """What a fine-tuning's settings.json says, by today's names."""
+    settings = record.get("finetune")
+    if not isinstance(settings, dict) or not isinstance(settings.get("sampling"), dict):
+        return record
+    return record | {"finetune": settings | {"sampling": renamed_sampling(settings["sampling"])}}
+
+
 @dataclass(frozen=True)
 class FinetuneSettings:
     """What to learn, on what, and how; the defaults suit the miniature. Raises UserError for a value out of range."""
@@ -121,7 +141,7 @@ class FinetuneSettings:
         """The settings that a run's settings.json holds under "finetune"."""
         names = ("validation_prompts", "timesteps", "left_out", "picked")
         tuples = {name: tuple(record[name]) for name in names if name in record}
-        return cls(**{**record, **tuples, "sampling": Sampling(**record["sampling"])})
+        return cls(**{**record, **tuples, "sampling": Sampling(**renamed_sampling(record["sampling"]))})
 
     @property
     def weights_precision(self) -> Literal["fp32", "bf16", "fp16"]:

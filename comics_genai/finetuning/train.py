@@ -29,15 +29,12 @@ from comics_genai.finetuning.borrowed import borrowed
 from comics_genai.finetuning.encoded_data import TrainingData, prepare
 from comics_genai.finetuning.loss import FinetuneLoss
 from comics_genai.finetuning.picked import picked_drawings
-from comics_genai.finetuning.settings import FinetuneSettings
+from comics_genai.finetuning.settings import FinetuneSettings, renamed
 from comics_genai.finetuning.trainable import trainable_parts
 from comics_genai.finetuning.validation import Validate, Validation, save_lora
 from comics_genai.run import EMA_FILE, EMBEDS_FILE
 from comics_genai.training import attention, distributed
 from comics_genai.training.loop import LoopSettings, TrainResult, train
-
-# Settings by the names that earlier versions gave them.
-RENAMED: dict[str, str] = {}
 
 Encode = Callable[[Base, Sequence[drawings.Drawing], FinetuneSettings, Path], TrainingData]
 
@@ -74,7 +71,7 @@ def finetune(
     character = [*_without(character, settings.left_out), *picked]
     record = {"finetune": asdict(settings), "drawings_digest": _digest(character)}
     run.bring_up_to_date(
-        folder, RENAMED, {"finetune": asdict(FinetuneSettings()), "loop": asdict(LoopSettings(steps=1))}
+        folder, renamed, {"finetune": asdict(FinetuneSettings()), "loop": asdict(LoopSettings(steps=1))}
     )
     run.follow(folder, record, "drawings")
     if run.is_finished(folder, record):

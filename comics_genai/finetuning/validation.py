@@ -21,7 +21,8 @@ from comics_genai.bases.base import Base, Embeddings
 from comics_genai.drawings.captions import instance_prompt
 from comics_genai.files import save_tensors, write_atomic
 from comics_genai.finetuning.settings import FinetuneSettings
-from comics_genai.run import BEST, EMBEDS_FILE, FULL_FILE, LORA_FILE
+from comics_genai.hub_runs import run_folder
+from comics_genai.run import BEST, EMBEDS_FILE, FULL_FILE, LORA_FILE, finetuning_settings
 from comics_genai.sampling.generate import batched, sample
 
 Validate = Callable[[int, list[PIL.Image.Image]], dict[str, float]]
@@ -81,6 +82,16 @@ def chosen(folder: Path) -> dict[str, float] | None:
     """The step and the score of the checkpoint that a run's validation chose; None where it chose none."""
     path = folder / BEST / "chosen.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def last_and_chosen_step(run: str | Path) -> tuple[int, int]:
+    """The last step of a finished fine-tuning, and the one that its validation chose (the last where it chose none).
+
+    run: a folder, or OWNER/NAME on the Hub.
+    """
+    folder = run_folder(run)
+    last, best = int(finetuning_settings(folder, run)["steps"]), chosen(folder)
+    return last, int(best["step"]) if best else last
 
 
 def save_lora(base: Base, folder: Path) -> Path:

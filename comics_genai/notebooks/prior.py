@@ -1,6 +1,6 @@
-"""The prior term with and without: the same training with the other lambda, and "a girl" drawn by both.
+"""The prior term with and without: two short trainings that differ in lambda, and "a girl" drawn by both.
 
-    runs = both_priors(settings, Path("runs/dreambooth"), device)
+    runs = with_and_without(settings, Path("runs/dreambooth"), device)
     rows = class_pictures(base, runs, "girl", Path("6_generated/dreambooth/class"))
 """
 
@@ -21,23 +21,25 @@ from comics_genai.sampling.generate import Sampling, generate
 
 BEFORE = "base, before training"
 SEED = 0
+SHORTER = 6
 
 
-def both_priors(
+def with_and_without(
     settings: FinetuneSettings, folder: Path, device: str | torch.device = "cpu", base: Base | None = None
 ) -> dict[str, Path | None]:
-    """The base, the finished run in `folder`, and the same training with the other lambda, done here if it is not yet.
+    """The base, and two short trainings that differ in lambda alone, 1 and 0; they are done here if they are not yet.
 
-    Where the run preserves the prior, the other one has lambda = 0; where it does not (method lora), lambda = 1.
-    base: as `finetune` takes it.
+    Each takes a SHORTER-th of the steps of `settings`: that is enough to see where the class goes, and together they
+    cost a fraction of the run in `folder`, beside which they lie. base: as `finetune` takes it.
     """
-    other = 0.0 if settings.preserves_prior else 1.0
     method = "dreambooth-lora" if settings.method == "lora" else settings.method
-    changed = replace(settings, method=method, prior_weight=other, validate_every=0, validation_prompts=())
-    beside = folder.with_name(f"{folder.name}_lambda_{other:g}")
-    finetune(changed, beside, device, base=base)
-    runs = {1.0: beside, 0.0: folder} if other else {1.0: folder, 0.0: beside}
-    return {BEFORE: None} | {f"trained, lambda = {weight:g}": run for weight, run in runs.items()}
+    short = replace(settings, method=method, steps=max(2, settings.steps // SHORTER), validate_every=0)
+    runs: dict[str, Path | None] = {BEFORE: None}
+    for weight in (1.0, 0.0):
+        beside = folder.with_name(f"{folder.name}_short_lambda_{weight:g}")
+        finetune(replace(short, prior_weight=weight, validation_prompts=()), beside, device, base=base)
+        runs[f"trained, lambda = {weight:g}"] = beside
+    return runs
 
 
 def class_pictures(
@@ -50,7 +52,7 @@ def class_pictures(
 ) -> dict[str, list[PIL.Image.Image]]:
     """For each run the class alone, without the identifier, in the same poses from the same noise.
 
-    Each is drawn with the weights after the last step, since both trainings then took as many. The base keeps none.
+    Each is drawn with the weights after its last step. The base keeps no adapter.
     """
     prompts = [world.scene_prompt(scene, f"a {class_name}") for scene in posed_scenes(world.UNICORN_GIRL, scenes)]
     rows = {}

@@ -19,7 +19,7 @@ import PIL.Image
 import torch
 from torch import Tensor
 
-from comics_genai.bases.adapters import Adapter, set_strength
+from comics_genai.bases.adapters import Adapter, set_scale
 from comics_genai.bases.base import Base, Embeddings
 from comics_genai.bases.finite import check_latents
 from comics_genai.drawings import Drawing, to_square
@@ -27,11 +27,18 @@ from comics_genai.drawings.captions import MAXIMUM_CAPTION
 from comics_genai.errors import UserError
 from comics_genai.progress import Progress
 from comics_genai.ranges import LARGEST_SEED, LARGEST_SIDE, MOST_PICTURES, check, number, one_of, whole
-from comics_genai.sampling.records import read_image, read_record, with_file_name, write_metadata, write_picture
+from comics_genai.sampling.records import (
+    read_image,
+    read_record,
+    renamed_back,
+    with_file_name,
+    write_metadata,
+    write_picture,
+)
 from comics_genai.sampling.schedulers import SCHEDULERS, scheduler_of
 
 GPU_BATCH = 8
-START_NOISE = 0.8  # t0 of a drawing to start from (SDEdit, Meng et al. 2022, alg. 1), as image to image customarily has
+STRENGTH = 0.8  # of image to image where none is given, as it customarily is
 
 
 @dataclass(frozen=True)
@@ -44,8 +51,9 @@ class Sampling:
     scheduler: str = "default"  # the base's own, or one of SCHEDULERS
     negative: str = ""  # prompt to move away from
     size: int = 0  # pixels each way; 0 = the base's own
-    strength: float = 1.0  # of what was fine-tuned: 0 = the base alone, 1 = as trained; beyond, an extrapolation
-    t0: float | None = None  # share of the noise that hides a drawing to start from, in (0, 1]; None = START_NOISE
+    adapter_scale: float = 1.0  # of what was fine-tuned: 0 = the base alone, 1 = as trained; beyond, an extrapolation
+    # Of image to image: the share of the noise that hides the start image, in (0, 1] (t0 of SDEdit, Meng et al. 2022).
+    strength: float | None = None  # None = STRENGTH
     batch_size: int = 0  # pictures at once, no part of the record; 0 = one on a CPU, 8 on a GPU
 
     def __post_init__(self) -> None:
@@ -54,8 +62,8 @@ class Sampling:
             "guidance": number(self.guidance, 1, 100, "1 = off"),
             "guidance_rescale": number(self.guidance_rescale, 0, 1),
             "scheduler": one_of(self.scheduler, ("default", *SCHEDULERS)),
-            "strength": number(self.strength, -10, 10),
-            "t0": number(START_NOISE if self.t0 is None else self.t0, 0, 1, above=True),
+            "adapter_scale": number(self.adapter_scale, -10, 10),
+            "strength": number(STRENGTH if self.strength is None else self.strength, 0, 1, above=True),
             "size": whole(self.size, 0, LARGEST_SIDE, "pixels; 0 = the base's own"),
             "batch_size": whole(self.batch_size, 0, 1024, "0 = what suits the device"),
         }
@@ -94,9 +102,9 @@ def sample(
 ) -> np.ndarray:
     """Pictures uint8 (B, H, W, 3) of B embedded prompts, one seed each; negative has B = 1.
 
-    start: latents (1, channels, h, w) of a picture that all begin from, hidden under the noise of `t0` (SDEdit, Meng
-    et al. 2022, alg. 1); without it they begin from noise alone. Each picture's noise comes from its own generator on
-    the CPU, so it depends on neither the batch nor the device.
+    start: latents (1, channels, h, w) of a picture that all begin from, hidden under the noise of `strength` (SDEdit,
+    Meng et al. 2022, alg. 1); without it they begin from noise alone. Each picture's noise comes from its own generator
+    on the CPU, so it depends on neither the batch nor the device.
     """
     size = sampling.size or base.size
     if size % base.downscale:
@@ -139,8 +147,8 @@ def sample(
 
 
 def evaluations(sampling: Sampling) -> int:
-    """Steps that a picture begun from a drawing takes, at least 1: those of the schedule from t0 on."""
-    return max(1, int(sampling.steps * (START_NOISE if sampling.t0 is None else sampling.t0)))
+    """Steps that a picture begun from a drawing takes, at least 1: those of the schedule from `strength` on."""
+    return max(1, int(sampling.steps * (STRENGTH if sampling.strength is None else sampling.strength)))
 
 
 def generate(
@@ -150,24 +158,24 @@ def generate(
     folder: Path,
     sampling: Sampling | None = None,
     adapter: Adapter | Sequence[Adapter] | None = None,
-    start: Drawing | None = None,
+    start_image: Drawing | None = None,
 ) -> list[Picture]:
     """Draw every prompt with every seed into `folder`, prompt by prompt; those already there are read, not redrawn.
 
     adapter: what is drawn with, one or several of those that are loaded; others that are loaded have no effect.
-    start: a drawing to begin from (image to image), of which `sampling.t0` says how much noise hides it.
+    start_image: a drawing to begin from (image to image); `sampling.strength` says how much noise hides it.
     metadata.jsonl gets one record a picture: file_name, prompt, negative, seed, steps, guidance, guidance_rescale,
-    scheduler, base, base_digest, precision, adapter, adapter_digest, strength (lists for several adapters), size, and
-    with a drawing to begin from start, start_digest, t0; the PNG's text chunk holds the same. Earlier records of the
-    folder stay. Raises UserError for no prompts or seeds, or settings that do not fit.
+    scheduler, base, base_digest, precision, adapter, adapter_digest, adapter_scale (lists for several adapters), size,
+    and with a drawing to begin from start_image, start_image_digest, strength; the PNG's text chunk holds the same.
+    Earlier records of the folder stay. Raises UserError for no prompts or seeds, or settings that do not fit.
     """
     sampling, folder = sampling or Sampling(), Path(folder)
     if not prompts or not seeds:
         raise UserError("There is nothing to draw: give at least one prompt and one seed.")
     _check_asked(prompts, seeds)
     adapters = [adapter] if isinstance(adapter, Adapter) else list(adapter or [])
-    set_strength(base, adapters, sampling.strength)
-    begun = _begun(base, start, sampling)
+    set_scale(base, adapters, sampling.adapter_scale)
+    begun = _begun(base, start_image, sampling)
     common = {
         "negative": sampling.negative,
         "steps": sampling.steps,
@@ -179,14 +187,15 @@ def generate(
         "precision": base.precision,
         "adapter": _one_or_all([adapter.name for adapter in adapters]),
         "adapter_digest": _one_or_all([adapter.digest for adapter in adapters]),
-        "strength": _one_or_all([sampling.strength * adapter.weight for adapter in adapters]),
+        "adapter_scale": _one_or_all([sampling.adapter_scale * adapter.weight for adapter in adapters]),
         "size": sampling.size or base.size,
     }
     if begun is not None:
         picture_digest = hashlib.sha256(begun.tobytes()).hexdigest()[:8]
-        common |= {"start": start.name, "start_digest": picture_digest}
-        common["t0"] = START_NOISE if sampling.t0 is None else sampling.t0
+        common |= {"start_image": start_image.name, "start_image_digest": picture_digest}
+        common["strength"] = STRENGTH if sampling.strength is None else sampling.strength
     records = [with_file_name({"prompt": prompt, "seed": seed, **common}) for prompt in prompts for seed in seeds]
+    records = [_earlier(record, folder) or record for record in records]
     unique = {record["file_name"]: record for record in records}
     present = {name: record for name, record in unique.items() if read_record(folder / name) == record}
     write_metadata(folder, list(present.values()))
@@ -194,6 +203,12 @@ def generate(
         _draw(base, missing, sampling, folder, begun)
     paths = [folder / record["file_name"] for record in records]
     return [Picture(read_image(path), path, record) for path, record in zip(paths, records, strict=True)]
+
+
+def _earlier(record: dict[str, Any], folder: Path) -> dict[str, Any] | None:
+    """The record of the same picture under the names that fields had before, if an earlier version drew it."""
+    older = with_file_name(renamed_back(record))
+    return older if read_record(folder / older["file_name"]) == older else None
 
 
 def _check_asked(prompts: Sequence[str], seeds: Sequence[int]) -> None:
@@ -209,17 +224,21 @@ def _check_asked(prompts: Sequence[str], seeds: Sequence[int]) -> None:
         raise UserError(f"A prompt has {longest:,} characters, and {MAXIMUM_CAPTION:,} are the most: shorten it.")
 
 
-def _begun(base: Base, start: Drawing | None, sampling: Sampling) -> np.ndarray | None:
+def _begun(base: Base, start_image: Drawing | None, sampling: Sampling) -> np.ndarray | None:
     """The drawing to begin from as the base draws, uint8 (1, size, size, 3)."""
-    if start is not None:
-        if sampling.t0 == 1:
+    if start_image is not None:
+        if sampling.strength == 1:
             warnings.warn(
-                f"At 1 the noise hides all of {start.name}, which then has no effect on the picture: take 0.3 to 0.8.",
+                f"At 1 the noise hides all of {start_image.name}, which then has no effect on the picture: take 0.3 to "
+                "0.8.",
                 stacklevel=3,
             )
-        return np.array(to_square(start.image, sampling.size or base.size))[None]
-    if sampling.t0 not in (None, 1):
-        raise UserError(f"t0 is {sampling.t0}, but there is no drawing to begin from: give one, or leave t0 out.")
+        return np.array(to_square(start_image.image, sampling.size or base.size))[None]
+    if sampling.strength is not None:
+        raise UserError(
+            f"strength is {sampling.strength}, but there is no start image, which it would hide: give --start-image; "
+            "how much of a fine-tuning is drawn with is --adapter-scale."
+        )
     return None
 
 

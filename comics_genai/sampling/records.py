@@ -12,6 +12,9 @@ from PIL.PngImagePlugin import PngInfo
 
 from comics_genai.files import write_atomic
 
+# Fields by the names that earlier versions gave them.
+EARLIER_NAMES = {"adapter_scale": "strength", "strength": "t0"}
+EARLIER_NAMES |= {"start_image": "start", "start_image_digest": "start_digest"}
 TEXT_CHUNK = "comics_genai"  # keyword of the PNG text chunk with the record as JSON
 
 
@@ -20,6 +23,11 @@ def with_file_name(record: dict[str, Any]) -> dict[str, Any]:
     words = re.sub(r"[^a-z0-9]+", "-", record["prompt"].lower().removeprefix("a drawing of ")).strip("-")
     digest = hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()[:8]
     return {"file_name": f"{words[:48].rstrip('-') or 'picture'}-{record['seed']}-{digest}.png", **record}
+
+
+def renamed_back(record: dict[str, Any]) -> dict[str, Any]:
+    """The record under the field names of earlier versions, without its file name."""
+    return {EARLIER_NAMES.get(name, name): value for name, value in record.items() if name != "file_name"}
 
 
 def write_picture(path: Path, image: PIL.Image.Image, record: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from comics_genai.bases.adapters import load_adapter, load_adapters, set_strength, weights_of
+from comics_genai.bases.adapters import load_adapter, load_adapters, set_scale, weights_of
 from comics_genai.bases.base import Base
 from comics_genai.errors import UserError
 from comics_genai.files import load_tensors
@@ -46,11 +46,11 @@ def test_full_weights_are_interpolated_and_extrapolated(runs, base):
     tuned, _ = load_tensors(weights_of(runs / "full"))
     assert adapter.full and base.digest() == digest
     assert all(torch.equal(p, tuned[name]) for name, p in weights(base).items())
-    for strength in (0.0, 0.25, 1.25):
-        set_strength(base, [adapter], strength)
+    for scale in (0.0, 0.25, 1.25):
+        set_scale(base, [adapter], scale)
         for name, p in weights(base).items():
-            torch.testing.assert_close(p, original[name] + strength * (tuned[name] - original[name]))
-    set_strength(base, [adapter], 0.0)
+            torch.testing.assert_close(p, original[name] + scale * (tuned[name] - original[name]))
+    set_scale(base, [adapter], 0.0)
     assert all(torch.equal(p, original[name]) for name, p in weights(base).items())
 
 
@@ -58,7 +58,7 @@ def test_several_full_weights_add_up_as_task_vectors(runs, base):
     original = weights(base)
     first, second = load_adapters(base, [runs / "full", runs / "full_2"])
     tuned = [load_tensors(weights_of(runs / name))[0] for name in ("full", "full_2")]
-    set_strength(base, [replace(first, weight=0.5), replace(second, weight=0.25)], 2.0)
+    set_scale(base, [replace(first, weight=0.5), replace(second, weight=0.25)], 2.0)
     for name, p in weights(base).items():
         expected = original[name] + (tuned[0][name] - original[name]) + 0.5 * (tuned[1][name] - original[name])
         torch.testing.assert_close(p, expected)
@@ -75,12 +75,12 @@ def test_what_is_loaded_but_not_drawn_with_has_no_effect(runs, base, tmp_path, n
     load_adapter(base, runs / names[0])
     alone = drawn("alone", base.adapters)
     first, second = load_adapters(base, [runs / name for name in names])
-    both = drawn("both", [first, replace(second, weight=0.5)], Sampling(steps=2, strength=0.5))
+    both = drawn("both", [first, replace(second, weight=0.5)], Sampling(steps=2, adapter_scale=0.5))
     assert drawn("bare again").path.read_bytes() == bare.path.read_bytes()
     assert drawn("alone again", first).path.read_bytes() == alone.path.read_bytes()
     pixels = [np.asarray(picture.image) for picture in (bare, alone, both)]
     assert all((pixels[i] != pixels[j]).any() for i, j in ((0, 1), (0, 2), (1, 2)))
-    assert both.record["adapter"] == list(names) and both.record["strength"] == [0.5, 0.25]
+    assert both.record["adapter"] == list(names) and both.record["adapter_scale"] == [0.5, 0.25]
     assert both.record["adapter_digest"] == [first.digest, second.digest]
     assert alone.record["adapter"] == names[0] and alone.record["base_digest"] == bare.record["base_digest"]
 

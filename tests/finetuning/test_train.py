@@ -225,20 +225,20 @@ def test_the_saved_adapter_reloads_as_it_was_trained(settings, targets, tmp_path
     assert {p.dtype for p in load_tensors(tmp_path / "run" / LORA_FILE)[0].values()} == {torch.float32}
 
 
-def test_strength_goes_from_the_base_to_the_adapter(settings, tmp_path):
+def test_the_scale_goes_from_the_base_to_the_adapter(settings, tmp_path):
     finetune(replace(settings, learning_rate=5e-2), tmp_path / "run")
     base = Base.load(settings.base)
     bare = generate(base, [CAPTION], [0], tmp_path / "pictures", Sampling(steps=2))[0]
     adapter = load_adapter(base, tmp_path / "run")
     pictures = {
-        strength: generate(base, [CAPTION], [0], tmp_path / "pictures", Sampling(steps=2, strength=strength), adapter)[
+        scale: generate(base, [CAPTION], [0], tmp_path / "pictures", Sampling(steps=2, adapter_scale=scale), adapter)[
             0
         ]
-        for strength in (0.0, 1.0)
+        for scale in (0.0, 1.0)
     }
     np.testing.assert_array_equal(np.asarray(pictures[0.0].image), np.asarray(bare.image))
     assert (np.asarray(pictures[1.0].image) != np.asarray(bare.image)).any()
-    assert pictures[1.0].record["adapter"] == "run" and pictures[1.0].record["strength"] == 1.0
+    assert pictures[1.0].record["adapter"] == "run" and pictures[1.0].record["adapter_scale"] == 1.0
     assert pictures[1.0].record["base_digest"] == bare.record["base_digest"]
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from comics_genai.__main__ import main
 from comics_genai.errors import UserError
-from comics_genai.notebooks.execute import committable, execute_in_place
+from comics_genai.notebooks.execute import committable, execute_in_place, parameters_of
 from tests.notebooks.test_demo import notebook
 
 LINES = """
@@ -58,3 +58,10 @@ def test_progress_of_two_tasks_keeps_the_last_line_of_each():
     cell = nbformat.v4.new_code_cell("", outputs=[nbformat.v4.new_output("stream", name="stdout", text=text)])
     done = committable(nbformat.v4.new_notebook(cells=[cell]))
     assert done.cells[0].outputs[0].text == "a: 2/2 · x\nb: 1/2 · x\nsaid\nb: 2/2 · x\n"
+
+
+def test_parameters_are_read_as_literals(tmp_path):
+    path = notebook(tmp_path / "job.ipynb", "a, b = 1, 'x'  # two\nc = (0.5, 2)\nd = {'k': [1]}")
+    assert parameters_of(path) == {"a": 1, "b": "x", "c": (0.5, 2), "d": {"k": [1]}}
+    with pytest.raises(UserError, match="absent.ipynb is missing or has no cell tagged parameters"):
+        parameters_of(tmp_path / "absent.ipynb")

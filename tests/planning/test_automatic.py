@@ -1,11 +1,15 @@
 """What is left at "auto" suits the machine, and every preset and notebook fits the GPU that it is for."""
 
+from dataclasses import fields
+
 import pytest
 
 from comics_genai import environment
 from comics_genai.errors import UserError
 from comics_genai.finetuning.presets import PRESETS
 from comics_genai.finetuning.settings import FinetuneSettings
+from comics_genai.notebooks.execute import parameters_of
+from comics_genai.planning import automatic, gpus
 from comics_genai.planning.automatic import AUTO, plan_for, recipe_of, settings_for
 
 
@@ -55,3 +59,33 @@ def test_every_preset_fits_its_gpu_as_it_stands(name, method):
     planned = plan_for(settings, gpu=PRESETS[name].gpu, fixed=recipe_of(settings))
     assert planned.fits, planned.advice
     assert planned.recipe.sampling_batch >= settings.sampling.batch_size
+
+
+# The training notebooks by the largest base that a T4 holds; all weights of SDXL fit no T4, as is said above.
+TRAINING = {
+    "lora/LoRA": ("lora", "sdxl"),
+    "dreambooth_lora/DreamBooth-LoRA": ("dreambooth-lora", "sdxl"),
+    "dreambooth/DreamBooth": ("dreambooth", "sd15"),
+}
+
+
+@pytest.mark.parametrize("name", TRAINING)
+def test_the_default_parameters_of_every_training_notebook_fit_a_t4(name, monkeypatch):
+    method, base = TRAINING[name]
+    parameters = parameters_of(environment.root() / f"4_finetuning/{name}.ipynb")
+    known = {one.name for one in fields(FinetuneSettings)}
+    given = {key: value for key, value in parameters.items() if key in known} | {"base": base}
+    plans = []
+    monkeypatch.setattr(automatic, "plan_for", lambda *asked: plans.append(plan_for(*asked)) or plans[-1])
+    settings = settings_for(gpu="t4", method=method, **given)
+    (planned,) = plans
+    assert planned.fits and planned.peak_gib < planned.needs_gib <= gpus.named("t4").memory_gib, planned.advice
+    assert settings.precision == "fp16" and settings.learning_rate <= 1e-4 and settings.batch_size == 1
+
+
+@pytest.mark.parametrize("name", TRAINING)
+def test_every_training_notebook_leaves_to_the_plan_what_a_gpu_decides(name):
+    parameters = parameters_of(environment.root() / f"4_finetuning/{name}.ipynb")
+    assert [parameters[key] for key in ("batch_size", "gradient_checkpointing", "precision")] == ["auto"] * 3
+    source = (environment.root() / f"4_finetuning/{name}.ipynb").read_text("utf-8")
+    assert "settings_for(" in source and "base=model)" in source and source.count("Base.load(") == 1

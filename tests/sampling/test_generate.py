@@ -22,7 +22,7 @@ from comics_genai.drawings import Drawing
 from comics_genai.errors import UserError
 from comics_genai.pretrain.unet import scheduler
 from comics_genai.sampling.generate import Sampling, generate, guided, sample
-from comics_genai.sampling.records import read_metadata, read_record
+from comics_genai.sampling.records import read_metadata, read_record, renamed_back, with_file_name, write_picture
 from comics_genai.sampling.schedulers import SCHEDULERS, scheduler_of
 from tests.hub_server import serving
 
@@ -66,7 +66,7 @@ def test_pictures_are_those_of_the_diffusers_pipeline(request, fixture, pipeline
 @pytest.mark.parametrize("scheduler", ["default", "dpm++", "euler-a"])
 def test_pictures_begun_from_a_drawing_are_those_of_the_diffusers_pipeline(request, fixture, pipeline_class, scheduler):
     folder = request.getfixturevalue(fixture)
-    base, sampling = Base.load(folder), Sampling(steps=5, guidance=3.0, t0=0.6, scheduler=scheduler)
+    base, sampling = Base.load(folder), Sampling(steps=5, guidance=3.0, strength=0.6, scheduler=scheduler)
     drawing = np.random.default_rng(0).integers(0, 255, (1, 32, 32, 3), dtype=np.uint8)
     latents = base.encode_images(drawing)
     ours = sample(base, base.encode_prompts(PROMPTS[:1]), base.unconditional(), [5], sampling, start=latents)
@@ -92,19 +92,30 @@ def test_the_less_noise_hides_a_drawing_the_more_of_it_is_left(base, tmp_path):
     drawing = Drawing("sketch.png", PIL.Image.fromarray(colors), "")
     seen = base.decode(base.encode_images(np.asarray(drawing.image.resize((32, 32)))[None]))[0].astype(int)
     far = {}
-    for t0 in (0.1, 0.5, 1.0):
-        sampling = Sampling(steps=10, t0=t0)
-        picture = generate(base, PROMPTS[:1], [0], tmp_path, sampling, start=drawing)[0]
-        far[t0] = np.abs(np.asarray(picture.image) - seen).mean()
-        assert (picture.record["start"], picture.record["t0"]) == ("sketch.png", t0)
-        assert len(picture.record["start_digest"]) == 8 and read_record(picture.path) == picture.record
+    for strength in (0.1, 0.5, 1.0):
+        sampling = Sampling(steps=10, strength=strength)
+        picture = generate(base, PROMPTS[:1], [0], tmp_path, sampling, start_image=drawing)[0]
+        far[strength] = np.abs(np.asarray(picture.image) - seen).mean()
+        assert (picture.record["start_image"], picture.record["strength"]) == ("sketch.png", strength)
+        assert len(picture.record["start_image_digest"]) == 8 and read_record(picture.path) == picture.record
     assert far[0.1] < far[0.5] < far[1.0]
-    assert "start" not in generate(base, PROMPTS[:1], [0], tmp_path, Sampling(steps=10))[0].record
-    assert generate(base, PROMPTS[:1], [0], tmp_path, Sampling(steps=5), start=drawing)[0].record["t0"] == 0.8
+    assert "start_image" not in generate(base, PROMPTS[:1], [0], tmp_path, Sampling(steps=10))[0].record
+    usual = generate(base, PROMPTS[:1], [0], tmp_path, Sampling(steps=5), start_image=drawing)[0]
+    assert usual.record["strength"] == 0.8
     with pytest.warns(UserWarning, match="At 1 the noise hides all of sketch.png, which then has no effect"):
-        generate(base, PROMPTS[:1], [0], tmp_path, Sampling(steps=10, t0=1.0), start=drawing)
-    with pytest.raises(UserError, match="t0 is 0.5, but there is no drawing to begin from"):
-        generate(base, PROMPTS[:1], [0], tmp_path, Sampling(steps=10, t0=0.5))
+        generate(base, PROMPTS[:1], [0], tmp_path, Sampling(steps=10, strength=1.0), start_image=drawing)
+    with pytest.raises(UserError, match="strength is 0.5, but there is no start image"):
+        generate(base, PROMPTS[:1], [0], tmp_path, Sampling(steps=10, strength=0.5))
+
+
+def test_a_picture_that_an_earlier_version_drew_is_kept_under_its_own_record(base, tmp_path):
+    new = generate(base, PROMPTS[:1], [0], tmp_path / "new", Sampling(steps=1))[0]
+    older = with_file_name(renamed_back(new.record))
+    assert "strength" in older and "adapter_scale" not in older and older["file_name"] != new.path.name
+    write_picture(tmp_path / "old" / older["file_name"], new.image, older)
+    kept = generate(base, PROMPTS[:1], [0], tmp_path / "old", Sampling(steps=1))[0]
+    assert kept.record == older and kept.path.name == older["file_name"]
+    assert [path.name for path in (tmp_path / "old").glob("*.png")] == [older["file_name"]]
 
 
 def test_the_batch_size_does_not_change_a_picture(base, tmp_path):
@@ -135,7 +146,7 @@ def test_metadata_and_the_text_chunk_hold_the_full_record(base, tmp_path):
     assert read_record(pictures[0].path) == record
     assert record["file_name"].startswith("a-girl-jumping-7-") and record["file_name"] == pictures[0].path.name
     expected = {"prompt": PROMPTS[0], "negative": "", "seed": 7, "steps": 3, "guidance": 3.0, "size": 32}
-    expected |= {"scheduler": "DDIMScheduler", "adapter": None, "strength": None, "base_digest": base.digest()}
+    expected |= {"scheduler": "DDIMScheduler", "adapter": None, "adapter_scale": None, "base_digest": base.digest()}
     assert {name: record[name] for name in expected} == expected
 
 

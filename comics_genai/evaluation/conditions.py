@@ -1,12 +1,12 @@
-"""Ways to draw a character in the same poses from the same seeds, side by side: as pictures, and scored.
+"""A character drawn under several conditions, in the same poses from the same seeds: as pictures, and scored.
 
     poses = Poses(base, drawings, folder)
-    way = Way("UnicornGirl, a girl", runs=("runs/dreambooth_lora",))
-    strengths = poses.vary("strength", way, (0, 0.5, 1))
-    strengths.grid(), strengths.lines("strength")
+    tuned = Condition("UnicornGirl, a girl", runs=("runs/dreambooth_lora",))
+    scales = poses.vary("adapter_scale", tuned, (0, 0.5, 1))
+    scales.grid(), scales.lines("adapter scale")
 
-Every picture is kept in the folder with its record. Of a character of the comic world the truth is known, so every way
-is scored as in `comparison`; of anyone else the pictures are made, for the eye.
+Every picture is kept in the folder with its record. A character of the comic world is known, so every condition is
+scored as in `comparison`; of anyone else only the pictures are made, for the eye.
 """
 
 import json
@@ -31,32 +31,32 @@ from comics_genai.plotting import figures
 from comics_genai.sampling.generate import Sampling, generate
 from comics_genai.world.captions import identity_words
 
-SHOWN = 4  # pictures of a way in a grid
+SHOWN = 4  # pictures of a condition in a grid
 
 
 @dataclass(frozen=True)
-class Way:
-    """One way to draw: who is asked for, what was fine-tuned, how is sampled, and what is begun from."""
+class Condition:
+    """How pictures are drawn: who is asked for, with which fine-tunings, how they are sampled, what they begin from."""
 
     subject: str  # as in a prompt, "UnicornGirl, a girl"
     sampling: Sampling = Sampling()
     runs: tuple[str | Path, ...] = ()  # fine-tunings, as `load_adapters` takes them; () = the base alone
-    weights: tuple[float, ...] = ()  # of each run in the strength; () = 1 each
+    weights: tuple[float, ...] = ()  # of each run, times the adapter scale; () = 1 each
     best: bool = True  # the checkpoint that validation chose, else the last
-    start: Drawing | None = None
+    start_image: Drawing | None = None
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What several ways drew: pictures by label, pose by pose with all seeds; scores as `metrics.table` gives them,
-    None where the truth is not known."""
+    """What several conditions drew: pictures by label, pose by pose with all seeds; scores as `metrics.table` gives
+    them, None where the truth is not known."""
 
     poses: Sequence[str]  # in words, one a picture
     pictures: dict[str, list[PIL.Image.Image]]
     scores: dict[str, Any] | None
 
     def interval(self, label: str, score_: str) -> str:
-        """A score of a way in words: "46 % [38, 55]"."""
+        """A score of a condition in words: "46 % [38, 55]"."""
         rows = self.scores["rows"] if self.scores else []
         found = [row[score_] for row in rows if row["name"] == label and row[score_]]
         if not found:
@@ -65,7 +65,7 @@ class Comparison:
         return f"{mean:.0f} % [{low:.0f}, {high:.0f}]"
 
     def mean(self, label: str, score_: str) -> float:
-        """A score of a way, a fraction; NaN where it is not known."""
+        """A score of a condition, a fraction; NaN where it is not known."""
         rows = self.scores["rows"] if self.scores else []
         found = [row[score_]["mean"] for row in rows if row["name"] == label and row[score_]]
         return found[0] if found else float("nan")
@@ -84,7 +84,7 @@ class Comparison:
         return max(labels, key=value)
 
     def grid(self, side: int = 96) -> PIL.Image.Image:
-        """A row of pictures for each way, of different poses where there are enough."""
+        """A row of pictures for each condition, of different poses where there are enough."""
         every = max(1, len(self.poses) // SHOWN)
         shown = list(range(0, len(self.poses), every))[:SHOWN]
         rows = {label: [pictures[i] for i in shown] for label, pictures in self.pictures.items()}
@@ -95,12 +95,12 @@ class Comparison:
         return figures.score_lines(self.scores, xlabel, title) if self.scores else None
 
     def bars(self, title: str = "") -> Figure | None:
-        """Scores of each way; None where nothing is known."""
+        """Scores of each condition; None where nothing is known."""
         return figures.score_bars(self.scores, title) if self.scores else None
 
 
 class Poses:
-    """The poses that all ways draw: of the test's half, which no drawing shows and no checkpoint was chosen by.
+    """The poses that every condition draws: of the test's half, which no drawing shows and no checkpoint was chosen by.
 
     folder: gets the pictures with their records, and NAME.json with the scores of each comparison.
     """
@@ -131,42 +131,43 @@ class Poses:
         sampling: Sampling | None = None,
         scenes: int = 4,
         seeds: int = 2,
-    ) -> tuple["Poses", Way]:
-        """Poses on the base that a finished run was trained on, and the way to draw that the run taught it."""
+    ) -> tuple["Poses", Condition]:
+        """Poses on the base that a finished run was trained on, and the condition that draws with it."""
         settings, device = run_settings(run), torch.device(device)
         precision = environment.precision(device) if device.type == "cuda" else "fp32"
         name = subject(settings["identifier"], settings["class_name"])
         base = Base.load(settings["base"], device, precision)
-        return cls(base, drawings, folder, scenes, seeds), Way(name, sampling or Sampling(), runs=(run,))
+        return cls(base, drawings, folder, scenes, seeds), Condition(name, sampling or Sampling(), runs=(run,))
 
-    def draw(self, way: Way) -> list[PIL.Image.Image]:
-        """The pictures of one way, pose by pose, each with all seeds."""
-        prompts = [world.scene_prompt(scene, way.subject) for scene in self.scenes]
-        return self.asked(way, prompts, self.seeds)
+    def draw(self, condition: Condition) -> list[PIL.Image.Image]:
+        """The pictures of one condition, pose by pose, each with all seeds."""
+        prompts = [world.scene_prompt(scene, condition.subject) for scene in self.scenes]
+        return self.asked(condition, prompts, self.seeds)
 
-    def asked(self, way: Way, prompts: Sequence[str], seeds: Sequence[int]) -> list[PIL.Image.Image]:
+    def asked(self, condition: Condition, prompts: Sequence[str], seeds: Sequence[int]) -> list[PIL.Image.Image]:
         """The pictures of prompts in one's own words, prompt by prompt, each with all seeds."""
-        if self._loaded != (way.runs, way.best):
-            load_adapters(self.base, way.runs, way.best)
-            self._loaded = (way.runs, way.best)
-        weights = way.weights or (1.0,) * len(way.runs)
+        if self._loaded != (condition.runs, condition.best):
+            load_adapters(self.base, condition.runs, condition.best)
+            self._loaded = (condition.runs, condition.best)
+        weights = condition.weights or (1.0,) * len(condition.runs)
         adapters = [replace(a, weight=weight) for a, weight in zip(self.base.adapters, weights, strict=True)]
-        made = generate(self.base, prompts, seeds, self.folder, way.sampling, adapters, way.start)
+        made = generate(self.base, prompts, seeds, self.folder, condition.sampling, adapters, condition.start_image)
         return [picture.image for picture in made]
 
-    def compare(self, name: str, ways: Mapping[str, Way], bounds: bool = False) -> Comparison:
-        """Draw every way and score it; the scores are also written as NAME.json. With `bounds` between those of
+    def compare(self, name: str, conditions: Mapping[str, Condition], bounds: bool = False) -> Comparison:
+        """Draw every condition and score it; the scores are also written as NAME.json. With `bounds` between those of
         `comparison`, where the truth is known."""
-        pictures = {label: self.draw(way) for label, way in ways.items()}
+        pictures = {label: self.draw(condition) for label, condition in conditions.items()}
         if bounds and self.character is not None:
             pictures |= comparison.bounds(self.base, self._shown)
         poses = [f"{scene.pose.legs}, {scene.pose.expression}" for scene in self._shown]
         return Comparison(poses, pictures, self._scored(name, pictures))
 
-    def vary(self, setting: str, way: Way, values: Sequence[Any], name: str = "") -> Comparison:
-        """`compare` of one way with several values of a setting of its sampling, which are the labels."""
-        ways = {str(value): replace(way, sampling=replace(way.sampling, **{setting: value})) for value in values}
-        return self.compare(name or setting, ways)
+    def vary(self, setting: str, condition: Condition, values: Sequence[Any], name: str = "") -> Comparison:
+        """`compare` of one condition with several values of a setting of its sampling, which are the labels."""
+        sampled = {str(value): replace(condition.sampling, **{setting: value}) for value in values}
+        conditions = {label: replace(condition, sampling=sampling) for label, sampling in sampled.items()}
+        return self.compare(name or setting, conditions)
 
     def _scored(self, name: str, pictures: Mapping[str, list[PIL.Image.Image]]) -> dict[str, Any] | None:
         if self.character is None:
@@ -206,7 +207,7 @@ class Poses:
 
     @property
     def _shown(self) -> list[world.Scene]:
-        """What each picture of a way should show."""
+        """What each picture of a condition should show."""
         return [scene for scene in self.scenes for _ in self.seeds]
 
     def _records(self, pictures: Sequence[PIL.Image.Image]) -> list[metrics.Record]:
@@ -227,3 +228,23 @@ def best_settings(comparisons: Mapping[str, Comparison]) -> str:
         f"By identity × pose {'; '.join(found)}. Each figure is a mean over {count} pictures, and each best was chosen "
         "on the pictures that it is reported of: differences smaller than the intervals above are noise."
     )
+
+
+def best_schedule(families: Mapping[str, Comparison]) -> str:
+    """Which scheduler and number of steps draw best, and which draws best in fewest steps, in Markdown.
+
+    families: for each scheduler a comparison whose labels are numbers of steps.
+    """
+    if any(made.scores is None for made in families.values()):
+        return "No scheduler is measured on these drawings: judge the rows by eye."
+    joint = {
+        (name, int(label)): made.mean(label, "identity") * made.mean(label, "pose")
+        for name, made in families.items()
+        for label in made.pictures
+    }
+    best, fewest = max(joint, key=joint.__getitem__), min(steps for _, steps in joint)
+    quick = max((key for key in joint if key[1] == fewest), key=joint.__getitem__)
+    said = f"The best schedule is **{best[0]} with {best[1]} steps** (identity × pose {joint[best]:.0%})"
+    if quick == best:
+        return f"{said}, and no other needs fewer steps."
+    return f"{said}; in {fewest} steps the best is {quick[0]} ({joint[quick]:.0%})."
