@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 
 import numpy as np
 import PIL.Image
@@ -27,10 +26,8 @@ def drawn(tmp_path):
 
 
 def test_help_names_every_command_and_imports_nothing_heavy():
-    start = time.monotonic()
     program = "import sys; from comics_genai.__main__ import main; main(['--help']); assert 'torch' not in sys.modules"
     shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert time.monotonic() - start < 5
     known = "demo pretrain finetune generate export push score study gallery plan notebook bench"
     known += " tables report kaggle badges wheel"
     assert list(COMMANDS) == known.split()

@@ -1,7 +1,6 @@
 """The shipped miniature, end to end: it loads, keeps UnicornGirl's colours, and its card says what was measured."""
 
 import json
-import time
 from pathlib import Path
 
 import numpy as np
@@ -25,10 +24,8 @@ def base():
     return Base.load("mini")
 
 
-def test_diffusers_loads_it_unchanged_and_in_time():
-    start = time.perf_counter()
+def test_diffusers_loads_it_unchanged():
     pipeline = StableDiffusionXLPipeline.from_pretrained(FOLDER)
-    assert time.perf_counter() - start < 3
     assert pipeline.unet.config.addition_embed_type == "text_time"
 
 

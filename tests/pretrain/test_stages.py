@@ -1,7 +1,6 @@
 """Pretraining end to end with tiny numbers."""
 
 import json
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -24,9 +23,7 @@ def dtypes(file):
 
 
 def test_every_stage_leaves_its_result_and_the_base_loads_unchanged(smoke):
-    start = time.monotonic()
     pipeline = StableDiffusionXLPipeline.from_pretrained(smoke.base)
-    assert time.monotonic() - start < 3
     assert pipeline.config.force_zeros_for_empty_prompt is False and pipeline.watermark is None
     pipeline.set_progress_bar_config(disable=True)
     drawn = pipeline("a drawing of UnicornGirl", num_inference_steps=2, output_type="np").images
@@ -44,9 +41,7 @@ def test_every_stage_leaves_its_result_and_the_base_loads_unchanged(smoke):
 
 def test_finished_stages_are_skipped_and_say_so(smoke, capsys):
     before = {f: f.stat().st_mtime_ns for f in smoke.folder.rglob("*.safetensors")}
-    start = time.monotonic()
     assert pretrain.pretrain(replace(smoke, stages=pretrain.STAGES[:-1]))
-    assert time.monotonic() - start < 1
     said = capsys.readouterr().out.splitlines()
     assert len(said) == 7 and all("finished before" in line for line in said)
     assert before == {f: f.stat().st_mtime_ns for f in smoke.folder.rglob("*.safetensors")}
