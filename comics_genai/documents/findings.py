@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from comics_genai import world
 from comics_genai.documents.latex import from_markdown
-from comics_genai.documents.run_scores import CAREFUL, METHODS, TUNED, finding, percent, rows_of
+from comics_genai.documents.run_scores import CAREFUL, METHODS, TUNED, apart, finding, percent, rows_of
 from comics_genai.documents.sources import Sources, StudyTable
+from comics_genai.evaluation.comparison import BOTH
 from comics_genai.studies import summary
 
 RUNS = ("dreambooth", "lora", "dreambooth_lora")
@@ -26,7 +28,10 @@ def all_findings(sources: Sources) -> dict[str, str]:
     found |= {f"{name} run": of_run(sources, name) for name in RUNS}
     found |= {f"{name} scratch": of_scratch(sources, name) for name in SCRATCH}
     found |= {"claim": claim_in_short(sources), "scaling finding": of_scaling(sources)}
-    found |= {"loop finding": of_loop(sources)}
+    found |= {"loop finding": of_loop(sources), "both words": of_both(sources)}
+    found |= {"resampled zeros": of_resampled_zeros(sources)}
+    found |= {"attributes finding": of_attributes(sources.study("comparison"))}
+    found |= {f"{name} in short": of_scratch_in_short(sources, name) for name in SCRATCH}
     found |= {"trials finding": of_trials(sources), "runs alike": same_base(sources)}
     return {words: from_markdown(text) for words, text in found.items()}
 
@@ -111,6 +116,43 @@ def of_scratch(sources: Sources, name: str) -> str:
         f"pictures of her {percent(row['novel'])} %."
     )
     return told
+
+
+def of_scratch_in_short(sources: Sources, name: str) -> str:
+    """The same in a line."""
+    row = sources.json(f"6_generated/{name}/scores.json")["rows"][0]
+    return f"**{METHODS[name]}**: {percent(row['copied'])} % copies, {percent(row['novel'])} % new pictures of her"
+
+
+def of_resampled_zeros(sources: Sources) -> str:
+    """A warning where committed scores have intervals that resampling closed at nought; "" where none has."""
+    scores = [sources.json(f"6_generated/{run}/scores.json") for run in (*RUNS, *SCRATCH)]
+    closed = any(row[key]["high"] == 0 for one in scores for row in one["rows"] for key in one["columns"] if row.get(key))
+    if not closed:
+        return ""
+    return (
+        "Where a table shows 0 [0, 0], the run was scored before exact intervals took the place of resampled ones: its "
+        "true upper end is that of the exact interval."
+    )
+
+
+def of_both(sources: Sources) -> str:
+    """What asking with the name and the careful words brings over the name alone."""
+    rows = rows_of(sources.json("6_generated/dreambooth_lora/scores.json"))
+    name, both = (rows[row]["identity"] for row in (TUNED, BOTH))
+    return f"identity is {percent(both)} % with both and {percent(name)} % with the name alone ({apart(both, name)})."
+
+
+def of_attributes(study: StudyTable) -> str:
+    """Which attributes our best fine-tuning gets right most and least often."""
+    group = study.groups[ours(study)]
+    shares = {a.name: group.intervals[a.name].mean for a in world.ATTRIBUTES if a.name in group.intervals}
+    order = sorted(shares, key=shares.__getitem__)
+
+    def told(names: Sequence[str]) -> str:
+        return ", ".join(f"{name.replace('_', ' ')} ({100 * shares[name]:.0f} %)" for name in names)
+
+    return f"With {group.name}, right most often are {told(order[:-4:-1])}, and least often {told(order[:3])}."
 
 
 def base_of(sources: Sources, name: str) -> str:

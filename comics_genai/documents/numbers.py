@@ -1,5 +1,6 @@
 """Numbers as LaTeX macros: of the drawn world, the miniature and its pretraining, the drawings, speed and memory."""
 
+import inspect
 import json
 import struct
 from collections.abc import Mapping
@@ -10,11 +11,14 @@ import numpy as np
 
 from comics_genai import world
 from comics_genai.documents.latex import escaped
+from comics_genai.documents.run_scores import CAREFUL, percent, rows_of
 from comics_genai.documents.sources import MINIATURE, Sources
+from comics_genai.evaluation.comparison import FLOOR
 from comics_genai.evaluation.metrics import IDENTITY_RIGHT, OTHER_POSES
 from comics_genai.evaluation.statistics import clopper_pearson
 from comics_genai.finetuning.presets import preset_for
 from comics_genai.planning.gpus import named
+from comics_genai.studies import summary
 
 PRETRAINED = f"{MINIATURE}/pretraining"
 
@@ -22,7 +26,7 @@ PRETRAINED = f"{MINIATURE}/pretraining"
 def all_numbers(sources: Sources) -> dict[str, str]:
     """Every number by the words of its macro."""
     found = of_the_world() | of_the_miniature(sources) | of_pretraining(sources) | of_speed(sources)
-    return found | of_plans(sources) | of_recipes()
+    return found | of_plans(sources) | of_recipes() | of_words(sources)
 
 
 def of_the_world() -> dict[str, str]:
@@ -30,6 +34,7 @@ def of_the_world() -> dict[str, str]:
     poses = int(np.prod([len(values) for values in world.POSE_FACTORS.values()]))
     postures = int(np.prod([len(world.POSE_FACTORS[name]) for name in ("legs", "left_arm", "right_arm")]))
     none_of = clopper_pearson(0, 24)
+    times = inspect.signature(summary.claim).parameters["times"].default
     return {
         "attributes": str(len(world.ATTRIBUTES)),
         "named attributes": str(len(named_ones)),
@@ -50,7 +55,19 @@ def of_the_world() -> dict[str, str]:
         "identity right": f"{100 * IDENTITY_RIGHT:.0f}",
         "copy poses": str(OTHER_POSES),
         "none of twenty four": f"{100 * none_of.high:.0f}",
-    }  # fmt: skip
+        "claim times": f"{times:g}",
+    } | _shown()  # fmt: skip
+
+
+def _shown() -> dict[str, str]:
+    """How much of the world's variety the six drawings show."""
+    scenes = world.reference_scenes(world.UNICORN_GIRL)
+    postures = {(s.pose.legs, s.pose.left_arm, s.pose.right_arm) for s in scenes}
+    found = {"places shown": str(len({s.setting.background for s in scenes})), "postures shown": str(len(postures))}
+    for name in ("legs", "facing", "expression"):
+        found[f"{name} shown"] = str(len({getattr(s.pose, name) for s in scenes}))
+        found[f"{name} there"] = str(len(world.POSE_FACTORS[name]))
+    return found
 
 
 def parameters(folder: Path) -> int:
@@ -166,6 +183,17 @@ def of_plans(sources: Sources) -> dict[str, str]:
                       f"{words} gib": f"{plan['needs_gib']:.1f}"}  # fmt: skip
     found["plan steps"] = str(plans[0]["steps"])
     return found
+
+
+def of_words(sources: Sources) -> dict[str, str]:
+    """What words alone reach on UnicornGirl, and other characters by chance."""
+    rows = rows_of(sources.json("6_generated/dreambooth_lora/scores.json"))
+    return {
+        "careful named": percent(rows[CAREFUL]["identity_named"]),
+        "careful unnamed": percent(rows[CAREFUL]["identity_unnamed"]),
+        "floor unnamed": percent(rows[FLOOR]["identity_unnamed"]),
+        "first trial psnr": sources.csv(f"{PRETRAINED}/trials.csv")[0]["remark"].split(";")[0].replace(" dB", r"\,dB"),
+    }
 
 
 def of_recipes() -> dict[str, str]:

@@ -26,12 +26,19 @@ def identity_palette(sources: Sources) -> Figure:
 
 def hue_roses(sources: Sources) -> Figure:
     """The hues of every drawing."""
-    return hsv_plots.hue_roses({study.label: study.colors.reshape(-1, 3) for study in _drawn(sources)})
+    figure = hsv_plots.hue_roses({study.label: study.colors.reshape(-1, 3) for study in _drawn(sources)}, columns=3)
+    return _resized(figure, 6.0, 4.6)
 
 
 def framing(sources: Sources) -> Figure:
     """Where the character sits in her square."""
-    return overview_plots.framing(_drawn(sources))
+    return _resized(overview_plots.framing(_drawn(sources)), 8.4, 1.9)
+
+
+def _resized(figure: Figure, width: float, height: float) -> Figure:
+    """The figure in fewer inches, so that on paper its words are as large as the text's."""
+    figure.set_size_inches(width, height)
+    return figure
 
 
 def _drawn(sources: Sources) -> list[studies.Study]:
@@ -111,7 +118,7 @@ def none_of_n(sources: Sources) -> Figure:
 
 
 def scaling(sources: Sources) -> Figure:
-    return scaling_curve.plot(sources.json("6_generated/scaling/scaling.json"))
+    return _resized(scaling_curve.plot(sources.json("6_generated/scaling/scaling.json")), 7.6, 2.8)
 
 
 def run_bars(sources: Sources) -> Figure:
@@ -121,7 +128,7 @@ def run_bars(sources: Sources) -> Figure:
 
 def training_steps(sources: Sources) -> Figure:
     curve = summary.curve_of(sources.study("training_steps").rows, "finetune.steps")
-    return study_plots.curves(curve, "training steps")
+    return study_plots.curves(curve, "training steps", columns=2)
 
 
 def learning_rate(sources: Sources) -> Figure:
@@ -133,7 +140,8 @@ def learning_rate(sources: Sources) -> Figure:
 
 
 def inference_steps(sources: Sources) -> Figure:
-    return study_plots.curves(findings.sampler_curve(sources.study("inference_steps")), "inference steps")
+    curve = findings.sampler_curve(sources.study("inference_steps"))
+    return study_plots.curves(curve, "inference steps", columns=2)
 
 
 def identity_against_pose(sources: Sources) -> Figure:
@@ -141,7 +149,7 @@ def identity_against_pose(sources: Sources) -> Figure:
 
 
 def by_attribute(sources: Sources) -> Figure:
-    return study_plots.by_attribute(sources.study("comparison").groups)
+    return _resized(study_plots.by_attribute(sources.study("comparison").groups), 6.2, 5.2)
 
 
 def speed(sources: Sources) -> Figure:

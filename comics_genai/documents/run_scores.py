@@ -27,7 +27,8 @@ def rows_of(scores: Scores) -> dict[str, Scores]:
     return {row["name"]: row for row in scores["rows"]}
 
 
-def _apart(one: Mapping[str, float], other: Mapping[str, float]) -> str:
+def apart(one: Mapping[str, float], other: Mapping[str, float]) -> str:
+    """Whether two figures' intervals lie apart, in words."""
     if one["low"] > other["high"]:
         return "more, and the intervals lie apart"
     if other["low"] > one["high"]:
@@ -42,7 +43,7 @@ def finding(run: tuple[str, Scores]) -> list[str]:
 
     def against(what: str, key: str) -> str:
         mine, theirs = tuned[key], careful[key]
-        return f"{what} {percent(mine)} % against {percent(theirs)} % for a careful prompt ({_apart(mine, theirs)})"
+        return f"{what} {percent(mine)} % against {percent(theirs)} % for a careful prompt ({apart(mine, theirs)})"
 
     method = METHODS.get(run[0], run[0])
     return [

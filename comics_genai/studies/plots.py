@@ -19,11 +19,15 @@ def curves(
     xlabel: str,
     measures: Sequence[str] = ("identity", "pose", "joint_success", "copied"),
     log: bool = True,
+    columns: int = 0,
 ) -> Figure:
-    """A panel a measure, a line a method, with 95 % bands; "prior_drift" and the like without."""
+    """A panel a measure, `columns` side by side (0 = all), a line a method, with 95 % bands; "prior_drift" and the like
+    without."""
     with figures.style():
-        figure, axes = plt.subplots(1, len(measures), figsize=(3.1 * len(measures), 3.2), squeeze=False)
-        for axis, measure in zip(axes[0], measures, strict=True):
+        columns = columns or len(measures)
+        rows = -(-len(measures) // columns)
+        figure, axes = plt.subplots(rows, columns, figsize=(3.1 * columns, 2.6 * rows + 0.6), squeeze=False)
+        for axis, measure in zip(axes.flat, measures, strict=False):
             for method, points in curve.items():
                 _line(axis, points, measure, method)
             axis.set(xlabel=xlabel, title=SHARES.get(measure) or OF_A_SET.get(measure, (measure,))[0])
