@@ -127,8 +127,8 @@ def of_scratch_in_short(sources: Sources, name: str) -> str:
 def of_resampled_zeros(sources: Sources) -> str:
     """A warning where committed scores have intervals that resampling closed at nought; "" where none has."""
     scores = [sources.json(f"6_generated/{run}/scores.json") for run in (*RUNS, *SCRATCH)]
-    closed = any(row[key]["high"] == 0 for one in scores for row in one["rows"] for key in one["columns"] if row.get(key))
-    if not closed:
+    shares = [row[key] for one in scores for row in one["rows"] for key in one["columns"] if row.get(key)]
+    if all(share["high"] > 0 for share in shares):
         return ""
     return (
         "Where a table shows 0 [0, 0], the run was scored before exact intervals took the place of resampled ones: its "
