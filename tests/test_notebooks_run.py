@@ -87,7 +87,12 @@ SMOKE: dict[str, dict] = {
         "noises": [0.5, 0.9],
     },
     **{f"4_finetuning/{name}.ipynb": {"study": f"smoke/{study}"} for name, study in STUDIES.items()},
-    "4_finetuning/dreambooth/DreamBooth_GoogleColab.ipynb": {"run": "smoke_colab", "steps": 2, "test_scenes": 2},
+    "4_finetuning/dreambooth/DreamBooth_GoogleColab.ipynb": {
+        "run": "smoke_colab",
+        "steps": 2,
+        "validate_every": 2,
+        "test_scenes": 2,
+    },
     **{f"4_finetuning/{name}.ipynb": {"run": run, "pictures_folder": run, **DRAWING} for name, run in SAVED.items()},
     **{
         f"4_finetuning/{name}.ipynb": {"run": run, "steps": 2, "validate_every": 2, "test_scenes": 2}
