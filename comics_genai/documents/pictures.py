@@ -16,7 +16,7 @@ from comics_genai.documents.run_scores import METHODS
 from comics_genai.documents.sources import MINIATURE, Sources
 from comics_genai.files import write_atomic
 from comics_genai.plotting import figures
-from comics_genai.studies.kept import kept_pictures
+from comics_genai.studies.kept import kept_folder, kept_pictures
 
 Picture = PIL.Image.Image
 SIDE = 256  # pixels of a picture in a sheet
@@ -185,7 +185,12 @@ def asked_alike(sources: Sources) -> Picture:
 def kept(sources: Sources, study: str, most: int = 6) -> Picture:
     """The pictures that a study kept, a row a method, under the true drawings of the same prompts."""
     table = sources.study(study)
+    for folder in {kept_folder(table.grid, cell) for cell in table.grid.cells()} - {None}:
+        name = folder.relative_to(sources.root).as_posix()
+        sources.pictures(name)  # so that the document grows stale with them
     rows = {name.replace("_", " "): pictures[:most] for name, pictures in kept_pictures(table.grid).items()}
+    if not rows:
+        rows = {"no picture of this study was kept": [PIL.Image.new("RGB", (SIDE, SIDE), figures.PAPER)]}
     return figures.labelled_grid(rows, side=SIDE)
 
 

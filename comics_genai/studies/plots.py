@@ -36,6 +36,7 @@ def curves(
                 axis.set_xscale("log")
                 axis.set_xticks(values, [f"{value:g}" for value in values])
                 axis.minorticks_off()
+                axis.tick_params(axis="x", labelrotation=45 if len(values) > 5 else 0)
         axes[0][0].set_ylabel("percent")
         handles, labels = axes[0][0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=max(len(labels), 1), frameon=False)
@@ -81,14 +82,20 @@ def identity_against_pose(groups: Mapping[str, Group]) -> Figure:
     shown = {name: group for name, group in groups.items() if "pose" in group.intervals}
     with figures.style():
         figure, axis = plt.subplots(figsize=(6, 4.4))
-        for name, group in shown.items():
+        # Names of neighbours go to different sides of their points, so that fewer cover each other.
+        sides = [((6, 4), "left"), ((-6, -11), "right"), ((6, -11), "left"), ((-6, 4), "right")]
+        order = sorted(shown, key=lambda name: shown[name].intervals["identity"].mean)
+        for i, name in enumerate(order):
+            group = shown[name]
             x, y = group.intervals["pose"], group.intervals["identity"]
             bars = {
                 "xerr": [[100 * (x.mean - x.low)], [100 * (x.high - x.mean)]],
                 "yerr": [[100 * (y.mean - y.low)], [100 * (y.high - y.mean)]],
             }
             axis.errorbar(100 * x.mean, 100 * y.mean, **bars, color="0.75", linewidth=1, zorder=1)
-            axis.annotate(name, (100 * x.mean, 100 * y.mean), xytext=(6, 4), textcoords="offset points", fontsize=8)
+            place, side = sides[i % len(sides)]
+            words = {"xytext": place, "textcoords": "offset points", "ha": side, "fontsize": 8}
+            axis.annotate(name, (100 * x.mean, 100 * y.mean), **words)
         points = axis.scatter(
             [100 * group.intervals["pose"].mean for group in shown.values()],
             [100 * group.intervals["identity"].mean for group in shown.values()],
