@@ -20,6 +20,7 @@ from torch import Tensor
 from comics_genai import drawings, environment, world
 from comics_genai.evaluation import metrics
 from comics_genai.evaluation.attribute_reader import AttributeReader
+from comics_genai.evaluation.picture_scores import Told, tell
 from comics_genai.files import write_atomic
 from comics_genai.images import to_pictures
 from comics_genai.plotting import figures
@@ -118,6 +119,8 @@ def conclude(
             FLOOR: to_pictures(prepare(floor, study.size)),
         }
         records = {row: records_of(study, made, scorer) for row, made in rows.items()}
+        told = [Told(one["file_name"], None, found) for one, found in zip(kept, records[name], strict=False)]
+        tell(folder, told, study.character, study.size)
         summary = {row: summarise_samples(records[row], made) for row, made in rows.items()}
         scores = {**metrics.table(records, COLUMNS), "summary": summary}
     scores["contact_sheet"] = SHEET

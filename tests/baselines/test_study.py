@@ -40,6 +40,9 @@ def test_samples_that_are_the_drawings_are_called_copies(unicorn_girl, tmp_path)
     records = [json.loads(line) for line in (tmp_path / "metadata.jsonl").read_text().splitlines()]
     assert [record["file_name"] for record in records] == [f"{i:02d}.png" for i in range(study.KEPT)]
     assert read_record(tmp_path / "03.png") == records[3] and records[3]["model"] == "copier"
+    told = [json.loads(line) for line in (tmp_path / "scores.jsonl").read_text().splitlines()]
+    assert [line["file_name"] for line in told] == [record["file_name"] for record in records]
+    assert all(line["scores"]["copied"] and "left_arm" not in line["scores"]["right"] for line in told)
     assert (tmp_path / scores["contact_sheet"]).exists()
     words = study.conclusion(scores)
     assert "Of 8 samples of the copier **100%** copy a drawing, and **0%** show her" in words
@@ -50,6 +53,7 @@ def test_of_an_unknown_character_only_the_diversity_is_told(character_folder, tm
     unknown = study.Study.of(character_folder, 32)
     assert (unknown.character, unknown.held_out, unknown.threshold) == (None, None, None)
     scores = study.conclude(unknown, unknown.references, "copier", tmp_path)
+    assert not (tmp_path / "scores.jsonl").exists()
     assert scores["rows"] == [] and list(unknown.diversities()) == ["the drawings"]
     assert scores["summary"]["copier"]["diversity"] == unknown.diversities()["the drawings"]
     assert "nobody of the comic world" in study.conclusion(scores)
