@@ -4,6 +4,6 @@ import os
 
 __version__ = "0.1.0"
 
-# These libraries remark on importing what is not needed here, such as torchvision; nobody who draws can act on that.
+# These libraries warn of missing packages that are not needed here, such as torchvision: a user need not know.
 for _library in ("TRANSFORMERS", "DIFFUSERS"):
     os.environ.setdefault(f"{_library}_VERBOSITY", "error")

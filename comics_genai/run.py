@@ -1,6 +1,10 @@
 """The folder of a run: the names of its files, and its settings.
 
 folder/settings.json          the settings the run was started with
+folder/log.jsonl              one row per logged step
+folder/checkpoints/           all that is needed to go on; the last two are kept
+folder/validation/            pictures from the same noise, by step
+folder/best/                  the weights that validation chose, if it chose any
 folder/weights.safetensors    there only when the run is finished
 """
 
@@ -18,6 +22,10 @@ FULL_FILE = "weights.safetensors"
 EMA_FILE = "ema.safetensors"  # of full weights, the average that their run was validated with
 BEST = "best"  # folder, in a run's, of the checkpoint that its validation chose
 
+LOG_FILE = "log.jsonl"
+CHECKPOINTS = "checkpoints"  # folder, in a run's, of all that is needed to go on
+VALIDATION = "validation"  # folder, in a run's, of pictures by step
+STEP_PICTURES = "step_*.png"
 EMBEDS_FILE = "learned_embeds.safetensors"  # the name that diffusers looks for
 
 # How long a run may take and how often it reports or saves changes nothing in its weights.

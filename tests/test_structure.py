@@ -124,3 +124,21 @@ def test_no_test_reads_a_clock():
         if any(ast.unparse(call.func) in CLOCKS for call in calls):
             found.add(path.relative_to(ROOT / "tests").as_posix())
     assert found - TIMED == set()
+
+
+# Names of a run's files; only run.py spells them.
+NAMES = {"settings.json", "log.jsonl", "weights.safetensors", "ema.safetensors", "checkpoints", "chosen.json"}
+NAMES |= {"pytorch_lora_weights.safetensors", "learned_embeds.safetensors"}
+SPELLED = {"finetuning.validation", "hub_runs", "publishing.push", "training.checkpoint", "training.loop"}
+# Other folders of JSON or weights: what the documents read, and the code in a card that runs without this package.
+SPELLED |= {"documents.numbers", "publishing.cards", "publishing.model_card"}
+
+
+def test_the_names_of_a_runs_files_stand_in_one_place():
+    found = set()
+    for path in MODULES:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        constants = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+        if NAMES & {value for value in constants if isinstance(value, str)}:
+            found.add(name_of(path))
+    assert found - SPELLED == {"run"}

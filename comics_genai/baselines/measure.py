@@ -56,11 +56,12 @@ def score_samples(
     drawn: Sequence[world.Pose] = world.REFERENCE_POSES,
     labels: Sequence[dict[str, Any]] | None = None,
 ) -> list[Record]:
-    """Records as of `metrics.score_run`, less what is asked of a pose, and with the pose that the scorer reads.
+    """Records as `metrics.score_run` gives them, without the scores of a pose, which was not asked for, but with the
+    pose that the reader sees.
 
-    pose_read: {part: value}, of anything, recognisable or not; new_pose: legs and arms of no training drawing, `drawn`;
-    novel: the character (identity_right), in a new pose, and no copy. threshold: of the copy test, by default
-    `metrics.copy_threshold`. labels: what else a record keeps, among it the groups of the bootstrap.
+    pose_read: {part: value}, read even where nobody can be recognised; new_pose: no drawing in `drawn` has these legs
+    and arms; novel: the right character (identity_right) in a new pose, and no copy. threshold: of the copy test, by
+    default `metrics.copy_threshold`. labels: what else a record keeps, among it the groups of the bootstrap.
     """
     records = score_run(pictures, [world.Scene(character)] * len(pictures), references, scorer, threshold=threshold)
     known = {tuple(getattr(pose, part) for part in NEW_POSE_PARTS) for pose in drawn}

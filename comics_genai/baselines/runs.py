@@ -8,6 +8,8 @@ from torch import nn
 
 from comics_genai.errors import UserError
 from comics_genai.pretrain.stage import load_stage, recorded_settings
+from comics_genai.run import FULL_FILE, is_run
+from comics_genai.training.checkpoint import Checkpoints
 
 Settings = TypeVar("Settings")
 
@@ -15,7 +17,7 @@ Settings = TypeVar("Settings")
 def settings_of(folder: Path, kind: type[Settings]) -> Settings:
     """The settings, a dataclass of values and dataclasses, that the run there was started with; UserError for none."""
     folder = Path(folder)
-    if not (folder / "settings.json").exists():
+    if not is_run(folder):
         raise UserError(f"There is no run in {folder}: train one there first.")
     recorded = recorded_settings(folder)
     if missing := {field.name for field in fields(kind)} - recorded.keys():
@@ -35,7 +37,7 @@ def load_weights_of(folder: Path, model: nn.Module) -> None:
     Of a run that was stopped, those of its newest checkpoint; UserError where it has none yet.
     """
     folder = Path(folder)
-    if not (folder / "weights.safetensors").exists() and not any(folder.glob("checkpoints/step_*.safetensors")):
+    if not (folder / FULL_FILE).exists() and not Checkpoints(folder).paths():
         raise UserError(f"The run in {folder} has no weights yet: let it reach its first checkpoint.")
     load_stage(model, folder)
 

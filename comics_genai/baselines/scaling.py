@@ -36,7 +36,7 @@ from .study import CEILING, TEST_SEED, Study, records_of
 COUNTS = (6, 60, 600, 6000)  # drawings
 SIZE = 32  # pixels each way, for both models
 GAN = replace(gan.VERSION_2, size=SIZE)
-# On patches of 2 px and with half the weights it sees twice as many pictures a minute: eight runs are to fit.
+# Patches of 2 px and half the weights let it see twice as many pictures a minute; eight runs have to fit.
 DDPM = replace(
     ddpm.SETTINGS_32_CPU,
     patch=2,

@@ -62,7 +62,7 @@ class Study:
 
     @staticmethod
     def about(images: Sequence[PIL.Image.Image], character: world.Character | None, size: int) -> "Study":
-        """Of drawings at hand; character: whom they show, None for nobody of the comic world."""
+        """Of pictures; character: the one that they show, None where it is not of the comic world."""
         prepared = prepare(images, size)
         if character is None:
             return Study(size, prepared, None, None, None)
@@ -95,7 +95,8 @@ def conclude(
     JSON-able: {"columns", "rows"} as of `metrics.table`, with `novel` of `measure.score_samples`: the character, in a
     pose that none of the six drawings shows, and no copy of a training drawing; "summary": {row: as of
     `measure.summarise_samples`}. Rows: `name`, then CEILING and FLOOR, true drawings of her and of others at this size.
-    Of nobody of the comic world: no rows, and of the summary the diversity alone. name: of the model, for people.
+    For a character from outside the comic world there are no rows, and the summary holds the diversity alone. name: of
+    the model, for people.
     """
     folder = Path(folder)
     kept = [

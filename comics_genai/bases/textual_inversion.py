@@ -130,7 +130,7 @@ def _tokenizer(base: Base, encoder: str) -> Any:
 
 
 class _Extended(nn.Module):
-    """A token embedding with one token more, whose vector is a parameter of someone else's."""
+    """A token embedding with one more token, whose vector is a parameter that another module holds."""
 
     def __init__(self, embedding: nn.Embedding, token_id: int, vector: nn.Parameter):
         super().__init__()

@@ -17,7 +17,7 @@ from typing import Any, TextIO
 
 
 class Pace:
-    """Called after every optimizer step of this process, whoever's it is."""
+    """Called after every optimizer step of this process, the engine's or the script's."""
 
     def __init__(self, device: str, out: TextIO):
         self.device, self.out, self.began, self.first = device, out, None, None
@@ -25,7 +25,7 @@ class Pace:
     def __call__(self, optimizer: Any, *arguments: Any) -> None:
         import torch
 
-        # With a step inside the backward pass every weight has an optimizer of its own.
+        # When steps are taken inside the backward pass, every weight has its own optimizer.
         self.first = self.first or optimizer
         if optimizer is not self.first:
             return
@@ -36,7 +36,7 @@ class Pace:
         peak = torch.cuda.max_memory_allocated() if self.device == "cuda" else peak_resident()
         print(json.dumps({"seconds": seconds, "peak_bytes": peak}), file=self.out, flush=True)
         if sys.stdin.readline().strip() != "go":
-            os._exit(0)  # what would follow, the saving of an unfinished training, is nobody's wish
+            os._exit(0)  # the training would save itself first, which nobody needs
         self.began = time.perf_counter()
 
 
@@ -54,13 +54,13 @@ def peak_resident() -> int:
 
 
 def main(told: dict[str, Any]) -> None:
-    # What the sides print is not what this process has to say.
+    # Standard output carries the measurements alone; what the two sides print goes to standard error.
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     from torch.optim.optimizer import register_optimizer_step_post_hook
 
     register_optimizer_step_post_hook(Pace(told["device"], out))
-    # Each side loads what it needs itself and nothing of the other's.
+    # Each side imports only what it needs.
     if "script" in told:
         from comics_genai.bench.stand_ins import stand_in
 

@@ -21,7 +21,7 @@ from comics_genai.sampling.generate import Sampling
 from comics_genai.training.optimizers import Name as Optimizer
 
 SUBJECT = "UnicornGirl", "girl"
-ENDLESS = 10**6  # steps: whoever measures says when to stop
+ENDLESS = 10**6  # steps: the measurement stops the training
 CLASS = "class_images"  # where `finetune` looks for them, beside the folder of its run
 
 

@@ -1,1 +1,1 @@
-"""What a set of drawings holds before anything is learnt from it: framing, likeness, colours, and what it lacks."""
+"""What a set of drawings shows before anything is learnt from it, and what it does not: framing, likeness, colours."""

@@ -14,7 +14,7 @@ WARM = (315.0, 75.0)  # degrees, red-violet to yellow: half of the painter's cir
 BINS = 36  # of hue, 10 degrees each
 ROBUST_Z = 3.5  # from where Iglewicz and Hoaglin (1993) call a value an outlier
 QUANTILES = np.linspace(0.005, 0.995, 100)
-# Differences that an eye passes over, in each of NAMES: a set that varies less than this has no outlier.
+# Differences that an eye does not notice, for each of NAMES: a set that varies less than this has no outlier.
 FLOORS = {"hue": 6.0, "saturation": 0.04, "value": 0.04}
 NAMES = tuple(FLOORS)
 

@@ -121,7 +121,7 @@ def _part(kind: type, name: str, **options: object) -> object:
     try:
         _check_network(name)
         return kind.from_pretrained(name, **options)
-    except Exception as error:  # the Hub's, httpx's and transformers' own, all for: it cannot be had
+    except Exception as error:  # the Hub, httpx and transformers each raise their own when a file cannot be had
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         raise UserError(
             f"{name} cannot be loaded ({reason}): check the network, or give a folder that holds it."

@@ -19,6 +19,7 @@ from comics_genai.evaluation import copy_paste, identification, metrics, picture
 from comics_genai.evaluation.attribute_reader import AttributeReader
 from comics_genai.files import write_atomic
 from comics_genai.plotting import tables
+from comics_genai.run import is_run
 from comics_genai.sampling.records import read_image, read_metadata, read_record
 
 COLUMNS = {**metrics.COLUMNS, "rank_one": "rank 1 of 200", "copy_pasted": "copy-paste"}
@@ -122,7 +123,7 @@ class _Scoring:
 
 def _pictures_of(source: Path) -> Path:
     """The folder itself, or of a run the one that `generate` and the notebooks draw into."""
-    if (source / "settings.json").exists() and not (source / "metadata.jsonl").exists():
+    if is_run(source) and not (source / "metadata.jsonl").exists():
         folder = environment.generated() / source.resolve().name
         if not folder.is_dir():
             raise UserError(

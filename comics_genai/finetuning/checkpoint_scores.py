@@ -3,8 +3,9 @@
     judge = judge_of(drawings.load("1_data/unicorn_girl"), "UnicornGirl", "girl")
     finetune(FinetuneSettings(validation_prompts=judge.prompts, validate_every=50), folder, validate=judge)
 
-The last weights are seldom the best: identity over steps rises and falls, and copying only rises. A character of the
-comic world is scored by the truth, anyone else by CLIP and DINO. The prompts are never those of a test.
+The last weights are seldom the best: identity rises and falls over the steps, while copying only rises. Pictures of a
+character of the comic world are compared with the truth, anyone else's are scored by CLIP and DINO. The prompts are
+never those of a test.
 """
 
 import warnings
@@ -58,7 +59,7 @@ class Judge:
 
 
 class FeatureJudge(Judge):
-    """The same for anyone's drawings, by what CLIP and DINO make of the pictures.
+    """The same for anybody's drawings, scored by CLIP and DINO.
 
     "score": the mean over pictures of DINO's similarity to the drawings times CLIP's to the prompt, a copy counting 0.
     CLIP is asked with the class alone, since it does not know the character's name either. own: prompts to be asked in
@@ -95,9 +96,11 @@ def judge_of(
     device: str | torch.device = "cpu",
     own: Sequence[str] = (),
 ) -> Judge:
-    """A judge of whoever the drawings show. clip, dino: for a stranger to the comic world, by name or folder; where
-    they cannot be loaded, a warning says that nothing is scored and the last checkpoint is kept. own: a stranger's
-    prompts, see `FeatureJudge`."""
+    """What scores validation pictures of the character in the drawings.
+
+    clip, dino: networks for a character from outside the comic world, by name or folder. Where they cannot be loaded, a
+    warning says that nothing is scored and the last checkpoint is kept. own: the user's prompts, see `FeatureJudge`.
+    """
     images = [drawing.image for drawing in drawings]
     character = metrics.known_character(images)
     if character is None:

@@ -111,7 +111,8 @@ def _resumed(settings: FinetuneSettings, unfinished: Path) -> FinetuneSettings:
 
 
 def _validated(settings: FinetuneSettings, device: Any) -> tuple[FinetuneSettings, Validate | None]:
-    """The settings with prompts for validation, and what scores them; one's own prompts ask what nobody can score."""
+    """The settings with prompts for validation, and what scores their pictures; None for a user's own prompts, which
+    ask for what cannot be scored."""
     networks = {"clip": settings.judge_clip, "dino": settings.judge_dino, "device": device}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # `finetune` loads the drawings too, and tells of them

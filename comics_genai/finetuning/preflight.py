@@ -53,7 +53,7 @@ def check_machine(settings: FinetuneSettings, device: str | torch.device, loaded
 
 
 def base_bytes(settings: FinetuneSettings) -> int:
-    """What the base's weights take in memory: the UNet in its precision, all else in float32; 0 where nobody knows
+    """What the base's weights take in memory: the UNet in its precision, all else in float32; 0 where it is not known
     before it is downloaded."""
     if settings.base not in architectures.PUBLISHED and not (Path(settings.base) / "unet").is_dir():
         return 0

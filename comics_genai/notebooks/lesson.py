@@ -28,6 +28,7 @@ from comics_genai.finetuning.encoded_data import TrainingData, prepare
 from comics_genai.finetuning.loss import FinetuneLoss
 from comics_genai.finetuning.settings import FinetuneSettings
 from comics_genai.finetuning.trainable import make_trainable
+from comics_genai.run import LOG_FILE
 from comics_genai.training import objective
 from comics_genai.training.seeding import seed_step
 
@@ -198,7 +199,7 @@ def class_drift(pictures: Mapping[str, Sequence[PIL.Image.Image]], reference: st
 
 def log_of(folder: Path) -> list[dict[str, Any]]:
     """The rows of a run's log."""
-    return [json.loads(line) for line in (Path(folder) / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+    return [json.loads(line) for line in (Path(folder) / LOG_FILE).read_text(encoding="utf-8").splitlines()]
 
 
 def training_in_words(folder: Path) -> str:

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from PIL import ImageDraw, ImageFont
 
 from comics_genai.files import write_atomic
+from comics_genai.run import STEP_PICTURES, VALIDATION
 
 INK, GRAPHITE, PAPER = "#2b2733", "#7d7887", "#ffffff"
 COLORS = ("#7b4fa3", "#e0795b", "#3f8f8a", "#d9a53a", "#5b76b8", "#b0557f")
@@ -259,7 +260,7 @@ def validation_curve(rows: Sequence[Mapping[str, Any]], chosen: int | None = Non
 
 def validation_strip(run: Path, rows: int = 6, side: int = 96) -> PIL.Image.Image:
     """The validation pictures of a run folder, from the same noise each time: a row for each step, evenly chosen."""
-    paths = sorted((Path(run) / "validation").glob("step_*.png"))
+    paths = sorted((Path(run) / VALIDATION).glob(STEP_PICTURES))
     shown = [paths[i] for i in sorted({round(i) for i in np.linspace(0, len(paths) - 1, min(rows, len(paths)))})]
     lines: list[PIL.Image.Image] = []
     with PIL.Image.open(paths[0]) as first:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from comics_genai.errors import UserError
 from comics_genai.files import load_tensors, save_tensors, write_atomic
+from comics_genai.run import FULL_FILE, LOG_FILE, SETTINGS_FILE, is_run
 
 from . import clip as clip_stage
 from . import semantics
@@ -24,7 +25,6 @@ SHARD = "15MB"
 LARGEST_FILE = 16_000_000  # bytes: the repository carries these files
 LARGEST_BASE = 60_000_000
 SCORER = "export"  # where the stage `scorer` keeps what is shipped
-LOG = "log.jsonl"
 STORY = "pretraining"  # where the base keeps what the stages logged
 START = "unet_start.safetensors"  # where `disassemble` leaves the UNet's weights
 BEFORE = "before.jsonl"  # in a stage that went on from a base: what that base's own training logged
@@ -105,7 +105,7 @@ def disassemble(base: Path, stages: Path) -> Path:
             if stage == "vae":
                 config = json.loads((base / "vae" / "config.json").read_text(encoding="utf-8"))
                 vae_stage.save_scale(config["scaling_factor"], stages / stage)
-            save_tensors(stages / stage / "weights.safetensors", tensors)
+            save_tensors(stages / stage / FULL_FILE, tensors)
     if (base / "scorer").is_dir() and not (stages / "scorer").exists():
         _keep_story(base / STORY / "scorer", stages / "scorer")
         shutil.copytree(base / "scorer", stages / "scorer" / SCORER)
@@ -116,8 +116,8 @@ def disassemble(base: Path, stages: Path) -> Path:
 
 def remember(base: Path, stage: Path) -> None:
     """Keep in the folder of a stage that is about to go on from `base` what the base's own training of it logged."""
-    log = base / STORY / stage.name / LOG
-    if log.exists() and not (stage / "settings.json").exists():
+    log = base / STORY / stage.name / LOG_FILE
+    if log.exists() and not is_run(stage):
         stage.mkdir(parents=True, exist_ok=True)
         shutil.copy2(log, stage / BEFORE)
 
@@ -132,15 +132,15 @@ def _weights(folder: Path) -> dict[str, Tensor]:
 
 def _keep_story(stage: Path, target: Path) -> None:
     """What the notebook of the pretraining reads: log, settings, accuracy, and the newest pictures."""
-    files = [stage / name for name in (LOG, "settings.json", "accuracy.json")]
+    files = [stage / name for name in (LOG_FILE, SETTINGS_FILE, "accuracy.json")]
     pictures = sorted(stage.glob("*.png"))
     shown = sorted({pictures[i * (len(pictures) - 1) // (SHOWN - 1)] for i in range(SHOWN)}) if pictures else []
     for file in (*filter(Path.exists, files), *shown):
         target.mkdir(parents=True, exist_ok=True)
         shutil.copy2(file, target / file.name)
     if (stage / BEFORE).exists():
-        whole = _continued((stage / BEFORE).read_text(encoding="utf-8"), (stage / LOG).read_text(encoding="utf-8"))
-        write_atomic(target / LOG, whole.encode())
+        whole = _continued((stage / BEFORE).read_text(encoding="utf-8"), (stage / LOG_FILE).read_text(encoding="utf-8"))
+        write_atomic(target / LOG_FILE, whole.encode())
 
 
 def _continued(before: str, after: str) -> str:

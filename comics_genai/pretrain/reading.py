@@ -1,7 +1,7 @@
-"""What captions say, read from what the UNet is told of them: the heads that make the text encoders tell it plainly.
+"""Heads that read every word of a caption from its embedding, so that the text encoders learn to keep them all.
 
-Retrieval alone lets an encoder keep a caption apart from 127 others without saying which colour is whose; these heads,
-used in training only, ask for every word.
+For retrieval an encoder only has to tell a caption from 127 others, and may forget which colour belongs to what. These
+heads are used in training alone.
 """
 
 from collections.abc import Sequence

@@ -1,11 +1,11 @@
 """The folder of one training stage, as `loop.train` leaves it: is it finished, with which settings, and its weights."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
+from comics_genai import run
 from comics_genai.errors import UserError
 from comics_genai.files import copy_into, load_weights
 from comics_genai.training.checkpoint import Checkpoints
@@ -13,14 +13,14 @@ from comics_genai.training.checkpoint import Checkpoints
 
 def is_finished(folder: Path) -> bool:
     """Whether all steps of the stage are done."""
-    return (folder / "weights.safetensors").exists()
+    return (folder / run.FULL_FILE).exists()
 
 
 def recorded_settings(folder: Path) -> dict[str, Any]:
     """The settings a stage was started with. Raises UserError where it was never started."""
     try:
-        return json.loads((folder / "settings.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        return run.recorded(folder)
+    except UserError as error:
         raise UserError(
             f"The stage {folder.name} was not trained in {folder.parent}: run `python -m comics_genai pretrain "
             f"{folder.name}` first."
@@ -29,8 +29,8 @@ def recorded_settings(folder: Path) -> dict[str, Any]:
 
 def stage_weights(folder: Path) -> Path:
     """The file of a finished stage's weights, averaged ones where it keeps them."""
-    averaged = folder / "ema.safetensors"
-    return averaged if averaged.exists() else folder / "weights.safetensors"
+    averaged = folder / run.EMA_FILE
+    return averaged if averaged.exists() else folder / run.FULL_FILE
 
 
 def load_stage(model: nn.Module, folder: Path) -> None:

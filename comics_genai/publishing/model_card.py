@@ -16,7 +16,7 @@ from comics_genai.drawings import HUB_ID
 from comics_genai.drawings.captions import instance_prompt
 from comics_genai.finetuning.validation import chosen
 from comics_genai.plotting.tables import table
-from comics_genai.run import recorded
+from comics_genai.run import STEP_PICTURES, VALIDATION, recorded
 from comics_genai.training.checkpoint import Log
 
 VALIDATED = 4  # pictures of validation on a card
@@ -56,7 +56,7 @@ def complete(card_file: Path, run: Path, settings: Mapping[str, Any], generated:
 
 def _validation_pictures(staged: Path, run: Path, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The pictures of the chosen checkpoint's validation, or the last one's, cut from their strip into the folder."""
-    strips = sorted((run / "validation").glob("step_*.png"))
+    strips = sorted((run / VALIDATION).glob(STEP_PICTURES))
     best = chosen(run)
     strips = [strip for strip in strips if best and int(strip.stem.removeprefix("step_")) == best["step"]] or strips
     if not strips:

@@ -118,7 +118,7 @@ def sample(
     first = 0 if start is None else (sampling.steps - evaluations(sampling)) * scheduler.order
     timesteps = timesteps[first:]
     if hasattr(scheduler, "set_begin_index"):
-        # Left to find its place by the timestep, a sampler goes wrong where two are alike, as Karras' first ones are.
+        # A sampler that looks its place up by timestep goes wrong where two are equal, as the first of Karras' are.
         scheduler.set_begin_index(first)
     if start is None:
         latents = latents * scheduler.init_noise_sigma
@@ -245,8 +245,9 @@ def _begun(base: Base, start_image: Drawing | None, sampling: Sampling) -> np.nd
 def batched(items: list[Any], base: Base, sampling: Sampling) -> list[list[Any]]:
     """The items in groups that are drawn at once.
 
-    Kernels sum in another order for another batch, and the sampler makes the difference visible: of the same record
-    the same bytes come only one at a time. On a CPU that costs a tenth, on a GPU too much.
+    A kernel sums in another order when the batch is another, and the sampler makes that difference visible. So the same
+    record gives the same bytes only when pictures are drawn one at a time. On a CPU that costs a tenth of the time, on
+    a GPU too much.
     """
     at_once = sampling.batch_size or (1 if base.device.type == "cpu" else GPU_BATCH)
     return [items[i : i + at_once] for i in range(0, len(items), at_once)]
@@ -261,7 +262,7 @@ def _draw(
 ) -> None:
     start = None if begun is None else base.encode_images(begun)
     steps = sampling.steps if begun is None else evaluations(sampling)
-    # One at a time: a prompt's embedding must not depend on what else is asked for.
+    # Prompts are encoded one at a time, so that an embedding does not depend on what else is asked for.
     embedded = {prompt: base.encode_prompts([prompt]) for prompt in {record["prompt"]: None for record in records}}
     negative = base.encode_prompts([sampling.negative]) if sampling.negative else base.unconditional()
     batches = batched(records, base, sampling)

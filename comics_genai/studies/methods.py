@@ -26,7 +26,7 @@ from comics_genai.evaluation import comparison
 from comics_genai.finetuning.encoded_data import TrainingData, prepare
 from comics_genai.finetuning.settings import FinetuneSettings
 from comics_genai.finetuning.train import finetune
-from comics_genai.run import FULL_FILE, LORA_FILE
+from comics_genai.run import CHECKPOINTS, FULL_FILE, LORA_FILE
 from comics_genai.sampling.generate import generate
 from comics_genai.sampling.records import read_image, read_record, write_metadata, write_picture
 from comics_genai.studies.cast import Subject
@@ -71,7 +71,7 @@ class Workbench:
         result = run(cell, subject, folder)
         if not result.finished:
             raise Stopped(result.message)
-        shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # it is finished, and many runs fill a disk
+        shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)  # it is finished, and many runs fill a disk
         rows = Log(folder).rows()
         with safetensors.safe_open(folder / FULL_FILE, framework="pt") as file:
             parameters = sum(torch.Size(file.get_slice(name).get_shape()).numel() for name in file.keys())
