@@ -31,6 +31,7 @@ DRAWING = {  # with saved weights
     "steps": [2],
     "negatives": ["", "a hat"],
 }
+QUICK = {"steps": 2, "validate_every": 2, "sampling_steps": 2, "test_scenes": 2}
 STUDIES = {
     "Comparison": "comparison",
     "Ablations": "ablations",
@@ -94,10 +95,7 @@ SMOKE: dict[str, dict] = {
         "test_scenes": 2,
     },
     **{f"4_finetuning/{name}.ipynb": {"run": run, "pictures_folder": run, **DRAWING} for name, run in SAVED.items()},
-    **{
-        f"4_finetuning/{name}.ipynb": {"run": run, "steps": 2, "validate_every": 2, "test_scenes": 2}
-        for name, run in TRAINING.items()
-    },
+    **{f"4_finetuning/{name}.ipynb": {"run": run, **QUICK} for name, run in TRAINING.items()},
 }
 
 

@@ -4,6 +4,9 @@
 
 The gradients are averaged, so n processes do what one does with n times the batches a step (`accumulate`). The first
 process alone writes, validates and speaks. Started without a launcher, everything here does nothing.
+
+accelerate's Accelerator is not used inside: it wraps model, optimizer and data loader, while here a batch is a function
+of seed and step and a checkpoint holds plain tensors, so that a run resumes to the same bytes with any launcher.
 """
 
 import os

@@ -1,6 +1,5 @@
 """Where the figure is."""
 
-
 import numpy as np
 import pytest
 
