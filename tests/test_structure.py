@@ -18,7 +18,7 @@ LONG_FUNCTIONS = {"pretrain.clip.train_clip", "training.loop.train"}
 UNTESTED = {  # modules without a test file of their own, by room
     "": "errors files",
     "bench": "paced",
-    "documents": "diagrams numbers plots",
+    "documents": "diagrams plots",
     "drawings": "hub",
     "finetuning": "checkpoint_scores command",
     "notebooks": "prior setup_cell",

@@ -3,7 +3,7 @@
 import inspect
 import json
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from comics_genai.evaluation.metrics import IDENTITY_RIGHT, OTHER_POSES
 from comics_genai.evaluation.statistics import clopper_pearson
 from comics_genai.finetuning.presets import preset_for
 from comics_genai.planning.gpus import named
+from comics_genai.pretrain.evaluate import card
 from comics_genai.studies import summary
 
 PRETRAINED = f"{MINIATURE}/pretraining"
@@ -122,7 +123,19 @@ def of_pretraining(sources: Sources) -> dict[str, str]:
     unet = sources.json(f"{PRETRAINED}/unet/settings.json")
     found |= {"semantic weight": f"{unet['semantic_weight']:g}", "min snr gamma": f"{unet['min_snr_gamma']:g}"}
     found["unet widths"] = ", ".join(map(str, unet["widths"]))
-    return found | _of_evaluation(sources.json(f"{MINIATURE}/evaluation.json"))
+    record = sources.json(f"{MINIATURE}/evaluation.json")
+    return found | _of_evaluation(record) | _of_bars(card(dict(record)))
+
+
+def _of_bars(lines: Sequence[str]) -> dict[str, str]:
+    """How many of the bars in a model card's lines there are, and how many are met."""
+    met = []
+    for line in lines[2:]:
+        bar, reached = (cell.strip().split() for cell in line.strip("|").split("|")[-2:])
+        if bar:
+            above = float(reached[0]) >= float(bar[1])
+            met.append(above if bar[0] == "≥" else float(reached[0]) <= float(bar[1]))
+    return {"bars set": str(len(met)), "bars met": str(sum(met))}
 
 
 def _of_evaluation(record: Mapping[str, Any]) -> dict[str, str]:
