@@ -19,6 +19,7 @@ REHEARSAL = (
     "**Rehearsal only.** The full study is not in the repository yet. What stands here comes from the smoke setting, "
     "minutes long, which proves that the machinery runs: its numbers say nothing about the methods."
 )
+NOTHING = "Nothing is concluded from the rehearsal."
 
 
 def all_findings(sources: Sources) -> dict[str, str]:
@@ -43,7 +44,9 @@ def about(study: StudyTable) -> str:
 
 
 def of_study(study: StudyTable) -> str:
-    """The finding of a study in Markdown."""
+    """The finding of a study in Markdown; of a rehearsal none."""
+    if study.smoke:
+        return NOTHING
     return {
         "comparison": _comparison,
         "training_steps": _training_steps,
@@ -145,6 +148,8 @@ def of_both(sources: Sources) -> str:
 
 def of_attributes(study: StudyTable) -> str:
     """Which attributes our best fine-tuning gets right most and least often."""
+    if study.smoke:
+        return NOTHING
     group = study.groups[ours(study)]
     shares = {a.name: group.intervals[a.name].mean for a in world.ATTRIBUTES if a.name in group.intervals}
     order = sorted(shares, key=shares.__getitem__)

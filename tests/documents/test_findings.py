@@ -33,6 +33,7 @@ def changed(path: Path, method: str, measure: str, value: int) -> None:
 def test_a_rehearsal_is_said_to_be_one_and_a_study_is_not(copied):
     sources = Sources(copied)
     assert findings.about(sources.study("learning_rate")).startswith("**Rehearsal only.**")
+    assert findings.of_study(sources.study("learning_rate")) == findings.NOTHING
     assert "Rehearsal" not in findings.about(sources.study("comparison"))
 
 
