@@ -33,20 +33,20 @@ def pretrain(arguments: list[str]) -> None:
     pretrain.main(arguments)
 
 
-def finetune(arguments: list[str]) -> None:
+def finetune(arguments: list[str]) -> int:
     """teach a base a character from its drawings"""
     from comics_genai.finetuning.command import main
     from comics_genai.publishing.uploading import uploading
 
-    main(arguments, uploading)
+    return main(arguments, uploading)
 
 
-def generate(arguments: list[str]) -> None:
+def generate(arguments: list[str]) -> int:
     """draw prompts × seeds with a fine-tuned character or a bare base"""
     import tyro
 
     from comics_genai import drawings, environment
-    from comics_genai.bases.adapters import load_adapters, run_settings
+    from comics_genai.bases.adapters import base_of, load_adapters, run_settings
     from comics_genai.bases.base import Base, Precision
     from comics_genai.evaluation.picture_scores import tell_generated
     from comics_genai.plotting import figures
@@ -81,20 +81,25 @@ def generate(arguments: list[str]) -> None:
     refuse_renamed(arguments, {"--t0": "--strength", "--start": "--start-image"})
     given = tyro.cli(Generate, args=arguments, prog="comics_genai generate")
     settings = run_settings(given.run[0]) if given.run else {}
-    base_name = given.base or settings.get("base", "mini")
+    base_name = given.base or base_of(given.run[0] if given.run else "", settings)
     name = "+".join(Path(run).resolve().name for run in given.run or (base_name,))
-    folder = given.folder or environment.generated() / name
+    folder = given.folder or environment.generated() / name[:100]
     start = drawings.load_one(given.start_image, paper=given.paper) if given.start_image else None
     seeds = parse_seeds(given.seeds)
     base = Base.load(
         base_name, given.device or environment.device(), given.precision or settings.get("precision", "fp32")
     )
     adapters = load_adapters(base, given.run)
-    pictures = generate(base, given.prompt, seeds, folder, given.sampling, adapters, start)
+    try:
+        pictures = generate(base, given.prompt, seeds, folder, given.sampling, adapters, start)
+    except KeyboardInterrupt:
+        print(f"Interrupted; the same command draws what is not yet in {folder}.", file=sys.stderr)
+        return 130
     if len(given.run) == 1:
         tell_generated(base, settings, pictures, folder)
     sheet = figures.save_grid([p.image for p in pictures], folder / "grid.png", columns=len(seeds))
     print(f"{len(pictures)} pictures are in {folder}, all of them on {sheet}.")
+    return 0
 
 
 def export(arguments: list[str]) -> None:
@@ -307,7 +312,7 @@ def kaggle(arguments: list[str]) -> None:
     )
 
 
-COMMANDS: dict[str, Callable[[list[str]], None]] = {
+COMMANDS: dict[str, Callable[[list[str]], int | None]] = {
     command.__name__: command
     for command in (
         *(demo, pretrain, finetune, generate, export, push, score, study, gallery, plan, notebook, bench),
@@ -323,7 +328,7 @@ def _usage() -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command; returns the exit status: 0, 2 for a user's mistake, 130 when interrupted."""
+    """Run a command; returns the exit status: 0, 2 for a user's mistake, 130 when interrupted, 143 when stopped."""
     with tolerant():
         return _run(sys.argv[1:] if arguments is None else arguments)
 
@@ -336,14 +341,13 @@ def _run(arguments: list[str]) -> int:
     try:
         if name not in COMMANDS:
             raise UserError(f"There is no command {name!r}: choose one of {', '.join(COMMANDS)}.")
-        COMMANDS[name](rest)
+        return COMMANDS[name](rest) or 0
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("Interrupted; the same command goes on from here.", file=sys.stderr)
+        print("Interrupted.", file=sys.stderr)
         return 130
-    return 0
 
 
 if __name__ == "__main__":

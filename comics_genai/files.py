@@ -1,19 +1,28 @@
-"""Files that are whole or absent: atomic writing, and safetensors read and written."""
+"""Files that are whole or absent: atomic writing, and JSON and safetensors, read as whoever damaged them left them."""
 
 import errno
 import json
 import os
-from collections.abc import Mapping
+import struct
+import time
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import filelock
 import safetensors
 import safetensors.torch
+import torch
 from torch import Tensor, nn
 
 from comics_genai.errors import UserError
 
 PARTIAL = ".partial"
+LOCK = ".lock"
+OLD = 600  # seconds: what a writer on another machine leaves for as long is left over
+CHECKSUM = "crc32"  # its name in a file's record
 
 
 def write_atomic(path: Path, content: bytes) -> None:
@@ -37,30 +46,174 @@ def write_atomic(path: Path, content: bytes) -> None:
         raise cannot_write(path, error, len(content)) from error
 
 
-def cannot_write(path: Path, error: OSError, size: int) -> UserError:
+def cannot_write(path: Path, error: OSError, size: int = 0) -> UserError:
+    """The error of a write that failed, as a sentence that names the cause."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        much = f" ({size / 1e6:.1f} MB)" if size else ""
         return UserError(
-            f"The disk is full: {path} ({size / 1e6:.1f} MB) could not be written; what was saved earlier is intact, "
-            "so free some space and start the same run again."
+            f"The disk is full: {path}{much} could not be written; what was saved earlier is intact, "
+            "so free some space (or files, where their number is limited) and start the same run again."
         )
-    return UserError(f"{path} cannot be written ({error.strerror}): check the folder or choose another.")
+    return UserError(f"{path} cannot be written ({error.strerror or error}): check the folder or choose another.")
+
+
+@contextmanager
+def one_writer(folder: Path, sentence: str, wait: float = 0.0) -> Iterator[None]:
+    """Within it no other process writes in `folder`; the system gives the lock back when a process dies.
+
+    sentence: what a process is told that finds it taken for longer than `wait` seconds. In one process it can be
+    entered again within itself.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(folder / LOCK, timeout=wait, is_singleton=True, thread_local=False)
+        lock.acquire()
+    except filelock.Timeout:
+        raise UserError(sentence) from None
+    except (OSError, NotImplementedError) as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS,
+                                                          errno.ENOTDIR, errno.EEXIST):  # fmt: skip
+            raise cannot_write(folder, error) from error
+        yield  # some network drives know no locks
+        return
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def remove_leftovers(folder: Path, alone: bool = False) -> None:
+    """Remove what killed writes left in `folder`. alone: nobody else can be writing there; otherwise only what is old
+    and no process here is at work on."""
+    for path in folder.glob(f".*{PARTIAL}"):
+        try:
+            writer = path.name.removesuffix(PARTIAL).rpartition(".")[2]
+            if alone or (time.time() - path.lstat().st_mtime > OLD and not _runs(int(writer))):
+                path.unlink()
+        except (OSError, ValueError):
+            continue
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True
+
+
+def read_text(path: Path) -> str:
+    """The text of a file, without a byte-order mark. Raises UserError for one that cannot be read or is no UTF-8."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 text: it is damaged, or of something else.") from error
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror or error}): check that it is there.") from error
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """The JSON object in a file. Raises UserError for anything else."""
+    try:
+        value = json.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is not JSON, or was cut off: restore it or delete it.") from error
+    if not isinstance(value, dict):
+        raise UserError(f"{path} holds no JSON object: restore it or delete it.")
+    return value
+
+
+def read_rows(path: Path, needs: str = "") -> list[dict[str, Any]]:
+    """The JSON objects of a file with one a line; empty lines are none. needs: a field, a text, that every row has.
+
+    Lines end with a line feed alone: JSON texts may hold other separators, such as U+2028. Raises UserError with the
+    line's number for one that is no object.
+    """
+    rows = []
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"Line {number} of {path} is not JSON, or was cut off: mend or remove the line.") from error
+        if not isinstance(row, dict) or (needs and not isinstance(row.get(needs), str)):
+            wanted = f'object with a text "{needs}"' if needs else "object"
+            raise UserError(f"Line {number} of {path} is no JSON {wanted}: it is not ours, or damaged.")
+        rows.append(row)
+    return rows
+
+
+def safetensors_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> bytes:
+    """A safetensors file of tensors and metadata: equal ones give equal bytes.
+
+    safetensors itself writes metadata in an order that changes from process to process; here it is sorted.
+    """
+    whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    content = safetensors.torch.save(whole)
+    if not metadata:
+        return content
+    (length,) = struct.unpack("<Q", content[:8])
+    header = {"__metadata__": dict(sorted(metadata.items())), **json.loads(content[8 : 8 + length])}
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # the data begins at a multiple of 8
+    return b"".join([struct.pack("<Q", len(text)), text, memoryview(content)[8 + length :]])
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], record: Mapping[str, Any] | None = None) -> None:
-    """Write tensors, and a JSON-able `record` as metadata, to one safetensors file; equal tensors give equal bytes."""
-    # One metadata entry only: safetensors does not fix the order of several, so bytes would differ from run to run.
-    metadata = None if record is None else {"record": json.dumps(record)}
+    """Write tensors, and a JSON-able `record` as metadata, to one safetensors file with a checksum; equal tensors give
+    equal bytes."""
     whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_atomic(path, safetensors.torch.save(whole, metadata))
+    told = {**(record or {}), CHECKSUM: checksum(whole)}
+    write_atomic(path, safetensors_bytes(whole, {"record": json.dumps(told)}))
+
+
+def checksum(tensors: Mapping[str, Tensor]) -> int:
+    """CRC-32 of tensors on the CPU, their names, types and shapes."""
+    value = 0
+    for name, tensor in sorted(tensors.items()):
+        value = zlib.crc32(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode(), value)
+        value = zlib.crc32(tensor.contiguous().reshape(-1).view(torch.uint8).numpy(), value)
+    return value
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors (on the CPU) and record of a file that `save_tensors` wrote."""
-    with safetensors.safe_open(path, framework="pt") as file:
-        metadata = file.metadata() or {}
-        # A generic loader may hand out views that are not aligned; kernels may round differently on those.
-        tensors = {name: file.get_tensor(name).clone() for name in file.keys()}
-    return tensors, json.loads(metadata.get("record", "{}"))
+    """Tensors (on the CPU) of a safetensors file, and the record of one that `save_tensors` wrote, else {}.
+
+    Raises UserError for one that is cut off, changed, or no such file.
+    """
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            # A generic loader may hand out views that are not aligned; kernels may round differently on those.
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}
+        record = json.loads(metadata.get("record", "{}"))
+        if not isinstance(record, dict):
+            raise ValueError("its record is no object")
+        if CHECKSUM in record and record.pop(CHECKSUM) != checksum(tensors):
+            raise ValueError("its checksum is another")
+    except (OSError, ValueError, RuntimeError, safetensors.SafetensorError) as error:
+        raise _damaged(path, error) from error
+    return tensors, record
+
+
+def record_of(path: Path) -> dict[str, Any]:
+    """The record alone of a file that `save_tensors` wrote, else {}. Raises UserError where it is damaged."""
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            record = json.loads((file.metadata() or {}).get("record", "{}"))
+    except (OSError, ValueError, safetensors.SafetensorError) as error:
+        raise _damaged(path, error) from error
+    return record if isinstance(record, dict) else {}
+
+
+def _damaged(path: Path, error: Exception) -> UserError:
+    if isinstance(error, FileNotFoundError):
+        return UserError(f"There is no file {path}: restore it, or make it anew.")
+    said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return UserError(f"{path} is damaged, or no safetensors file ({said}): copy or download it anew, or train again.")
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
@@ -69,10 +222,7 @@ def load_weights(model: nn.Module, path: Path) -> None:
     Names absent from the file (frozen parameters) keep their values. Raises UserError if the file is damaged or holds
     a name or a shape that the model does not have.
     """
-    try:
-        tensors, _ = load_tensors(path)
-    except (OSError, safetensors.SafetensorError) as error:
-        raise UserError(f"{path} cannot be read as safetensors ({error}): delete it and train again.") from error
+    tensors, _ = load_tensors(path)
     copy_into(dict(model.named_parameters()) | dict(model.named_buffers()), tensors, path)
 
 

@@ -1,25 +1,23 @@
 """Runs that lie on the Hugging Face Hub, private ones too, as folders here. For the way up see `publishing.push`."""
 
+import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HfHubHTTPError,
-    LocalEntryNotFoundError,
-    OfflineModeIsEnabled,
-    RepositoryNotFoundError,
-)
-from huggingface_hub.utils import httpx
+from huggingface_hub import HfApi, snapshot_download
+from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled
 
-from comics_genai import environment
+from comics_genai import hub_access, paths
 from comics_genai.errors import UserError
+from comics_genai.files import cannot_write, read_object, write_atomic
+from comics_genai.run import PLACES, SETTINGS_FILE
 
 # Not the checkpoints, which hold optimizer states.
-NEEDED = ["settings.json", "pytorch_lora_weights.safetensors", "weights.safetensors", "ema.safetensors"]
+NEEDED = [SETTINGS_FILE, "pytorch_lora_weights.safetensors", "weights.safetensors", "ema.safetensors"]
 NEEDED += ["learned_embeds.safetensors", "best/*"]
-UNFINISHED = ["checkpoints/*", "best/*", "log.jsonl", "settings.json"]  # in the order in which they are put in place
+UNFINISHED = ["checkpoints/*", "best/*", "log.jsonl", SETTINGS_FILE]  # in the order in which they are put in place
 
 
 def run_folder(run: str | Path) -> Path:
@@ -36,36 +34,47 @@ def unfinished_run(name: str) -> Path:
     Raises UserError for a repository without one, or that may not be read.
     """
     folder = _download(name, UNFINISHED)
-    if not (list(folder.glob("checkpoints/*.safetensors")) and (folder / "settings.json").exists()):
+    if not (list(folder.glob("checkpoints/*.safetensors")) and (folder / SETTINGS_FILE).exists()):
         raise UserError(
             f"{name} holds no checkpoint to go on from: push one with `push RUN --repo {name} --checkpoint`."
         )
     return folder
 
 
-def put_in_place(unfinished: Path, folder: Path) -> None:
-    """Copy the state of an unfinished run to where it goes on; a run that is there already stays as it is."""
-    if (folder / "settings.json").exists():
+def put_in_place(unfinished: Path, folder: Path, settings: Mapping[str, Any]) -> None:
+    """Copy the state of an unfinished run to where it goes on; a run that is there already stays as it is.
+
+    settings: of the fine-tuning, with the places of this machine.
+    """
+    if (folder / SETTINGS_FILE).exists():
         return
     folder.mkdir(parents=True, exist_ok=True)
     for pattern in UNFINISHED:
         for file in sorted(unfinished.glob(pattern)):
             target = folder / file.relative_to(unfinished)
-            target.parent.mkdir(exist_ok=True)
-            shutil.copy(file, target)
+            try:
+                target.parent.mkdir(exist_ok=True)
+                if file.name == SETTINGS_FILE:
+                    record = read_object(file)
+                    record["finetune"] |= {name: settings[name] for name in PLACES}
+                    write_atomic(target, (json.dumps(record, indent=2) + "\n").encode())
+                else:
+                    shutil.copy(file, target)
+            except OSError as error:
+                raise cannot_write(target, error) from error
 
 
 def _download(name: str, patterns: list[str]) -> Path:
-    if name.count("/") != 1 or name.startswith((".", "/", "~")):
+    if not paths.is_repository(name):
         raise UserError(f"There is no run {name}: give the folder of a fine-tuning, or OWNER/NAME of one on the Hub.")
-    try:
-        return Path(snapshot_download(name, allow_patterns=patterns, token=environment.secret("HF_TOKEN")))
-    except (RepositoryNotFoundError, GatedRepoError) as error:
-        raise UserError(
-            f"{name} is neither a folder here nor a model on the Hub that you may read: check the name, and for a "
-            "private or gated one set HF_TOKEN."
-        ) from error
-    except (HfHubHTTPError, httpx.HTTPError, ConnectionError, OfflineModeIsEnabled, LocalEntryNotFoundError) as error:
-        raise UserError(
-            f"{name} is no folder here, and the Hub cannot be reached: check the folder's name or your network."
-        ) from error
+    token, revision = hub_access.token(), None
+    with hub_access.answers(name):
+        # Asked first with a limit: the download alone would wait for a Hub that says nothing.
+        try:
+            revision = HfApi(token=token).model_info(name, timeout=hub_access.SECONDS).sha
+        except (*hub_access.NETWORK, OfflineModeIsEnabled) as error:
+            try:
+                return Path(snapshot_download(name, allow_patterns=patterns, local_files_only=True))
+            except LocalEntryNotFoundError:
+                raise error from None
+        return Path(snapshot_download(name, revision=revision, allow_patterns=patterns, token=token))

@@ -9,18 +9,21 @@ folder/weights.safetensors    there only when the run is finished
 """
 
 import json
+import warnings
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from comics_genai.errors import UserError
-from comics_genai.files import PARTIAL, write_atomic
+from comics_genai.files import one_writer, read_object, record_of, remove_leftovers, write_atomic
 
 SETTINGS_FILE = "settings.json"
 LORA_FILE = "pytorch_lora_weights.safetensors"
 FULL_FILE = "weights.safetensors"
 EMA_FILE = "ema.safetensors"  # of full weights, the average that their run was validated with
 BEST = "best"  # folder, in a run's, of the checkpoint that its validation chose
+CHOSEN_FILE = "chosen.json"  # in it: step and score
 
 LOG_FILE = "log.jsonl"
 CHECKPOINTS = "checkpoints"  # folder, in a run's, of all that is needed to go on
@@ -28,32 +31,63 @@ VALIDATION = "validation"  # folder, in a run's, of pictures by step
 STEP_PICTURES = "step_*.png"
 EMBEDS_FILE = "learned_embeds.safetensors"  # the name that diffusers looks for
 
+# Settings that may name a folder of the machine that a run was begun on.
+PLACES = frozenset({"drawings", "base", "gallery", "judge_clip", "judge_dino"})
+
 # How long a run may take and how often it reports or saves changes nothing in its weights.
 MAY_CHANGE = frozenset({"max_minutes", "log_every", "checkpoint_every"})
+# Train on: a run may be given more steps than it was started with.
+MAY_GROW = frozenset({"loop.steps", "finetune.steps"})
 
 
-def claim(folder: Path, settings: Mapping[str, Any]) -> None:
+def held(folder: Path) -> AbstractContextManager[None]:
+    """Within it no other process writes in the run's folder. Raises UserError where one does already."""
+    told = f"Another process is training in {folder}: wait until it ends, or choose another folder."
+    return one_writer(folder, told)
+
+
+def claim(folder: Path, settings: Mapping[str, Any], extend: bool = False) -> None:
     """Make `folder` the folder of a run with these settings, or check that it is one already.
 
-    Raises UserError naming the first setting that differs; those in MAY_CHANGE may, at any depth.
+    extend: the number of steps may be larger than before. Raises UserError naming the first setting that differs; those
+    in MAY_CHANGE may, at any depth.
     """
     path = folder / SETTINGS_FILE
     new = json.loads(json.dumps(settings, default=str))
     if path.exists():
-        try:
-            old = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise UserError(f"{path} is not JSON: delete the folder {folder} or choose another.") from error
-        difference = _first_difference(_flatten(old), _flatten(new))
+        old = read_object(path)
+        difference = first_difference(old, new, MAY_CHANGE, _grown(old, new) if extend else frozenset())
         if difference is not None:
             name, before, now = difference
+            more = ", `finetune --resume` to train on" if name in _grown(old, new) else ""
             raise UserError(
                 f"The run in {folder} was started with {name} = {before}, and now {name} = {now}: use the earlier "
-                "value to go on with it, or another folder for a new run."
+                f"value to go on with it{more}, or another folder for a new run."
             )
-    for left_over in [*folder.glob(f".*{PARTIAL}"), *folder.glob(f"checkpoints/.*{PARTIAL}")]:
-        left_over.unlink(missing_ok=True)
+    elif (folder / FULL_FILE).exists():
+        raise UserError(
+            f"{folder} holds {FULL_FILE} without the settings.json that says what it is: choose another folder."
+        )
+    elif any((folder / "checkpoints").glob("step_*.safetensors")):
+        warnings.warn(
+            f"{path} is gone: it is written anew from today's settings, and only its checkpoints' own are checked.",
+            stacklevel=2,
+        )
+    for place in (folder, folder / "checkpoints", folder / BEST, folder / "validation"):
+        remove_leftovers(place, alone=True)
     write_atomic(path, (json.dumps(new, indent=2) + "\n").encode())
+
+
+def steps_of(weights: Path) -> int | None:
+    """The number of steps after which a run's final weights were written; None where they do not say."""
+    return record_of(weights).get("step")
+
+
+def _grown(old: Mapping[str, Any], new: Mapping[str, Any]) -> frozenset[str]:
+    """The numbers of steps that are larger now."""
+    before, now = _flatten(old), _flatten(new)
+    pairs = {name: (before.get(name), now.get(name)) for name in MAY_GROW}
+    return frozenset(n for n, (a, b) in pairs.items() if isinstance(a, int) and isinstance(b, int) and a < b)
 
 
 def _flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -63,11 +97,16 @@ def _flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _first_difference(old: dict[str, Any], new: dict[str, Any]) -> tuple[str, str, str] | None:
-    for name in new | old:
-        before, now = (json.dumps(flat[name]) if name in flat else "(absent)" for flat in (old, new))
-        if before != now and name.rpartition(".")[2] not in MAY_CHANGE:
-            return name, before, now
+def first_difference(
+    old: Mapping[str, Any], new: Mapping[str, Any], free: frozenset[str], exactly: frozenset[str] = frozenset()
+) -> tuple[str, str, str] | None:
+    """Name, value before and value now, as JSON, of the first setting that differs; None if none does. Settings called
+    as in `free`, at any depth, may differ, and those in `exactly`, named from the top."""
+    before, now = _flatten(old), _flatten(new)
+    for name in now | before:
+        texts = [json.dumps(flat[name]) if name in flat else "(absent)" for flat in (before, now)]
+        if texts[0] != texts[1] and name not in exactly and name.rpartition(".")[2] not in free:
+            return name, *texts
     return None
 
 
@@ -79,12 +118,9 @@ def is_run(folder: str | Path) -> bool:
 def recorded(folder: str | Path) -> dict[str, Any]:
     """All that the run's settings.json says. Raises UserError for a folder without one, or with a damaged one."""
     try:
-        record = json.loads((Path(folder) / SETTINGS_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        return read_object(Path(folder) / SETTINGS_FILE)
+    except UserError as error:
         raise UserError(f"{folder} is not the folder of a run: give one whose {SETTINGS_FILE} can be read.") from error
-    if not isinstance(record, dict):
-        raise UserError(f"{Path(folder) / SETTINGS_FILE} holds no settings: give the folder of a run.")
-    return record
 
 
 def finetuning_settings(folder: str | Path, name: str | Path = "") -> dict[str, Any]:
@@ -115,6 +151,9 @@ def is_finished(folder: Path, record: Mapping[str, Any]) -> bool:
     results = [FULL_FILE if settings["method"] == "dreambooth" else LORA_FILE]
     results += [EMBEDS_FILE] if settings["learn_token"] else []
     if not (is_run(folder) and all((folder / name).exists() for name in results)):
+        return False
+    # Trained on and not yet at the new end, it keeps the result of the old one.
+    if (folder / FULL_FILE).exists() and steps_of(folder / FULL_FILE) not in (None, settings.get("steps")):
         return False
     old = recorded(folder)
     return all(old.get(name) == json.loads(json.dumps(value)) for name, value in record.items())

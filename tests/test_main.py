@@ -94,7 +94,7 @@ def test_on_a_gpu_the_precision_is_what_it_has_unless_one_is_given(drawn, monkey
 
     asked = []
 
-    def refuse(settings, folder, device, judge):
+    def refuse(settings, folder, device, judge, extend):
         asked.append((settings.precision, str(device)))
         raise UserError("Enough.")
 

@@ -13,7 +13,7 @@ several the addition of task vectors (Ilharco et al. 2023, sec. 2).
 
 import hashlib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,11 +23,12 @@ import safetensors
 import torch
 from torch import Tensor, nn
 
-from comics_genai.bases.base import Base, quiet_loading
+from comics_genai.bases.base import HUB_IDS, Base, quiet_loading
 from comics_genai.bases.textual_inversion import LearnedToken
 from comics_genai.errors import UserError
 from comics_genai.files import load_weights
 from comics_genai.hub_runs import run_folder
+from comics_genai.paths import from_elsewhere
 from comics_genai.run import EMBEDS_FILE, FULL_FILE, LORA_FILE, finetuning_settings, is_run, weights_in
 
 
@@ -84,6 +85,16 @@ def set_scale(base: Base, adapters: Sequence[Adapter], scale: float) -> None:
         base.mixture.mix(each)
     elif base.adapters:
         base.pipeline.set_adapters([_key(i) for i in range(len(each))], each)
+
+
+def base_of(run: str | Path, settings: Mapping[str, Any]) -> str:
+    """The base that a run's settings name. Those of a run from the Hub may name none of this machine's folders."""
+    base = settings.get("base", "mini")
+    if run and not Path(run).is_dir():
+        return from_elsewhere(base, frozenset({"mini", *HUB_IDS}), f"The run {run}", "--base")
+    if not isinstance(base, str):
+        raise UserError(f"The settings of {run} name no base: say by --base which it was made on.")
+    return base
 
 
 def _key(i: int) -> str:

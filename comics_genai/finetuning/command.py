@@ -4,6 +4,7 @@ python -m comics_genai finetune --preset sd15-t4 --method lora --drawings my_dra
 """
 
 import argparse
+import sys
 import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -14,14 +15,20 @@ from typing import Annotated, Any
 import tyro
 
 from comics_genai import drawings, environment, hub_runs
-from comics_genai.bases.adapters import run_settings
+from comics_genai.bases.base import HUB_IDS
+from comics_genai.errors import UserError
 from comics_genai.finetuning import presets
 from comics_genai.finetuning.checkpoint_scores import judge_of
 from comics_genai.finetuning.picked import with_picked
 from comics_genai.finetuning.settings import FinetuneSettings
 from comics_genai.finetuning.train import finetune
 from comics_genai.finetuning.validation import Validate, chosen
+from comics_genai.paths import file_name, from_elsewhere
 from comics_genai.ranges import refuse_renamed
+from comics_genai.run import finetuning_settings
+from comics_genai.training.checkpoint import Checkpoints
+from comics_genai.training.loop_settings import learning_rate_at
+from comics_genai.training.stopping import exit_status
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,8 @@ class Finetune:
     """list of pictures that was saved in the gallery: they join the drawings, their prompts as captions"""
     run: Path | None = None
     """folder of the run; by default runs/IDENTIFIER-METHOD"""
+    resume: Path | None = None
+    """folder of a run to go on with, by its own settings; with a larger --steps, past its end"""
     resume_from: str = ""
     """OWNER/NAME on the Hub that `push --checkpoint` went to: go on with that run, with its settings"""
     upload_to: str = ""
@@ -48,33 +57,43 @@ class Finetune:
     """cpu, cuda, mps; by default the best there is"""
 
 
-def main(arguments: list[str], uploading: Callable[[Path, str, float], AbstractContextManager[None]]) -> None:
-    """What `python -m comics_genai finetune` does with these arguments.
+def main(arguments: list[str], uploading: Callable[[Path, str, float], AbstractContextManager[None]]) -> int:
+    """What `python -m comics_genai finetune` does with these arguments; returns the exit status.
 
     uploading: (run, repository, minutes) to a context in which the run's checkpoints go up to the Hub.
     """
     given = parsed(arguments)
     settings, device = given.settings, given.device or environment.device()
-    says_precision = bool(given.preset) or any(argument.split("=")[0] == "--precision" for argument in arguments)
+    known = bool(given.preset or given.resume or given.resume_from)
+    says_precision = known or any(argument.split("=")[0] == "--precision" for argument in arguments)
     if environment.is_gpu(device) and not says_precision:
         settings = replace(settings, precision=environment.precision(device))
     if given.add_picked:
         settings = with_picked(settings, given.add_picked)
     if given.print:
         print(lines(settings, given.preset))
-        return
+        return 0
+    if given.run and given.resume:
+        raise UserError("--resume goes on in the run's own folder: leave --run out.")
+    folder = given.run or given.resume or Path("runs") / f"{file_name(settings.identifier)}-{settings.method}".lower()
     if given.resume_from:
-        unfinished = hub_runs.unfinished_run(given.resume_from)
-        settings = _resumed(settings, unfinished)
-    folder = given.run or Path("runs") / f"{settings.identifier}-{settings.method}".lower()
-    if given.resume_from:
-        hub_runs.put_in_place(unfinished, folder)
+        hub_runs.put_in_place(hub_runs.unfinished_run(given.resume_from), folder, asdict(settings))
+    if given.resume:
+        _tell_schedule(settings, given.resume)
     settings, validate = _validated(settings, device) if settings.validate_every else (settings, None)
     sent = uploading(folder, given.upload_to, given.upload_every) if given.upload_to else nullcontext()
-    with sent:
-        print(finetune(settings, folder, device, validate).message)
+    try:
+        with sent:
+            result = finetune(settings, folder, device, validate, extend=given.resume is not None)
+    except KeyboardInterrupt:
+        saved = Checkpoints(folder).paths()
+        goes_on = f"; the same command goes on from {saved[-1]}" if saved else " before anything was saved"
+        print(f"Interrupted{goes_on}.", file=sys.stderr)
+        return exit_status("SIGINT")
+    print(result.message)
     if best := chosen(folder):
         print(f"Validation chose step {best['step']}; `generate` and `export` use its weights, {folder / 'best'}.")
+    return exit_status(result.stopped_by)
 
 
 def parsed(arguments: list[str]) -> Finetune:
@@ -85,8 +104,17 @@ def parsed(arguments: list[str]) -> Finetune:
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     first.add_argument("--preset", default="")
     first.add_argument("--method", default=FinetuneSettings.method)
+    first.add_argument("--resume", default="")
+    first.add_argument("--resume-from", "--resume_from", default="")
     said = first.parse_known_args(renamed)[0]
     default = Finetune(preset=said.preset)
+    if sum(bool(value) for value in (said.preset, said.resume, said.resume_from)) > 1:
+        raise UserError("A run goes on by its own settings: give one of --preset, --resume and --resume-from.")
+    if said.resume:
+        default = replace(default, settings=FinetuneSettings.of_run(finetuning_settings(Path(said.resume))))
+    if said.resume_from:
+        options = {argument.split("=")[0].replace("_", "-") for argument in renamed}
+        default = replace(default, settings=_of_the_hub(said.resume_from, options))
     if said.preset:
         default = replace(default, settings=FinetuneSettings(**presets.preset(said.preset).values(said.method)))
     return tyro.cli(Finetune, args=renamed, prog="comics_genai finetune", default=default)
@@ -100,14 +128,30 @@ def lines(settings: FinetuneSettings, preset: str) -> str:
     return "\n".join([*title, *(f"  {name} = {value}" for name, value in values.items())])
 
 
-def _resumed(settings: FinetuneSettings, unfinished: Path) -> FinetuneSettings:
-    """The settings of an unfinished run; where drawings and base lie, and how long there is, may differ here."""
-    here = {
-        name: value
-        for name in ("drawings", "base", "max_minutes")
-        if (value := getattr(settings, name)) != getattr(FinetuneSettings, name)
-    }
-    return replace(FinetuneSettings.of_run(run_settings(unfinished)), **here)
+def _of_the_hub(name: str, options: set[str]) -> FinetuneSettings:
+    """The settings of an unfinished run on the Hub, which may name no folder of this machine; those among `options`
+    are the user's to say."""
+    settings = FinetuneSettings.of_run(finetuning_settings(hub_runs.unfinished_run(name), name))
+    networks = ("judge_clip", "judge_dino") if settings.validate_every else ()
+    for field_name in ("drawings", "base", *networks):
+        option = "--" + field_name.replace("_", "-")
+        if option not in options:
+            own = {"mini", *HUB_IDS} if field_name == "base" else set()
+            from_elsewhere(getattr(settings, field_name), frozenset(own), f"The run {name}", option)
+    return settings
+
+
+def _tell_schedule(settings: FinetuneSettings, folder: Path) -> None:
+    """Say at what rates a run goes on that has more steps than it was begun with."""
+    before = finetuning_settings(folder).get("steps")
+    if isinstance(before, int) and before < settings.steps:
+        loop = settings.loop()
+        print(
+            f"The run goes on from step {before} to {settings.steps}: its learning rate follows the schedule "
+            f"{settings.schedule} over all {settings.steps}, from {learning_rate_at(loop, before):.3g} to "
+            f"{learning_rate_at(loop, settings.steps - 1):.3g}.",
+            flush=True,
+        )
 
 
 def _validated(settings: FinetuneSettings, device: Any) -> tuple[FinetuneSettings, Validate | None]:

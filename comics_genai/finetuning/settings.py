@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from comics_genai.drawings.preparation import paper_of
+from comics_genai.errors import UserError
+from comics_genai.paths import plain_name
 from comics_genai.ranges import LARGEST_SEED, LARGEST_SIDE, check, number, one_of, whole
 from comics_genai.sampling.generate import Sampling
 from comics_genai.training import optimizers
@@ -104,7 +106,6 @@ class FinetuneSettings:
 
     def __post_init__(self) -> None:
         ranges = {
-            "identifier": (bool(self.identifier.strip()), "a word for the character"),
             "class_name": (bool(self.class_name.strip()), "a noun, such as girl"),
             "method": one_of(self.method, ("dreambooth-lora", "lora", "dreambooth")),
             "batch_size": whole(self.batch_size, 1, 1024),
@@ -134,14 +135,20 @@ class FinetuneSettings:
         }
         self.loop()  # what it is told has ranges of its own
         check(self, ranges)
+        plain_name(self.identifier, "The identifier")
         paper_of(self.paper)
 
     @classmethod
     def of_run(cls, record: Mapping[str, Any]) -> "FinetuneSettings":
-        """The settings that a run's settings.json holds under "finetune"."""
+        """The settings that a run's settings.json holds under "finetune". Raises UserError for what are none."""
         names = ("validation_prompts", "timesteps", "left_out", "picked")
-        tuples = {name: tuple(record[name]) for name in names if name in record}
-        return cls(**{**record, **tuples, "sampling": Sampling(**renamed_sampling(record["sampling"]))})
+        try:
+            tuples = {name: tuple(record[name]) for name in names if name in record}
+            return cls(**{**record, **tuples, "sampling": Sampling(**renamed_sampling(record.get("sampling", {})))})
+        except (TypeError, ValueError, AttributeError) as error:
+            raise UserError(
+                f"The run's settings are damaged, or of another version ({error}): restore its settings.json."
+            ) from error
 
     @property
     def weights_precision(self) -> Literal["fp32", "bf16", "fp16"]:

@@ -9,7 +9,7 @@ import copy
 import hashlib
 import warnings
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -46,6 +46,7 @@ def finetune(
     validate: Validate | None = None,
     base: Base | None = None,
     encode: Encode = prepare,
+    extend: bool = False,
 ) -> TrainResult:
     """Train until done, stopped or out of time; started again, go on, or return at once when finished.
 
@@ -57,11 +58,13 @@ def finetune(
 
     base: settings.base if it is loaded already, in `settings.weights_precision` and on the device; it is given back as
     it was, without an adapter. By default it is loaded here, and let go. encode: in place of `prepare`, one that
-    remembers what an earlier run had encoded.
+    remembers what an earlier run had encoded. extend: the run may have been begun with fewer steps, see `loop.train`.
     Raises UserError for drawings, a base or settings that do not fit, and for a folder begun with other ones.
     """
     distributed.join()
     folder = Path(folder)
+    if (place := drawings.folder_of(settings.drawings)) is not None and place.resolve() == folder.resolve():
+        raise UserError(f"{folder} holds the drawings: give the run a folder of its own with --run.")
     character = drawings.load(settings.drawings, paper=settings.paper, caption_column=settings.caption_column)
     if distributed.is_first():
         print(f"{drawings.told(character)}.", flush=True)
@@ -86,7 +89,9 @@ def finetune(
         record["base_digest"] = base.digest()
         run.follow(folder, record, "base")
         data = partial(encode, base, character, settings, folder.parent / "class_images")
-        return _train(base, data, settings, folder, validate, record)
+        # To the last file: a second start of the same run would find weights without an adapter.
+        with run.held(folder) if distributed.is_first() else nullcontext():
+            return _train(base, data, settings, folder, validate, record, extend)
 
 
 def _train(
@@ -96,6 +101,7 @@ def _train(
     folder: Path,
     validate: Validate | None,
     record: dict[str, Any],
+    extend: bool,
 ) -> TrainResult:
     """Encode the drawings, let go of what the steps do not need, train, and write what was learnt."""
     if base.knows_word(settings.identifier):
@@ -123,7 +129,7 @@ def _train(
         base.unet.enable_gradient_checkpointing()
     preflight.check_room(trainable, settings, folder)
     trainable.train()
-    result = _loop(trainable, FinetuneLoss(base, data, settings, frozen), settings, folder, validation, record)
+    result = _loop(trainable, FinetuneLoss(base, data, settings, frozen), settings, folder, validation, record, extend)
     if result.finished and distributed.is_first():
         if settings.ema_decay:
             load_weights(trainable, folder / EMA_FILE)
@@ -149,12 +155,12 @@ def _loop(
     folder: Path,
     validation: Validation | None,
     record: dict[str, Any],
+    extend: bool,
 ) -> TrainResult:
     describe = f"{settings.method} of {settings.identifier}"
     try:
-        return train(
-            trainable, loss, settings.loop(), folder, validate=validation, describe=describe, all_settings=record
-        )
+        told = {"validate": validation, "describe": describe, "all_settings": record, "extend": extend}
+        return train(trainable, loss, settings.loop(), folder, **told)
     except torch._dynamo.exc.BackendCompilerFailed as error:
         raise UserError(
             f"The UNet cannot be compiled on this machine ({str(error).strip().splitlines()[0]}): a C++ compiler and "
@@ -167,8 +173,7 @@ def _without(character: list[drawings.Drawing], left_out: tuple[int, ...]) -> li
     kept = [drawing for i, drawing in enumerate(character) if i not in left_out]
     if not kept or max(left_out, default=0) >= len(character):
         raise UserError(
-            f"left_out is {list(left_out)}, but there are {len(character)} drawings, from 0, of which one must "
-            "remain."
+            f"left_out is {list(left_out)}, but there are {len(character)} drawings, from 0, of which one must remain."
         )
     return kept
 

@@ -19,10 +19,11 @@ from torch import nn
 
 from comics_genai.bases.base import Base, Embeddings
 from comics_genai.drawings.captions import instance_prompt
-from comics_genai.files import save_tensors, write_atomic
+from comics_genai.errors import UserError
+from comics_genai.files import read_object, save_tensors, write_atomic
 from comics_genai.finetuning.settings import FinetuneSettings
 from comics_genai.hub_runs import run_folder
-from comics_genai.run import BEST, EMBEDS_FILE, FULL_FILE, LORA_FILE, finetuning_settings
+from comics_genai.run import BEST, CHOSEN_FILE, EMBEDS_FILE, FULL_FILE, LORA_FILE, finetuning_settings
 from comics_genai.sampling.generate import batched, sample
 
 Validate = Callable[[int, list[PIL.Image.Image]], dict[str, float]]
@@ -75,13 +76,18 @@ class Validation:
             save_tensors(folder / FULL_FILE, {name: p for name, p in trained.named_parameters() if p.requires_grad})
         else:
             save_lora(self.base, folder)
-        write_atomic(folder / "chosen.json", json.dumps({"step": step, "score": score}).encode())
+        write_atomic(folder / CHOSEN_FILE, json.dumps({"step": step, "score": score}).encode())
 
 
 def chosen(folder: Path) -> dict[str, float] | None:
     """The step and the score of the checkpoint that a run's validation chose; None where it chose none."""
-    path = folder / BEST / "chosen.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    path = folder / BEST / CHOSEN_FILE
+    if not path.exists():
+        return None
+    found = read_object(path)
+    if not all(isinstance(found.get(name), int | float) for name in ("step", "score")):
+        raise UserError(f"{path} does not say step and score: delete the folder {path.parent}, to choose anew.")
+    return found
 
 
 def last_and_chosen_step(run: str | Path) -> tuple[int, int]:

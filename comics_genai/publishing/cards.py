@@ -1,5 +1,9 @@
 """The cards, README.md with a head of YAML, that tell people on the Hub what a run or a data set is."""
 
+import html
+import json
+import re
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +13,7 @@ from huggingface_hub import DatasetCardData, ModelCardData
 from comics_genai import environment
 from comics_genai.bases.base import HUB_IDS
 from comics_genai.drawings.captions import a, instance_prompt
+from comics_genai.paths import file_name
 
 # A tuned model falls under its base's licence.
 LICENCES = {"sd15": "creativeml-openrail-m", "sdxl": "openrail++", "mini": "cc0-1.0"}
@@ -35,14 +40,15 @@ def run_card(repo: str, settings: Mapping[str, Any], pictures: Sequence[tuple[st
     )
     gallery = ["<Gallery />", ""] if pictures else []
     lines = [
-        f"# {identifier}",
+        f"# {_in_markdown(identifier)}",
         "",
         *gallery,
-        f"{identifier}, {a(class_name)}, learnt from a few drawings by {settings['method']} on {on}: "
-        f"{settings['steps']} steps, learning rate {settings['learning_rate']:g}, seed {settings['seed']}"
+        f"{_in_markdown(f'{identifier}, {a(class_name)}')}, learnt from a few drawings by {settings['method']} on "
+        f"{on}: {settings['steps']} steps, learning rate {settings['learning_rate']:g}, seed {settings['seed']}"
         + (f", rank {settings['rank']}, alpha {settings['alpha']:g}." if lora else "."),
         "",
-        f"Prompts name the character as in `{prompt}`. Every setting of the training is in `settings.json`.",
+        f"Prompts name the character as in `{prompt.replace('`', ' ')}`. Every setting of the training is in "
+        "`settings.json`.",
         "",
         *_usage(repo, settings, hub_base, prompt, lora),
     ]
@@ -51,15 +57,15 @@ def run_card(repo: str, settings: Mapping[str, Any], pictures: Sequence[tuple[st
 
 def _usage(repo: str, settings: Mapping[str, Any], hub_base: str | None, prompt: str, lora: bool) -> list[str]:
     lines = [f"With [Comics-GenAI]({environment.address()}):", "", "```sh"]
-    lines += [f'python -m comics_genai generate {repo} --prompt "{prompt}" --seeds 0-7', "```"]
+    lines += [f"python -m comics_genai generate {repo} --prompt {shlex.quote(prompt)} --seeds 0-7", "```"]
     if not (lora and hub_base):
         return lines
     code = [
         "import torch",
         "from diffusers import AutoPipelineForText2Image",
         "",
-        f'pipeline = AutoPipelineForText2Image.from_pretrained("{hub_base}", dtype=torch.float16).to("cuda")',
-        f'pipeline.load_lora_weights("{repo}", weight_name="pytorch_lora_weights.safetensors")',
+        f'pipeline = AutoPipelineForText2Image.from_pretrained({_quoted(hub_base)}, dtype=torch.float16).to("cuda")',
+        f'pipeline.load_lora_weights({_quoted(repo)}, weight_name="pytorch_lora_weights.safetensors")',
     ]
     if settings.get("learn_token"):
         code += [
@@ -68,21 +74,32 @@ def _usage(repo: str, settings: Mapping[str, Any], hub_base: str | None, prompt:
             "from huggingface_hub import hf_hub_download",
             "from safetensors.torch import load_file",
             "",
-            f'vectors = load_file(hf_hub_download("{repo}", "learned_embeds.safetensors"))',
+            f'vectors = load_file(hf_hub_download({_quoted(repo)}, "learned_embeds.safetensors"))',
             'for name, vector in zip(("", "_2"), (vectors[key] for key in sorted(vectors, reverse=True))):',
             '    tokenizer, encoder = (getattr(pipeline, part + name) for part in ("tokenizer", "text_encoder"))',
-            f'    pipeline.load_textual_inversion(vector, "{settings["identifier"]}", tokenizer, encoder)',
+            f"    pipeline.load_textual_inversion(vector, {_quoted(settings['identifier'])}, tokenizer, encoder)",
             "    # SDXL's encoders take the largest id for the end of a prompt, and the new token's is larger.",
             '    getattr(encoder, "text_model", encoder).eos_token_id = tokenizer.eos_token_id',
         ]
-    code += [f'pipeline("{prompt}").images[0].save("{settings["identifier"].lower()}.png")']
+    picture = f"{file_name(settings['identifier']).lower()}.png"
+    code += [f"pipeline({_quoted(prompt)}).images[0].save({_quoted(picture)})"]
     return [*lines, "", "With diffusers 0.40 and transformers 5.6, or newer:", "", "```python", *code, "```"]
+
+
+def _quoted(text: str) -> str:
+    """The text as a literal of Python."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _in_markdown(text: str) -> str:
+    """The text where Markdown and HTML mean nothing."""
+    return re.sub(r"([\\`*_\[\]<>#|!~])", r"\\\1", html.escape(text, quote=False).replace("\n", " "))
 
 
 def unfinished_card(repo: str, settings: Mapping[str, Any], step: int) -> str:
     """The card of a run on its way: the checkpoint that another machine goes on from."""
     lines = [
-        f"# {settings['identifier']}, unfinished",
+        f"# {_in_markdown(settings['identifier'])}, unfinished",
         "",
         f"The state after step {step} of {settings['steps']} of a fine-tuning by {settings['method']}, with its "
         "optimizer's; nothing to draw with yet. Another machine goes on with the same settings and",

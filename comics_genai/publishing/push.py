@@ -10,23 +10,19 @@ Private unless said otherwise. Optimizer states go up on request alone, and no p
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
-from huggingface_hub import HfApi, get_token
-from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
-from huggingface_hub.utils import httpx
+from huggingface_hub import HfApi
 
-from comics_genai import drawings, environment
+from comics_genai import drawings, environment, hub_access, paths
 from comics_genai.bases.adapters import digest_of, run_settings, weights_of
-from comics_genai.drawings import HUB_ID
 from comics_genai.errors import UserError
+from comics_genai.files import load_tensors, read_object
 from comics_genai.publishing import cards, model_card
 from comics_genai.publishing.retries import retried
-from comics_genai.run import BEST, EMBEDS_FILE, FULL_FILE, LORA_FILE
-from comics_genai.sampling.records import read_metadata
+from comics_genai.run import BEST, CHOSEN_FILE, EMBEDS_FILE, FULL_FILE, LORA_FILE, PLACES
+from comics_genai.sampling.records import METADATA, read_metadata, read_record
 from comics_genai.training.checkpoint import Checkpoints
 
 PICTURES = 4  # in a card's gallery
@@ -53,9 +49,7 @@ def push(
     by itself. Raises UserError without a token that may write, without a network, for a repository that is
     public already when it should be private, and for what is neither a run nor drawings.
     """
-    if not HUB_ID.fullmatch(repo):
-        raise UserError(f"The repository {repo!r} is no name on the Hub: give OWNER/NAME, such as me/mygirl.")
-    source = Path(source)
+    repo, source = paths.repository(repo), Path(source)
     with tempfile.TemporaryDirectory() as folder:
         staged = Path(folder)
         if (source / "settings.json").exists():
@@ -79,50 +73,73 @@ def _stage_run(run: Path, staged: Path, repo: str, pictures: Path | None, licenc
             f"The run {run} is not finished: start it again to go on, or push its checkpoint with --checkpoint."
         ) from error
     # The checkpoint that validation chose, or the average, is what everyone should draw with.
-    shutil.copy(weights, staged / (LORA_FILE if weights.name == LORA_FILE else FULL_FILE))
+    _stage_whole(weights, staged / (LORA_FILE if weights.name == LORA_FILE else FULL_FILE))
     if settings.get("learn_token"):
-        shutil.copy(weights.with_name(EMBEDS_FILE), staged)
+        _stage_whole(weights.with_name(EMBEDS_FILE), staged / EMBEDS_FILE)
     _stage_settings(run, staged)
     drawn = pictures or environment.generated() / run.resolve().name
     digest = digest_of(weights)
     rows = [row for row in read_metadata(drawn) if row.get("adapter_digest") == digest][:PICTURES]
     shown = []
     for i, row in enumerate(rows):
-        shutil.copy(drawn / row["file_name"], staged / f"image_{i}.png")
-        shown.append((row["prompt"], f"image_{i}.png"))
+        picture = paths.inside(drawn, row["file_name"], f"{drawn / METADATA}")
+        if read_record(picture) is None:
+            raise UserError(f"{picture} is gone or no whole picture of `generate`: draw it again, then push.")
+        shutil.copy(picture, staged / f"image_{i}.png")
+        shown.append((str(row.get("prompt", "")), f"image_{i}.png"))
     (staged / "README.md").write_text(cards.run_card(repo, settings, shown, licence), encoding="utf-8")
     model_card.complete(staged / "README.md", run, settings, drawn)
 
 
 def _stage_checkpoint(run: Path, staged: Path, repo: str) -> None:
-    paths = Checkpoints(run).paths()
-    if not paths:
+    whole = Checkpoints(run).paths()
+    if not whole:
         raise UserError(f"The run {run} has no checkpoint to push: train it further, or stop it with Ctrl-C first.")
     (staged / "checkpoints").mkdir()
-    shutil.copy(paths[-1], staged / "checkpoints")
-    shutil.copy(run / "log.jsonl", staged)
-    if (run / BEST).exists():
-        shutil.copytree(run / BEST, staged / BEST)
+    _stage_whole(whole[-1], staged / "checkpoints" / whole[-1].name)
+    if (run / "log.jsonl").is_file():
+        shutil.copy(run / "log.jsonl", staged)
+    for name in (LORA_FILE, FULL_FILE, EMBEDS_FILE, CHOSEN_FILE):
+        if (run / BEST / name).is_file():
+            (staged / BEST).mkdir(exist_ok=True)
+            _stage_whole(run / BEST / name, staged / BEST / name)
     _stage_settings(run, staged)
-    step = int(paths[-1].stem.removeprefix("step_"))
+    step = Checkpoints.step_of(whole[-1])
     card = cards.unfinished_card(repo, run_settings(run), step)
     (staged / "README.md").write_text(card, encoding="utf-8")
 
 
+def _stage_whole(file: Path, target: Path) -> None:
+    """Copy a file of a run that can be read to its end, tensors and all; a torn one is of use to nobody."""
+    if file.suffix == ".safetensors":
+        load_tensors(file)
+    shutil.copy(file, target)
+
+
 def _stage_settings(run: Path, staged: Path) -> None:
-    """settings.json, of drawings and a base in folders of this machine only the folders' names."""
-    record: dict[str, Any] = json.loads((run / "settings.json").read_text(encoding="utf-8"))
-    for name in ("drawings", "base"):
-        value = record["finetune"][name]
-        if not HUB_ID.fullmatch(value) or Path(value).exists():
-            record["finetune"][name] = Path(value).name
+    """settings.json, of whatever is a file or folder of this machine only its name."""
+    record = _without_places(read_object(run / "settings.json"))
     (staged / "settings.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+
+
+def _without_places(value: Any, name: str = "") -> Any:
+    if isinstance(value, dict):
+        return {key: _without_places(inner, key) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_without_places(inner) for inner in value]
+    if isinstance(value, str) and (paths.is_place(value) or (name in PLACES and paths.is_local(value))):
+        return PurePath(value.replace("\\", "/")).name
+    return value
 
 
 def _stage_drawings(source: Path, staged: Path, repo: str, licence: str) -> None:
     folder = drawings.folder_of(source)
     if folder is None:
         raise UserError(f"There is no folder {source}: give the folder of a fine-tuning or of drawings.")
+    if leading := paths.links_outside(folder):
+        raise UserError(
+            f"{leading[0]} is a link out of {folder}, and only what lies in it is uploaded: put the file itself there."
+        )
     rows = []
     (staged / "train").mkdir()
     for i, (path, caption) in enumerate(drawings.files_of(folder).values()):
@@ -136,13 +153,13 @@ def _stage_drawings(source: Path, staged: Path, repo: str, licence: str) -> None
 
 
 def _upload(staged: Path, repo: str, kind: str, public: bool) -> str:
-    api = HfApi(token=environment.secret("HF_TOKEN") or get_token())
+    api = HfApi(token=hub_access.token())
     if api.token is None:
         raise UserError(
             "Nobody is known to the Hub here: set HF_TOKEN to a token with the right to write, from "
             f"https://huggingface.co/settings/tokens; {environment.no_secret('HF_TOKEN')}."
         )
-    with _sentences(repo):
+    with hub_access.answers(repo, "upload", kind):
         url = str(retried(lambda: api.create_repo(repo, repo_type=kind, private=not public, exist_ok=True)))
         if not public and not retried(lambda: api.repo_info(repo, repo_type=kind)).private:
             raise UserError(f"{repo} is there already and public: push with --public, or choose another name.")
@@ -154,20 +171,3 @@ def _upload(staged: Path, repo: str, kind: str, public: bool) -> str:
             delete_patterns=OURS[kind],
         )
     return url
-
-
-@contextmanager
-def _sentences(repo: str) -> Iterator[None]:
-    """The Hub's refusals as sentences; none of them holds the token."""
-    try:
-        yield
-    except HfHubHTTPError as error:
-        status = error.response.status_code if error.response is not None else 0
-        if status in (401, 403):
-            raise UserError(
-                f"The Hub lets nobody with this token write to {repo} ({status}): check the owner's name, and give "
-                "HF_TOKEN a token with the right to write."
-            ) from error
-        raise UserError(f"The Hub refused the upload to {repo} ({status or 'no answer'}): try again later.") from error
-    except (httpx.HTTPError, ConnectionError, OfflineModeIsEnabled) as error:
-        raise UserError(f"The Hub cannot be reached to upload {repo}: check your network and try again.") from error

@@ -25,9 +25,11 @@ from comics_genai.bases.finite import check_latents
 from comics_genai.drawings import Drawing, to_square
 from comics_genai.drawings.captions import MAXIMUM_CAPTION
 from comics_genai.errors import UserError
+from comics_genai.files import remove_leftovers
 from comics_genai.progress import Progress
 from comics_genai.ranges import LARGEST_SEED, LARGEST_SIDE, MOST_PICTURES, check, number, one_of, whole
 from comics_genai.sampling.records import (
+    check_own,
     read_image,
     read_record,
     renamed_back,
@@ -170,6 +172,8 @@ def generate(
     Earlier records of the folder stay. Raises UserError for no prompts or seeds, or settings that do not fit.
     """
     sampling, folder = sampling or Sampling(), Path(folder)
+    check_own(folder)
+    remove_leftovers(folder)
     if not prompts or not seeds:
         raise UserError("There is nothing to draw: give at least one prompt and one seed.")
     _check_asked(prompts, seeds)

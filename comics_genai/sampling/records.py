@@ -10,11 +10,16 @@ from typing import Any
 import PIL.Image
 from PIL.PngImagePlugin import PngInfo
 
-from comics_genai.files import write_atomic
+from comics_genai.errors import UserError
+from comics_genai.files import one_writer, read_rows, write_atomic
 
+METADATA = "metadata.jsonl"
 # Fields by the names that earlier versions gave them.
 EARLIER_NAMES = {"adapter_scale": "strength", "strength": "t0"}
 EARLIER_NAMES |= {"start_image": "start", "start_image_digest": "start_digest"}
+OWN_FIELDS = frozenset({"prompt", "seed", "base_digest"})
+OWN_NAME = re.compile(r"grid\.png|.+-\d+-[0-9a-f]{8}\.png")  # as `with_file_name` makes them
+PATIENCE = 60  # seconds to wait for another process that adds its records
 TEXT_CHUNK = "comics_genai"  # keyword of the PNG text chunk with the record as JSON
 
 
@@ -50,20 +55,39 @@ def read_record(path: Path) -> dict[str, Any] | None:
 
 
 def read_metadata(folder: Path) -> list[dict[str, Any]]:
-    """All records of a folder of pictures; [] where there are none."""
-    path = Path(folder) / "metadata.jsonl"
-    if not path.exists():
-        return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    """All records of a folder of pictures; [] where there are none. Raises UserError for a line that is no record."""
+    path = Path(folder) / METADATA
+    return read_rows(path, "file_name") if path.exists() else []
 
 
 def write_metadata(folder: Path, records: list[dict[str, Any]]) -> None:
-    rows = {row["file_name"]: row for row in read_metadata(folder)}
-    rows |= {record["file_name"]: record for record in records}
-    lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows.values()]
-    write_atomic(folder / "metadata.jsonl", "".join(lines).encode())
+    """Add records to the folder's, in place of those of the same pictures; several processes may do so at once."""
+    told = f"Another process writes to {folder / METADATA} all the time: wait until it ends."
+    with one_writer(folder, told, wait=PATIENCE):
+        rows = {row["file_name"]: row for row in read_metadata(folder)}
+        rows |= {record["file_name"]: record for record in records}
+        lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows.values()]
+        write_atomic(folder / METADATA, "".join(lines).encode())
+
+
+def check_own(folder: Path) -> None:
+    """UserError for a folder with pictures, or records of pictures, that `generate` did not draw."""
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is a file: give a folder for the pictures.")
+    foreign = [row["file_name"] for row in read_metadata(folder) if not OWN_FIELDS <= row.keys()]
+    if folder.is_dir() and not (folder / METADATA).exists():
+        suffixes = (".png", ".jpg", ".jpeg", ".webp")
+        pictures = sorted(path for path in folder.iterdir() if path.suffix.lower() in suffixes)
+        foreign = [path.name for path in pictures if not OWN_NAME.fullmatch(path.name)]
+        foreign = [name for name in foreign if read_record(folder / name) is None]
+    if foreign:
+        raise UserError(f"{folder} holds pictures of others, such as {foreign[0]}: give generated ones another folder.")
 
 
 def read_image(path: Path) -> PIL.Image.Image:
-    with PIL.Image.open(path) as image:
-        return image.convert("RGB")
+    """A picture, RGB. Raises UserError for one that is gone or damaged."""
+    try:
+        with PIL.Image.open(path) as image:
+            return image.convert("RGB")
+    except (OSError, SyntaxError, ValueError) as error:
+        raise UserError(f"{path} is gone or damaged: start the same command again to draw it anew.") from error

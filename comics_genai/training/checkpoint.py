@@ -6,18 +6,19 @@ folder/checkpoints/step_000100.safetensors  everything needed to go on from step
 
 import json
 import math
+import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import safetensors
-import safetensors.torch
 from torch import Tensor
 
+from comics_genai.errors import UserError
 from comics_genai.files import cannot_write, load_tensors, save_tensors, write_atomic
 
 CHECKPOINTS_KEPT = 2
+NAME = re.compile(r"step_(\d{6,})\.safetensors")
 
 
 class Checkpoints:
@@ -28,7 +29,14 @@ class Checkpoints:
 
     def paths(self) -> list[Path]:
         """Whole checkpoints, oldest first."""
-        return sorted(self.folder.glob("step_*.safetensors"), key=lambda path: int(path.stem.removeprefix("step_")))
+        # Not the copies that browsers and file managers make, such as "step_000050 (1).safetensors".
+        whole = [path for path in self.folder.glob("step_*.safetensors") if NAME.fullmatch(path.name)]
+        return sorted(whole, key=self.step_of)
+
+    @staticmethod
+    def step_of(path: Path) -> int:
+        """The step that a checkpoint's name tells."""
+        return int(NAME.fullmatch(path.name)[1])
 
     def save(self, step: int, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> Path:
         """Write the checkpoint of `step` (steps done), then drop those beyond the last two."""
@@ -43,8 +51,8 @@ class Checkpoints:
         for path in reversed(self.paths()):
             try:
                 return path, *load_tensors(path)
-            except (OSError, ValueError, safetensors.SafetensorError) as error:
-                warnings.warn(f"{path} is damaged ({error}) and is passed over.", stacklevel=2)
+            except UserError as error:
+                warnings.warn(f"{path} is damaged and is passed over: {error}", stacklevel=2)
         return None
 
 
@@ -55,14 +63,16 @@ class Log:
         self.path = folder / "log.jsonl"
 
     def rows(self) -> list[dict[str, Any]]:
-        """All whole rows; a line torn by a crash is left out."""
+        """All whole rows; a line torn by a crash, or of someone else, is left out."""
         rows = []
         if self.path.exists():
-            for line in self.path.read_text(encoding="utf-8", errors="replace").splitlines():
+            for line in self.path.read_text(encoding="utf-8", errors="replace").split("\n"):
                 try:
-                    rows.append(json.loads(line))
-                except ValueError:
+                    row = json.loads(line)
+                except (ValueError, RecursionError):
                     continue
+                if isinstance(row, dict) and isinstance(row.get("step"), int):
+                    rows.append(row)
         return rows
 
     def truncate(self, step: int) -> None:

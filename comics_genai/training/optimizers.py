@@ -64,7 +64,7 @@ def state_of(optimizer: torch.optim.Optimizer, names: Mapping[nn.Parameter, str]
 def restore(
     optimizer: torch.optim.Optimizer, names: Mapping[nn.Parameter, str], tensors: Mapping[str, Tensor], record: Any
 ) -> None:
-    """Take over what `state_of` gave."""
+    """Take over what `state_of` gave. Raises ValueError where moments are missing or are not their parameter's."""
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     index = {names[parameter]: i for i, parameter in enumerate(parameters)}
     state: dict[int, dict[str, Any]] = {i: dict(record["parameters"].get(name, {})) for name, i in index.items()}
@@ -74,9 +74,21 @@ def restore(
             continue
         parameter = parameters[index[name]]
         # A moment has its parameter's memory layout; the file holds it contiguous.
-        alike = tensor.shape == parameter.shape and key != "step"
+        alike = tensor.shape == parameter.shape and tensor.dtype == parameter.dtype and key != "step"
         state[index[name]][key] = torch.empty_like(parameter).copy_(tensor) if alike else tensor
+    _check_moments(optimizer, {parameters[i]: values for i, values in state.items() if values})
     groups = optimizer.state_dict()["param_groups"]
     for group, kept in zip(groups, record["groups"], strict=True):
         group.update({key: tuple(v) if isinstance(v, list) else v for key, v in kept.items()})
     optimizer.load_state_dict({"state": {i: s for i, s in state.items() if s}, "param_groups": groups})
+
+
+def _check_moments(optimizer: torch.optim.Optimizer, state: Mapping[Tensor, Mapping[str, Any]]) -> None:
+    adam = {"step", "exp_avg", "exp_avg_sq"} if isinstance(optimizer, torch.optim.AdamW) else set()
+    for parameter, values in state.items():
+        if missing := adam - values.keys():
+            raise ValueError(f"no {min(missing)}")
+        for key in adam - {"step"}:
+            moment = values[key]
+            if moment.shape != parameter.shape or moment.dtype != parameter.dtype:
+                raise ValueError(f"{key} is {tuple(moment.shape)}, {moment.dtype}")

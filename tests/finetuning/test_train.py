@@ -430,7 +430,7 @@ def test_a_weight_for_the_background_needs_drawings_that_tell_it(settings, tmp_p
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"identifier": " "}, "identifier is ' ', but must be a word for the character."),
+        ({"identifier": " "}, "The identifier ' ' is empty: give a word"),
         ({"method": "textual-inversion"}, "method is 'textual-inversion', but must be one of dreambooth-lora"),
         ({"rank": 0}, "rank is 0, but must be a whole number from 1 to 1,024."),
         ({"caption_dropout": 1.0}, "caption_dropout is 1.0"),

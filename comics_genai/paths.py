@@ -1,0 +1,127 @@
+"""Names that others chose, of files, folders and repositories: each stays where it belongs or is refused.
+
+inside(folder, row["file_name"], "metadata.jsonl")      a file below the folder, links followed
+plain_name("UnicornGirl", "The identifier")              one part of a path
+repository("owner/name")                                 a repository on the Hub
+"""
+
+import re
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
+
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id
+
+from comics_genai.errors import UserError
+
+LONGEST_NAME = 120  # bytes of one part of a path: file systems take 255, and a method or a suffix comes behind
+FORBIDDEN = re.compile(r"[\x00-\x1f\x7f/\\]")  # in a name: what begins another part of a path, and line breaks
+UNFIT = re.compile(r'[:*?"<>|\s]+')  # in a file's name: Windows takes none of them, and a shell splits at spaces
+RESERVED = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?", re.IGNORECASE)
+HUB_ID = re.compile(r"[A-Za-z0-9_][\w.-]*/[A-Za-z0-9_][\w.-]*", re.ASCII)
+
+
+def inside(root: Path, name: Any, whose: str) -> Path:
+    """The path of `name` below `root`; it need not exist.
+
+    whose: where the name stands, for the message. Raises UserError for a name that is no text or leads out of `root`,
+    by itself or through a link.
+    """
+    if not isinstance(name, str) or not name or "\x00" in name:
+        raise UserError(f"{whose} names the file {name!r}, which is no file's name: correct it or leave it out.")
+    parts = {*PurePosixPath(name).parts, *PureWindowsPath(name).parts}
+    absolute = PurePosixPath(name).is_absolute() or PureWindowsPath(name).anchor
+    path = root / name
+    if absolute or ".." in parts or not _within(root, path):
+        raise UserError(f"{whose} names {name}, which lies outside of {root}: copy it there or leave it out.")
+    return path
+
+
+def _within(root: Path, path: Path) -> bool:
+    try:
+        return path.resolve().is_relative_to(root.resolve())
+    except (OSError, RuntimeError):  # links in a circle, a name too long
+        return False
+
+
+def links_outside(folder: Path) -> list[Path]:
+    """What in `folder`, at any depth, is a link that leads out of it."""
+    return [path for path in sorted(folder.rglob("*")) if path.is_symlink() and not _within(folder, path)]
+
+
+def plain_name(name: Any, what: str) -> str:
+    """`name`, if it is one line of text that `file_name` can make a part of a path of. Raises UserError."""
+    why = ""
+    if not isinstance(name, str) or not name.strip():
+        why = "is empty" if isinstance(name, str) else "is no text"
+    elif found := FORBIDDEN.search(name):
+        why = f"holds {found[0]!r}, which a file's name cannot"
+    elif name != name.strip() or name.startswith((".", "-")) or name.endswith("."):
+        why = "begins or ends with a space, a dot or a dash"
+    elif RESERVED.fullmatch(name) or len(name.encode("utf-8", "surrogatepass")) > LONGEST_NAME:
+        why = "is too long or a name that a system keeps for itself"
+    elif not _encodable(name):
+        why = "holds half a character"
+    if why:
+        shown = repr(name) if len(repr(name)) < 80 else f"{str(name)[:60]!r}…"
+        raise UserError(f"{what} {shown} {why}: give a word such as UnicornGirl.")
+    return name
+
+
+def file_name(name: str) -> str:
+    """A plain name as files and folders are called on any system."""
+    return UNFIT.sub("_", plain_name(name, "The name")).strip("_") or "character"
+
+
+def _encodable(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def repository(name: Any) -> str:
+    """`name`, if it can be OWNER/NAME of a repository on the Hub. Raises UserError."""
+    if not is_repository(name):
+        raise UserError(f"{str(name)[:100]!r} is no name on the Hub: give OWNER/NAME, such as me/mygirl.")
+    return name
+
+
+def is_repository(name: Any) -> bool:
+    """Whether that can be OWNER/NAME on the Hub."""
+    if not isinstance(name, str) or not HUB_ID.fullmatch(name):
+        return False
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        return False
+    return not name.endswith(".git")
+
+
+def is_place(text: str) -> bool:
+    """Whether a text is an absolute path, of this system or another, and one line."""
+    absolute = PurePosixPath(text).is_absolute() or bool(PureWindowsPath(text).drive)
+    return (absolute or text.startswith(("~/", "\\"))) and "\n" not in text
+
+
+def is_local(name: str) -> bool:
+    """Whether a name in a record of unknown origin would be taken for a file or folder of this machine."""
+    if is_place(name) or name.startswith(".") or "\\" in name or "\x00" in name:
+        return True
+    try:
+        return Path(name).exists()
+    except OSError:
+        return False
+
+
+def from_elsewhere(name: Any, names: frozenset[str], what: str, option: str) -> str:
+    """`name`, if a record that others wrote may choose it: one of `names`, or a repository that is no folder here.
+
+    what: whose record it is. option: how the user names another. Raises UserError.
+    """
+    if isinstance(name, str) and (name in names or (is_repository(name) and not is_local(name))):
+        return name
+    raise UserError(
+        f"{what} names {str(name)[:100]!r}, a folder of the machine it was made on: say by {option} what to take here."
+    )

@@ -1,0 +1,82 @@
+"""Records of pictures: ours, whole, by several processes at once, and never among someone else's."""
+
+import json
+import multiprocessing
+from pathlib import Path
+
+import PIL.Image
+import pytest
+
+from comics_genai.errors import UserError
+from comics_genai.sampling import records
+
+
+def record(i: int, prompt: str = "a girl") -> dict:
+    return records.with_file_name({"prompt": prompt, "seed": i, "base_digest": "00000000"})
+
+
+def add(folder: str, first: int) -> None:
+    for i in range(first, first + 20):
+        records.write_metadata(Path(folder), [record(i)])
+
+
+def test_processes_that_write_at_once_lose_no_row(tmp_path):
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["comics_genai.sampling.records"])
+    children = [context.Process(target=add, args=(str(tmp_path), first)) for first in (0, 20, 40)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join(120)
+    assert sorted(row["seed"] for row in records.read_metadata(tmp_path)) == list(range(60))
+
+
+def test_a_prompt_with_a_line_separator_stays_one_row(tmp_path):
+    rows = [record(i, "a\u2028girl\u0085jumps\x1c") for i in range(2)]
+    records.write_metadata(tmp_path, rows)
+    assert records.read_metadata(tmp_path) == rows
+
+
+def picture(path: Path) -> None:
+    PIL.Image.new("RGB", (4, 4)).save(path)
+
+
+FOREIGN = {
+    "drawings with captions": lambda folder: (folder / "metadata.jsonl").write_text(
+        json.dumps({"file_name": "a.png", "text": "a girl"}) + "\n"
+    ),
+    "drawings alone": lambda folder: picture(folder / "a.png"),
+    "photos": lambda folder: picture(folder / "IMG_1.JPG"),
+}
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_a_folder_of_someone_elses_pictures_is_refused(tmp_path, kind):
+    FOREIGN[kind](tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(UserError, match="holds pictures of others, such as .*: give generated ones another folder"):
+        records.check_own(tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_own_folders_new_ones_and_those_without_their_list_are_taken(tmp_path):
+    records.check_own(tmp_path / "new")
+    records.check_own(tmp_path)
+    records.write_picture(tmp_path / "moved.png", PIL.Image.new("RGB", (4, 4)), record(0))
+    picture(tmp_path / "grid.png")
+    records.check_own(tmp_path)
+    records.write_metadata(tmp_path, [record(0)])
+    records.check_own(tmp_path)
+
+
+def test_rows_of_others_and_a_file_for_a_folder_are_one_sentence(tmp_path):
+    (tmp_path / "metadata.jsonl").write_text('{"image": "a.png"}\n')
+    with pytest.raises(UserError, match='Line 1 of .*metadata.jsonl is no JSON object with a text "file_name"'):
+        records.check_own(tmp_path)
+    with pytest.raises(UserError, match="metadata.jsonl is a file: give a folder"):
+        records.check_own(tmp_path / "metadata.jsonl")
+
+
+def test_a_picture_deleted_by_hand_is_one_sentence(tmp_path):
+    with pytest.raises(UserError, match="gone.png is gone or damaged: start the same command again"):
+        records.read_image(tmp_path / "gone.png")
