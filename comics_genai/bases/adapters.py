@@ -164,7 +164,7 @@ class Mixture:
     """
 
     def __init__(self, base: Base, paths: Sequence[Path]):
-        self.base_digest, self.paths = base.digest(), list(paths)
+        self.paths = list(paths)
         self.parts: list[nn.Module] = [_part(base, path) for path in paths]
         tensors = [tensor for part in self.parts for tensor in _tensors(part).values()]
         self.originals = {id(tensor): (tensor, tensor.detach().to("cpu", copy=True)) for tensor in tensors}

@@ -8,37 +8,25 @@ Latent channels, scale and shift, prediction type, the number of text encoders a
 from the base's own configuration.
 """
 
-import hashlib
-import json
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import diffusers
 import numpy as np
-import safetensors
 import torch
-import transformers
-from diffusers import AutoencoderTiny, DiffusionPipeline, StableDiffusionPipeline, StableDiffusionXLPipeline
-from huggingface_hub.utils import httpx
+from diffusers import AutoencoderTiny, DiffusionPipeline
 from torch import Tensor
 
-from comics_genai import environment
 from comics_genai.bases.finite import check_tensor
+from comics_genai.bases.loading import DTYPES, HUB_IDS, UNREADABLE, Precision, first_line, load_pipeline, quiet_loading
 from comics_genai.bases.semantic_channels import semantic_channels
 from comics_genai.bases.shrinking_rank import ShrinkingRank
 from comics_genai.errors import UserError
 
-Precision = Literal["fp32", "bf16", "fp16"]
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-HUB_IDS = {
-    "sd15": "stable-diffusion-v1-5/stable-diffusion-v1-5",
-    "sdxl": "stabilityai/stable-diffusion-xl-base-1.0",
-    "noobai": "Laxhar/noobai-XL-Vpred-1.0",  # SDXL fine-tuned on drawings, by way of Illustrious; v-prediction
-}
+__all__ = ["DTYPES", "HUB_IDS", "Base", "Embeddings", "Precision", "quiet_loading"]
+
 RARE = 40_000  # CLIP's tokens are numbered by frequency; from here on they mean little, such as "sks" (48,136)
 PIXELS_AT_ONCE = 1024 * 1024  # through the VAE: in fp32 its activations, not its weights, are what fills a GPU
 
@@ -67,7 +55,10 @@ class Base:
     """A diffusers pipeline and what training and sampling ask of it. Weights of the UNet are in `precision`; the VAE
     and the text encoders, which run once a picture or prompt, are in fp32 (SDXL's VAE overflows in fp16)."""
 
-    def __init__(self, name: str, pipeline: DiffusionPipeline, device: str | torch.device, precision: Precision):
+    def __init__(
+        self, name: str, pipeline: DiffusionPipeline, device: str | torch.device, precision: Precision, digest: str
+    ):
+        self._digest = digest
         self.name, self.pipeline, self.device, self.precision = name, pipeline, torch.device(device), precision
         self.unet, self.vae = pipeline.unet, pipeline.vae
         for module in (self.unet, self.vae, *self.text_encoders().values()):
@@ -75,7 +66,10 @@ class Base:
         self.latent_channels: int = self.unet.config.in_channels
         self.semantic_channels: slice | None = semantic_channels(pipeline)  # of the latents, None without any
         self.downscale: int = pipeline.vae_scale_factor  # pixels a latent, each way
-        self.size: int = self.unet.config.sample_size * self.downscale  # pixels each way, as pretrained
+        sample_size = self.unet.config.sample_size
+        if not isinstance(sample_size, int):
+            raise TypeError(f"sample_size of its UNet is {sample_size!r}, and no number")
+        self.size: int = sample_size * self.downscale  # pixels each way, as pretrained
         self.prediction_type: str = pipeline.scheduler.config.prediction_type
         self.micro_conditioned: bool = self.unet.config.addition_embed_type == "text_time"
         self.learned_token: Any = None  # see learned_token.LearnedToken
@@ -94,25 +88,16 @@ class Base:
         if precision not in DTYPES:
             raise UserError(f"precision is {precision!r}, but must be fp32, bf16 or fp16.")
         name = str(name_or_path)
-        source = environment.data() / "mini_sdxl" if name == "mini" else Path(name)
         with quiet_loading():
-            if source.is_dir():
-                pipeline = _load_folder(name, source, precision)
-            elif source.is_file():
-                pipeline = _load_single_file(source, precision)
-            elif name == "mini":
-                raise UserError(
-                    f"There is no miniature base in {source}: restore the folder with git, or train it anew with "
-                    "`python -m comics_genai pretrain`."
-                )
-            elif name in HUB_IDS or _looks_like_hub_id(name):
-                pipeline = _load_from_hub(name, precision)
-            else:
-                raise UserError(
-                    f"There is no base {name!r}: give mini, sd15, sdxl, a Hub id (owner/name), a diffusers folder or a "
-                    ".safetensors file."
-                )
-        return cls(name, pipeline, device, precision)
+            pipeline, digest = load_pipeline(name, precision)
+        try:
+            return cls(name, pipeline, device, precision, digest)
+        except UNREADABLE as error:
+            if isinstance(error, torch.OutOfMemoryError):
+                raise
+            raise UserError(
+                f"The configuration of the base {name!r} does not fit together ({first_line(error)}): download it anew."
+            ) from error
 
     def text_encoders(self) -> dict[str, torch.nn.Module]:
         """The one or two text encoders by their names in the pipeline; none once dropped."""
@@ -277,98 +262,5 @@ class Base:
         return network(latents, t, embeddings.hidden, added_cond_kwargs=added, return_dict=False)[0]
 
     def digest(self) -> str:
-        """Eight hex digits that tell bases apart, whatever is loaded into them: of the UNet's configuration and its
-        one-dimensional weights."""
-        if self.mixture is not None:
-            return self.mixture.base_digest
-        # Not what diffusers adds to it: its version, and the folder that it was loaded from.
-        config = {name: value for name, value in self.unet.config.items() if not name.startswith("_")}
-        digest = hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode())
-        for name, parameter in sorted(self.unet.named_parameters()):
-            # Norms and biases change with any training and are quickly read, even in SDXL; adapters are not the base.
-            if parameter.ndim == 1 and "lora_" not in name:
-                digest.update(parameter.detach().float().cpu().numpy().tobytes())
-        return digest.hexdigest()[:8]
-
-
-@contextmanager
-def quiet_loading() -> Iterator[None]:
-    """No bars for parts read from disk (downloads keep theirs), no remarks on a VAE that is an AutoencoderTiny."""
-    verbosity = diffusers.utils.logging.get_verbosity()
-    diffusers.utils.logging.set_verbosity_error()
-    diffusers.utils.logging.disable_progress_bar()
-    transformers.utils.logging.disable_progress_bar()
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="The `local_dir_use_symlinks`")  # of diffusers' making
-            yield
-    finally:
-        diffusers.utils.logging.set_verbosity(verbosity)
-        diffusers.utils.logging.enable_progress_bar()
-        transformers.utils.logging.enable_progress_bar()
-
-
-def _looks_like_hub_id(name: str) -> bool:
-    owner, slash, rest = name.partition("/")
-    is_file = name.endswith((".safetensors", ".ckpt"))
-    return bool(owner.strip(".~") and slash and rest) and "/" not in rest and not is_file
-
-
-def _from_pretrained(source: str, precision: Precision, **options: object) -> DiffusionPipeline:
-    """The pipeline, its class read from model_index.json; UserError for any but SD and SDXL."""
-    class_name = DiffusionPipeline.load_config(source)["_class_name"]
-    if class_name == "StableDiffusionPipeline":
-        # A drawing is not checked by a classifier of photographs.
-        options |= {"safety_checker": None, "requires_safety_checker": False}
-    elif class_name != "StableDiffusionXLPipeline":
-        raise UserError(f"The base {source} is a {class_name}: only Stable Diffusion 1.x, 2.x and XL are known here.")
-    dtypes = {"unet": DTYPES[precision], "default": torch.float32}
-    return DiffusionPipeline.from_pretrained(source, dtype=dtypes, use_safetensors=True, **options)
-
-
-def _load_folder(name: str, folder: Path, precision: Precision) -> DiffusionPipeline:
-    if not (folder / "model_index.json").exists():
-        raise UserError(f"The folder {folder} has no model_index.json, so it is not a diffusers base: choose another.")
-    try:
-        return _from_pretrained(str(folder), precision, local_files_only=True)
-    except (OSError, ValueError, safetensors.SafetensorError) as error:
-        raise UserError(f"The base {name!r} in {folder} cannot be read: {_first_line(error)}") from error
-
-
-def _load_from_hub(name: str, precision: Precision) -> DiffusionPipeline:
-    hub_id = HUB_IDS.get(name, name)
-    # The half-size files are enough where the UNet is in half precision anyway.
-    variant = "fp16" if name in ("sd15", "sdxl") and precision != "fp32" else None
-    try:
-        return _from_pretrained(hub_id, precision, variant=variant)
-    except (OSError, ValueError, httpx.HTTPError) as error:
-        raise UserError(
-            f"The base {hub_id} could not be loaded from the Hugging Face Hub ({_first_line(error)}): check the name, "
-            "the network and your access to it, or use the base mini, which needs no network."
-        ) from error
-
-
-def _load_single_file(path: Path, precision: Precision) -> DiffusionPipeline:
-    if path.suffix != ".safetensors":
-        raise UserError(f"{path} is not a .safetensors file; other weight files can run code when they are read.")
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            # The second text encoder of the original checkpoints' layout.
-            is_xl = any(name.startswith("conditioner.embedders.1.") for name in file.keys())
-        pipeline_class = StableDiffusionXLPipeline if is_xl else StableDiffusionPipeline
-        # A drawing is not checked by a classifier of photographs.
-        unchecked = {} if is_xl else {"safety_checker": None, "requires_safety_checker": False}
-        pipeline = pipeline_class.from_single_file(str(path), dtype=DTYPES[precision], **unchecked)
-    except (OSError, ValueError, httpx.HTTPError, safetensors.SafetensorError) as error:
-        raise UserError(
-            f"{path} cannot be loaded as Stable Diffusion or SDXL ({_first_line(error)}); its configuration is fetched "
-            "from the Hugging Face Hub, so the first time needs the network."
-        ) from error
-    for name in ("vae", "text_encoder", "text_encoder_2"):
-        if (module := getattr(pipeline, name, None)) is not None:
-            module.float()
-    return pipeline
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+        """Eight hex digits that tell bases apart, whatever is loaded into them: of the content of all its files."""
+        return self._digest

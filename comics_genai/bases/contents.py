@@ -1,0 +1,118 @@
+"""What a base's folder holds: which of its files are its own, a digest of all of them, and whether any tensor lacks.
+
+files = files_of(folder, variant="fp16")     {"unet/config.json": Path, ...}
+digest_of_files(files)                       "3f1c09ab"
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import safetensors
+from torch import nn
+
+from comics_genai import environment
+from comics_genai.errors import UserError
+from comics_genai.files import read_object, write_atomic
+
+UNUSED = frozenset({"safety_checker", "feature_extractor", "image_encoder"})  # parts that nobody here asks
+WEIGHTS = re.compile(r"(diffusion_pytorch_model|model)(?:\.(?!safetensors)(\w+))?(-\d+-of-\d+)?\.safetensors")
+CACHED_FROM = 1_000_000  # bytes: smaller files are read faster than looked up
+# What old files call the same tensors: transformers 5 left out a level, diffusers renamed the VAE's attention.
+RENAMED = ((r"^text_model\.", ""), (r"\.query\.", ".to_q."), (r"\.key\.", ".to_k."), (r"\.value\.", ".to_v."),
+           (r"\.proj_attn\.", ".to_out.0."))  # fmt: skip
+
+
+def variant_of(names: Iterable[str], half: bool) -> str | None:
+    """Which variant of the weights to load, of files named as in a base's folder: of those there, "fp16" if half
+    precision is enough (`half`), else the full one if it is there, else any.
+    """
+    found = {match[2] for name in names if name.startswith("unet/") and (match := WEIGHTS.fullmatch(name[5:]))}
+    if "fp16" in found and (half or None not in found):
+        return "fp16"
+    return None if None in found or not found else min(filter(None, found))
+
+
+def files_of(folder: Path, variant: str | None) -> dict[str, Path]:
+    """The files of a diffusers folder that a base is made of, by their names without the variant's."""
+    index = read_object(folder / "model_index.json").items()
+    parts = [name for name, value in index if isinstance(value, list) and value and value[0]]
+    found = {"model_index.json": folder / "model_index.json"}
+    for part in parts:
+        if part in UNUSED:
+            continue
+        if not (folder / part).is_dir():
+            raise UserError(f"{folder} lacks the folder {part} that its model_index.json names: download it anew.")
+        paths = sorted(path for path in (folder / part).iterdir() if path.is_file())
+        weights = {path: match for path in paths if (match := WEIGHTS.fullmatch(path.name))}
+        own = variant if any(match[2] == variant for match in weights.values()) else None
+        for path in paths:
+            if path in weights and weights[path][2] == own:
+                found[f"{part}/{weights[path][1]}{weights[path][3] or ''}.safetensors"] = path
+            elif path.suffix in (".json", ".txt", ".model") and not path.name.endswith(".index.json"):
+                found[f"{part}/{path.name}"] = path
+    return found
+
+
+def digest_of_files(files: Mapping[str, Path]) -> str:
+    """Eight hex digits of all content, under the names given. Large files' hashes are remembered by size and time."""
+    remembered = _remembered()
+    known = dict(remembered)
+    lines = [f"{name} {_hash(path, known)}\n" for name, path in sorted(files.items())]
+    if known != remembered:
+        with suppress(OSError, UserError):
+            present = {path: value for path, value in known.items() if Path(path).exists()}
+            write_atomic(environment.cached() / "digests.json", json.dumps(present).encode())
+    return hashlib.sha256("".join(lines).encode()).hexdigest()[:8]
+
+
+def _remembered() -> dict[str, Any]:
+    with suppress(OSError, UserError):
+        return read_object(environment.cached() / "digests.json")
+    return {}
+
+
+def _hash(path: Path, known: dict[str, Any]) -> str:
+    if path.suffix == ".json":
+        with suppress(ValueError, OSError, RecursionError):
+            # Not what libraries add: their versions, the folder it was loaded from.
+            content = json.loads(path.read_text(encoding="utf-8"))
+            if isinstance(content, dict):
+                left_out = ("_diffusers_version", "_name_or_path", "transformers_version")
+                content = {name: value for name, value in content.items() if name not in left_out}
+            return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    state = path.stat()
+    key, seen = str(path.resolve()), [state.st_size, state.st_mtime_ns]
+    if isinstance(known.get(key), list) and known[key][:2] == seen and len(known[key]) == 3:
+        return str(known[key][2])
+    with open(path, "rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if state.st_size >= CACHED_FROM:
+        known[key] = [*seen, found]
+    return found
+
+
+def check_complete(modules: Mapping[str, nn.Module], files: Mapping[str, Path], base: str) -> None:
+    """UserError naming part and tensor where a network has one that its files lack: libraries fill it in at random."""
+    for part, module in modules.items():
+        written: set[str] = set()
+        for name, path in files.items():
+            if name.startswith(f"{part}/") and path.suffix == ".safetensors":
+                with safetensors.safe_open(path, framework="pt") as file:
+                    written |= {_plain(key) for key in file.keys()}
+        missing = sorted(name for name in module.state_dict() if _plain(name) not in written)
+        if written and missing:
+            raise UserError(
+                f"The {part} of the base {base} lacks {len(missing)} of its tensors, such as {missing[0]}: its files "
+                "are incomplete or of another version, copy or download them anew."
+            )
+
+
+def _plain(name: str) -> str:
+    for old, new in RENAMED:
+        name = re.sub(old, new, name)
+    return name
