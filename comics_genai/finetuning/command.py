@@ -132,12 +132,13 @@ def _of_the_hub(name: str, options: set[str]) -> FinetuneSettings:
     """The settings of an unfinished run on the Hub, which may name no folder of this machine; those among `options`
     are the user's to say."""
     settings = FinetuneSettings.of_run(finetuning_settings(hub_runs.unfinished_run(name), name))
-    networks = ("judge_clip", "judge_dino") if settings.validate_every else ()
-    for field_name in ("drawings", "base", *networks):
+    own = {"drawings": {FinetuneSettings.drawings}, "base": {"mini", *HUB_IDS}}
+    own |= {"judge_clip": set(), "judge_dino": set()} if settings.validate_every else {}
+    own |= {"gallery": {FinetuneSettings.gallery}} if settings.picked else {}
+    for field_name, known in own.items():
         option = "--" + field_name.replace("_", "-")
         if option not in options:
-            own = {"mini", *HUB_IDS} if field_name == "base" else set()
-            from_elsewhere(getattr(settings, field_name), frozenset(own), f"The run {name}", option)
+            from_elsewhere(getattr(settings, field_name), frozenset(known), f"The run {name}", option)
     return settings
 
 
