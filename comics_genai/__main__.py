@@ -41,7 +41,7 @@ def finetune(arguments: list[str]) -> int:
     return main(arguments, uploading)
 
 
-def generate(arguments: list[str]) -> int:
+def generate(arguments: list[str]) -> None:
     """draw prompts × seeds with a fine-tuned character or a bare base"""
     import tyro
 
@@ -90,16 +90,11 @@ def generate(arguments: list[str]) -> int:
         base_name, given.device or environment.device(), given.precision or settings.get("precision", "fp32")
     )
     adapters = load_adapters(base, given.run)
-    try:
-        pictures = generate(base, given.prompt, seeds, folder, given.sampling, adapters, start)
-    except KeyboardInterrupt:
-        print(f"Interrupted; the same command draws what is not yet in {folder}.", file=sys.stderr)
-        return 130
+    pictures = generate(base, given.prompt, seeds, folder, given.sampling, adapters, start)
     if len(given.run) == 1:
         tell_generated(base, settings, pictures, folder)
     sheet = figures.save_grid([p.image for p in pictures], folder / "grid.png", columns=len(seeds))
     print(f"{len(pictures)} pictures are in {folder}, all of them on {sheet}.")
-    return 0
 
 
 def export(arguments: list[str]) -> None:
@@ -345,8 +340,8 @@ def _run(arguments: list[str]) -> int:
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("Interrupted.", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        print(str(interrupt) or "Interrupted.", file=sys.stderr)
         return 130
 
 

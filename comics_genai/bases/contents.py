@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import safetensors
+from huggingface_hub import cached_assets_path
 from torch import nn
 
-from comics_genai import environment
 from comics_genai.errors import UserError
 from comics_genai.files import read_object, write_atomic
 
@@ -66,14 +66,19 @@ def digest_of_files(files: Mapping[str, Path]) -> str:
     if known != remembered:
         with suppress(OSError, UserError):
             present = {path: value for path, value in known.items() if Path(path).exists()}
-            write_atomic(environment.cached() / "digests.json", json.dumps(present).encode())
+            write_atomic(_place(), json.dumps(present).encode())
     return hashlib.sha256("".join(lines).encode()).hexdigest()[:8]
 
 
 def _remembered() -> dict[str, Any]:
     with suppress(OSError, UserError):
-        return read_object(environment.cached() / "digests.json")
+        return read_object(_place())
     return {}
+
+
+def _place() -> Path:
+    """Among the assets that the Hub's library keeps beside its downloads, for this account and all of its folders."""
+    return cached_assets_path("comics_genai", "bases", "digests") / "digests.json"
 
 
 def _hash(path: Path, known: dict[str, Any]) -> str:

@@ -23,6 +23,7 @@ from papermill.parameterize import parameterize_notebook
 from comics_genai import environment
 from comics_genai.errors import UserError
 from comics_genai.files import write_atomic
+from comics_genai.planning.automatic import AUTO
 from comics_genai.publishing import wheel
 
 SHORTEST, LONGEST = 5, 50  # characters of a title, as Kaggle takes them
@@ -138,13 +139,18 @@ def parsed(arguments: Sequence[str], defaults: Mapping[str, Any]) -> tuple[Push,
 
 
 def value_of(name: str, text: str, default: Any) -> Any:
-    """A text as a value of the type that the parameter has in its notebook. Raises UserError for another."""
-    if isinstance(default, str):
-        return text
+    """A text as a value of the type that the parameter has in its notebook. Raises UserError for another.
+
+    In place of "auto", which stands for what suits the base, a number is a number and a word a word.
+    """
     try:
         value = ast.literal_eval(text)
     except (ValueError, SyntaxError):
         value = None
+    if default == AUTO and isinstance(value, int | float):
+        return value
+    if isinstance(default, str):
+        return text
     whole = isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool)
     if whole or type(value) is type(default):
         return value

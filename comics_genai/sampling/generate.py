@@ -204,7 +204,10 @@ def generate(
     present = {name: record for name, record in unique.items() if read_record(folder / name) == record}
     write_metadata(folder, list(present.values()))
     if missing := [record for name, record in unique.items() if name not in present]:
-        _draw(base, missing, sampling, folder, begun)
+        try:
+            _draw(base, missing, sampling, folder, begun)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"Interrupted; the same command draws what is not yet in {folder}.") from None
     paths = [folder / record["file_name"] for record in records]
     return [Picture(read_image(path), path, record) for path, record in zip(paths, records, strict=True)]
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 
-from comics_genai import environment
 from comics_genai.bases import contents
 
 
@@ -71,7 +70,7 @@ def test_what_is_beside_a_base_and_libraries_versions_do_not(folder):
 
 def test_large_files_are_hashed_once_and_again_when_they_change(folder, monkeypatch, tmp_path):
     monkeypatch.setattr(contents, "CACHED_FROM", 0)
-    monkeypatch.setattr(environment, "cached", lambda: tmp_path)
+    monkeypatch.setattr(contents, "_place", lambda: tmp_path / "digests.json")
     before = digest(folder)
     path = folder / "unet/diffusion_pytorch_model.safetensors"
     state = path.stat()

@@ -54,7 +54,7 @@ def test_the_metadata_pass_what_the_client_checks():
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--steps", "many"], "--steps is 'many', but must be of the kind of "),
+        (["--rank", "many"], "--rank is 'many', but must be of the kind of "),
         (["--datasets", "drawings"], "Kaggle has no source 'drawings': give OWNER/NAME"),
         (["--models", "a/b"], "Kaggle has no source 'a/b': give OWNER/MODEL/FRAMEWORK/VARIATION/VERSION"),
         (["--user", "Ann Smith"], "'Ann Smith' is no name on Kaggle"),
