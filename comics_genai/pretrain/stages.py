@@ -21,13 +21,15 @@ from comics_genai.errors import UserError
 from comics_genai.evaluation.attribute_reader import AttributeReaderConfig
 from comics_genai.training.loop import LoopSettings
 
-from . import assemble, attribute_reader, clip, dataset, semantics, tokenizer, unet_training, vae, vae_training
+from . import assemble, attribute_reader, clip, dataset, semantics, tokenizer, unet, unet_training, vae, vae_training
 from .attribute_reader import ScorerSettings
 from .clip import ClipSettings
 from .dataset import DatasetSettings
+from .redrawn import RedrawnSettings, cached_redrawn
 from .stage import is_finished, stage_weights
 from .tokenizer import TokenizerSettings
 from .unet import UnetSettings
+from .unet_inputs import cached_latents
 from .vae import VaeSettings
 
 Stage = Literal["dataset", "tokenizer", "clip", "vae", "scorer", "unet", "decoder", "assemble"]
@@ -39,7 +41,7 @@ NEEDS: dict[Stage, tuple[Stage, ...]] = {
     "vae": ("dataset",),
     "scorer": ("dataset", "vae"),
     "unet": ("dataset", "tokenizer", "clip", "vae"),
-    "decoder": ("dataset", "vae"),  # goes on with the VAE's decoder alone: latents stay, so the UNet need not wait
+    "decoder": ("dataset", "tokenizer", "clip", "vae", "unet"),  # goes on with the VAE's decoder alone: latents stay
     "assemble": (),  # from what is there, the newest checkpoints of unfinished stages included
 }
 
@@ -72,6 +74,7 @@ class PretrainSettings:
     clip: ClipSettings = field(default_factory=ClipSettings)
     vae: VaeSettings = field(default_factory=VaeSettings)
     decoder: VaeSettings = field(default_factory=lambda: VaeSettings(decoder_only=True))
+    redrawn: RedrawnSettings = RedrawnSettings()
     scorer: ScorerSettings = field(default_factory=ScorerSettings)
     unet: UnetSettings = field(default_factory=UnetSettings)
 
@@ -116,6 +119,7 @@ def _presets() -> dict[str, PretrainSettings]:
             held_out=4,
         ),
         decoder=tiny(cpu2.decoder, channels=8, batch_size=4),
+        redrawn=RedrawnSettings(pictures=4, steps=2),
         unet=tiny(cpu2.unet, widths=(32, 32, 64), batch_size=4),
     )
     return {"cpu2": cpu2, "gpu": gpu, "smoke": smoke}
@@ -209,14 +213,21 @@ def _vae(settings: PretrainSettings, folder: Path) -> tuple[str, bool]:
 
 
 def _decoder(settings: PretrainSettings, folder: Path) -> tuple[str, bool]:
+    device, images = _device(settings), _images(folder)
+    trained_vae, words = vae.load(folder / "vae").to(device), tokenizer.load(folder / "tokenizer")
+    towers = clip.load(folder / "clip", words).to(device)
+    latents = cached_latents(trained_vae, images, folder / "unet" / "latents")[: settings.redrawn.pictures]
+    network = unet.load(folder / "unet", trained_vae, towers).to(device)
+    drawn = cached_redrawn(settings.redrawn, network, towers, words, latents, images.shape[1], folder / "decoder")
     run = vae_training.train_vae(
         _timed(settings, settings.decoder),
-        _images(folder),
+        images,
         _maps(folder),
         folder / "decoder",
-        _device(settings),
+        device,
         settings.compile,
         stage_weights(folder / "vae"),
+        drawn / trained_vae.config.scaling_factor,
     )
     return run.message, run.finished
 

@@ -42,6 +42,7 @@ class VaeSettings:
     anchor: float = 2.0  # weight of the error of the first three channels against the small picture they are to be
     semantic: float = 1.0  # weight of the error of the semantic channels, in their standard deviations
     detail_std: float = 0.5  # standard deviation of the other channels; the small picture's is about 1
+    redrawn_share: float = 0.5  # of steps on latents as the UNet leaves them, where there are such
     decoder_only: bool = False  # the encoder stays as it is, and with it all latents
     loop: LoopSettings = field(
         default_factory=lambda: LoopSettings(

@@ -1,5 +1,6 @@
 """Trains the miniature's autoencoder on crops of drawings, with their semantic maps."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -35,6 +36,9 @@ HELD_OUT = 64  # scenes
 class VaeTraining:
     """An autoencoder with the pictures uint8 (N, H, W, 3) and the semantic maps (N, C, h, w) that it learns from.
 
+    redrawn: latents (n, C, h, w) of the first n pictures as the UNet leaves them (`redrawn.redraw`), in the decoder's
+    scale; a share of the steps, `settings.redrawn_share`, decodes these instead of encoded ones.
+
     `step_loss` and `validate` are what `training.loop.train` asks for.
     """
 
@@ -46,7 +50,9 @@ class VaeTraining:
         folder: Path,
         device: torch.device | str,
         start: Path | None = None,
+        redrawn: Tensor | None = None,
     ):
+        self.redrawn = redrawn
         self.settings, self.images, self.maps, self.folder, self.device = settings, images, maps, folder, device
         self.size, self.factor = images.shape[1], 2 ** (settings.levels - 1)
         with torch.random.fork_rng():
@@ -63,24 +69,36 @@ class VaeTraining:
         joints = [world.joints(world.sample_scene(seed)) for seed in range(len(images))]
         self.joints = torch.from_numpy(np.stack(joints))
 
-    def batch(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Crops (B, 3, crop, crop) in [-1, 1], some in foreign colours, and their semantic maps (B, C, h, w)."""
-        settings, factor = self.settings, self.factor
-        chosen = torch.randint(len(self.images), (settings.batch_size,), generator=generator)
-        origins = crop_origins(len(chosen), self.joints[chosen], settings, self.size, generator).tolist()
-        cells = settings.crop // factor
-        crops, parts = [], []
+    def crops(self, count: int, generator: torch.Generator) -> Iterator[tuple[int, int, int]]:
+        """Which picture, and the upper left corner (y, x) in latent cells, of a batch of crops of the first `count`."""
+        chosen = torch.randint(count, (self.settings.batch_size,), generator=generator)
+        origins = crop_origins(len(chosen), self.joints[chosen], self.settings, self.size, generator).tolist()
         for i, (y, x) in zip(chosen.tolist(), origins, strict=True):
-            rows, columns = (slice(at * factor, at * factor + settings.crop) for at in (y, x))
-            crops.append(self.images[i, rows, columns])
-            parts.append(self.maps[i, :, y : y + cells, x : x + cells])
-        target = mix_colors(to_tensor(np.stack(crops)), settings.color_mixing, generator)
-        return target, torch.from_numpy(np.stack(parts)).float()
+            yield i, y, x
+
+    def batch(self, crops: Sequence[tuple[int, int, int]]) -> tuple[Tensor, Tensor]:
+        """Pictures (B, 3, crop, crop) in [-1, 1] and semantic maps (B, C, h, w) of `crops`."""
+        factor, cells = self.factor, self.settings.crop // self.factor
+        pictures = [self.images[i, y * factor :, x * factor :][: cells * factor, : cells * factor] for i, y, x in crops]
+        maps = [self.maps[i, :, y : y + cells, x : x + cells] for i, y, x in crops]
+        return to_tensor(np.stack(pictures)), torch.from_numpy(np.stack(maps)).float()
+
+    def redrawn_loss(self, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        """The decoder's loss on one batch of latents as the UNet leaves them."""
+        cells, crops = self.settings.crop // self.factor, list(self.crops(len(self.redrawn), generator))
+        target, shown = self.batch(crops)
+        latents = torch.stack([self.redrawn[i, :, y : y + cells, x : x + cells] for i, y, x in crops]).float()
+        output = self.model.decode(latents.to(self.device)).sample
+        loss = reconstruction_loss(output, target.to(self.device), pixel_weights(shown, self.factor).to(self.device))
+        return loss, {"redrawn": loss.detach()}
 
     def step_loss(self, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of one batch, and its terms to log."""
         settings, own = self.settings, self.settings.picture_channels
-        target, shown = self.batch(generator)
+        if self.redrawn is not None and torch.rand((), generator=generator) < settings.redrawn_share:
+            return self.redrawn_loss(generator)
+        target, shown = self.batch(list(self.crops(len(self.images), generator)))
+        target = mix_colors(target, settings.color_mixing, generator)
         weight = pixel_weights(shown, self.factor).to(self.device)
         target = target.to(self.device, memory_format=torch.channels_last)
         latents = self.model.encode(target).latents.float()
@@ -124,11 +142,12 @@ def train_vae(
     device: torch.device | str = "cpu",
     compiled: bool = False,
     start: Path | None = None,
+    redrawn: Tensor | None = None,
 ) -> TrainResult:
     """Train on uint8 pictures (N, H, W, 3) and their semantic maps (N, C, h, w) in `folder`; from the weights in the
-    file `start`, or else from random ones. At the end the scaling factor is measured and kept beside the weights; of a
+    file `start`, or else from random ones; of `redrawn` see `VaeTraining`. At the end the scaling factor is measured and kept beside the weights; of a
     decoder trained alone, the folder holds the decoder's weights alone."""
-    training = VaeTraining(settings, images, maps, folder, device, start)
+    training = VaeTraining(settings, images, maps, folder, device, start, redrawn)
     model = training.model
     if compiled:
         model.encoder.compile()
