@@ -145,8 +145,11 @@ def train_vae(
     redrawn: Tensor | None = None,
 ) -> TrainResult:
     """Train on uint8 pictures (N, H, W, 3) and their semantic maps (N, C, h, w) in `folder`; from the weights in the
-    file `start`, or else from random ones; of `redrawn` see `VaeTraining`. At the end the scaling factor is measured and kept beside the weights; of a
-    decoder trained alone, the folder holds the decoder's weights alone."""
+    file `start`, or else from random ones; of `redrawn` see `VaeTraining`.
+
+    At the end the scaling factor is measured and kept beside the weights; of a decoder trained alone, the folder holds
+    the decoder's weights alone.
+    """
     training = VaeTraining(settings, images, maps, folder, device, start, redrawn)
     model = training.model
     if compiled:

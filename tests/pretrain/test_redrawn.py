@@ -2,6 +2,7 @@
 
 import torch
 
+from comics_genai.files import load_tensors
 from comics_genai.pretrain import redrawn, unet
 from comics_genai.training.objective import alpha_bar
 
@@ -32,8 +33,6 @@ def test_a_network_that_knows_the_drawing_brings_it_back_exactly():
 
 
 def test_the_smoke_run_keeps_redrawn_latents_that_differ_from_the_drawings_own(smoke):
-    from comics_genai.files import load_tensors
-
     drawn = load_tensors(smoke.folder / "decoder" / redrawn.FILE)[0]["latents"]
     own = load_tensors(next((smoke.folder / "unet" / "latents").glob("*.safetensors")))[0]["latents"]
     assert drawn.shape == own[:4].shape and drawn.isfinite().all()
