@@ -46,7 +46,7 @@ def generate(arguments: list[str]) -> None:
     import tyro
 
     from comics_genai import drawings, environment
-    from comics_genai.bases.adapters import base_of, load_adapters, run_settings
+    from comics_genai.bases.adapters import base_of, load_adapters, settings_of
     from comics_genai.bases.base import Base, Precision
     from comics_genai.evaluation.picture_scores import tell_generated
     from comics_genai.plotting import figures
@@ -80,7 +80,7 @@ def generate(arguments: list[str]) -> None:
 
     refuse_renamed(arguments, {"--t0": "--strength", "--start": "--start-image"})
     given = tyro.cli(Generate, args=arguments, prog="comics_genai generate")
-    settings = run_settings(given.run[0]) if given.run else {}
+    settings = settings_of(given.run[0]) if given.run else {}
     base_name = given.base or base_of(given.run[0] if given.run else "", settings)
     name = "+".join(Path(run).resolve().name for run in given.run or (base_name,))
     folder = given.folder or environment.generated() / name[:100]

@@ -12,11 +12,11 @@ from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled
 from comics_genai import hub_access, paths
 from comics_genai.errors import UserError
 from comics_genai.files import cannot_write, read_object, write_atomic
-from comics_genai.run import PLACES, SETTINGS_FILE
+from comics_genai.run import PEFT_CONFIG, PEFT_FILE, PLACES, SETTINGS_FILE
 
 # Not the checkpoints, which hold optimizer states.
 NEEDED = [SETTINGS_FILE, "pytorch_lora_weights.safetensors", "weights.safetensors", "ema.safetensors"]
-NEEDED += ["learned_embeds.safetensors", "best/*"]
+NEEDED += ["learned_embeds.safetensors", "best/*", PEFT_FILE, PEFT_CONFIG]
 UNFINISHED = ["checkpoints/*", "best/*", "log.jsonl", SETTINGS_FILE]  # in the order in which they are put in place
 
 

@@ -24,12 +24,12 @@ FULL_FILE = "weights.safetensors"
 EMA_FILE = "ema.safetensors"  # of full weights, the average that their run was validated with
 BEST = "best"  # folder, in a run's, of the checkpoint that its validation chose
 CHOSEN_FILE = "chosen.json"  # in it: step and score
-
 LOG_FILE = "log.jsonl"
 CHECKPOINTS = "checkpoints"  # folder, in a run's, of all that is needed to go on
 VALIDATION = "validation"  # folder, in a run's, of pictures by step
 STEP_PICTURES = "step_*.png"
 EMBEDS_FILE = "learned_embeds.safetensors"  # the name that diffusers looks for
+PEFT_FILE, PEFT_CONFIG = "adapter_model.safetensors", "adapter_config.json"  # of an adapter that peft wrote
 
 # Settings that may name a folder of the machine that a run was begun on.
 PLACES = frozenset({"drawings", "base", "gallery", "judge_clip", "judge_dino"})
@@ -68,12 +68,12 @@ def claim(folder: Path, settings: Mapping[str, Any], extend: bool = False) -> No
         raise UserError(
             f"{folder} holds {FULL_FILE} without the settings.json that says what it is: choose another folder."
         )
-    elif any((folder / "checkpoints").glob("step_*.safetensors")):
+    elif any((folder / CHECKPOINTS).glob("step_*.safetensors")):
         warnings.warn(
             f"{path} is gone: it is written anew from today's settings, and only its checkpoints' own are checked.",
             stacklevel=2,
         )
-    for place in (folder, folder / "checkpoints", folder / BEST, folder / "validation"):
+    for place in (folder, folder / CHECKPOINTS, folder / BEST, folder / VALIDATION):
         remove_leftovers(place, alone=True)
     write_atomic(path, (json.dumps(new, indent=2) + "\n").encode())
 
@@ -142,7 +142,7 @@ def weights_in(folder: Path, best: bool = True) -> Path | None:
                 return folder / BEST / name
             average = folder / EMA_FILE
             return average if name == FULL_FILE and average.exists() else folder / name
-    return None
+    return folder / PEFT_FILE if (folder / PEFT_FILE).exists() else None
 
 
 def is_finished(folder: Path, record: Mapping[str, Any]) -> bool:

@@ -12,7 +12,6 @@ several the addition of task vectors (Ilharco et al. 2023, sec. 2).
 """
 
 import hashlib
-import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,13 +22,23 @@ import safetensors
 import torch
 from torch import Tensor, nn
 
-from comics_genai.bases.base import HUB_IDS, Base, quiet_loading
+from comics_genai.bases import lora_files
+from comics_genai.bases.base import HUB_IDS, Base
 from comics_genai.bases.textual_inversion import LearnedToken
 from comics_genai.errors import UserError
-from comics_genai.files import load_weights
+from comics_genai.files import load_weights, read_object
 from comics_genai.hub_runs import run_folder
-from comics_genai.paths import from_elsewhere
-from comics_genai.run import EMBEDS_FILE, FULL_FILE, LORA_FILE, finetuning_settings, is_run, weights_in
+from comics_genai.paths import from_elsewhere, is_local, is_repository
+from comics_genai.run import (
+    EMA_FILE,
+    EMBEDS_FILE,
+    FULL_FILE,
+    LORA_FILE,
+    PEFT_CONFIG,
+    finetuning_settings,
+    is_run,
+    weights_in,
+)
 
 
 @dataclass(frozen=True)
@@ -56,7 +65,7 @@ def load_adapters(base: Base, runs: Sequence[str | Path], best: bool = True) -> 
     """Load the results of several fine-tunings, in the order of `runs`, in place of any loaded before; [] leaves the
     base as it was without any. Raises UserError as `load_adapter` does, and for runs that cannot be mixed."""
     paths = [weights_of(run, best) for run in runs]
-    kinds = {path.name == LORA_FILE for path in paths}
+    kinds = {path.name != FULL_FILE and path.name != EMA_FILE for path in paths}
     if len(kinds) > 1:
         raise UserError(f"{_list(runs)} hold adapters and full weights, which cannot be mixed: give runs of one kind.")
     _unload(base)
@@ -68,7 +77,7 @@ def load_adapters(base: Base, runs: Sequence[str | Path], best: bool = True) -> 
     elif paths:
         base.mixture = Mixture(base, paths)
     base.adapters = tuple(
-        Adapter(Path(run).resolve().name, digest_of(path), path.name != LORA_FILE)
+        Adapter(Path(run).resolve().name, digest_of(path), kinds == {False})
         for run, path in zip(runs, paths, strict=True)
     )
     set_scale(base, base.adapters, 1.0)
@@ -85,6 +94,18 @@ def set_scale(base: Base, adapters: Sequence[Adapter], scale: float) -> None:
         base.mixture.mix(each)
     elif base.adapters:
         base.pipeline.set_adapters([_key(i) for i in range(len(each))], each)
+
+
+def settings_of(run: str | Path) -> dict[str, Any]:
+    """The settings of a fine-tuning; of an adapter that other tools made, the name of its base if it says one."""
+    folder = run_folder(run)
+    if is_run(folder) or weights_in(folder) is None:
+        return finetuning_settings(folder, run)
+    if (folder / PEFT_CONFIG).exists():
+        named = read_object(folder / PEFT_CONFIG).get("base_model_name_or_path")
+        if is_repository(named) and not is_local(named):
+            return {"base": named}
+    return {}
 
 
 def base_of(run: str | Path, settings: Mapping[str, Any]) -> str:
@@ -116,14 +137,12 @@ def _unload(base: Base) -> None:
 
 
 def _load_lora(base: Base, path: Path, key: str) -> None:
+    """Load an adapter, whole or not at all."""
     try:
-        with quiet_loading(), warnings.catch_warnings():  # they remark on text encoders without, on UNets with adapters
-            warnings.filterwarnings("ignore", message="Already found a `peft_config`")
-            base.pipeline.load_lora_weights(path.parent, weight_name=LORA_FILE, adapter_name=key)
-    except (RuntimeError, ValueError, KeyError) as error:
-        raise UserError(
-            f"The adapter {path} does not fit the base {base.name}: use the base it was made on."
-        ) from error
+        lora_files.load(base, path, key)
+    except UserError:
+        _unload(base)
+        raise
     for module in (base.unet, *base.text_encoders().values()):
         module.to(base.device).requires_grad_(False)
 
@@ -172,6 +191,7 @@ class Mixture:
         try:
             for part, path in zip(self.parts, paths, strict=True):
                 load_weights(part, path)
+                _check_covered(part, base, path)
         except UserError:
             self.remove()
             raise
@@ -212,6 +232,15 @@ def _part(base: Base, path: Path) -> nn.Module:
     with suppress(OSError, safetensors.SafetensorError), safetensors.safe_open(path, framework="pt") as file:
         named = all(name.partition(".")[0] in parts for name in file.keys())
     return nn.ModuleDict(parts) if named else base.unet
+
+
+def _check_covered(part: nn.Module, base: Base, path: Path) -> None:
+    """UserError where the file lacks a weight of the UNet: mixed with the base's it would be neither."""
+    prefix = "" if part is base.unet else "unet."
+    with safetensors.safe_open(path, framework="pt") as file:
+        missing = sorted({f"{prefix}{name}" for name, _ in base.unet.named_parameters()} - set(file.keys()))
+    if missing:
+        raise UserError(f"{path} lacks {len(missing)} of the UNet's weights, such as {missing[0]}: copy it anew.")
 
 
 def _tensors(module: nn.Module) -> dict[str, Tensor]:

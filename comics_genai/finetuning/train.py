@@ -19,6 +19,7 @@ import torch
 from torch import nn
 
 from comics_genai import drawings, run
+from comics_genai.bases import lora_files
 from comics_genai.bases.base import DTYPES, Base
 from comics_genai.bases.finite import check_weights
 from comics_genai.bases.textual_inversion import LearnedToken
@@ -31,7 +32,7 @@ from comics_genai.finetuning.loss import FinetuneLoss
 from comics_genai.finetuning.picked import picked_drawings
 from comics_genai.finetuning.settings import FinetuneSettings, renamed
 from comics_genai.finetuning.trainable import trainable_parts
-from comics_genai.finetuning.validation import Validate, Validation, save_lora
+from comics_genai.finetuning.validation import Validate, Validation
 from comics_genai.run import EMA_FILE, EMBEDS_FILE
 from comics_genai.training import attention, distributed
 from comics_genai.training.loop import LoopSettings, TrainResult, train
@@ -136,7 +137,7 @@ def _train(
         if token is not None:
             token.save(folder / EMBEDS_FILE)
         if settings.method != "dreambooth":
-            save_lora(base, folder)
+            lora_files.write(base, folder)
     return result
 
 

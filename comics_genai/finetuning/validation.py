@@ -6,24 +6,21 @@ chosen(folder)   # {"step": 150, "score": 0.42}
 """
 
 import json
-import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import PIL.Image
 import torch
-from diffusers.training_utils import _collate_lora_metadata
-from peft.utils import get_peft_model_state_dict
 from torch import nn
 
+from comics_genai.bases import lora_files
 from comics_genai.bases.base import Base, Embeddings
 from comics_genai.drawings.captions import instance_prompt
 from comics_genai.errors import UserError
 from comics_genai.files import read_object, save_tensors, write_atomic
 from comics_genai.finetuning.settings import FinetuneSettings
 from comics_genai.hub_runs import run_folder
-from comics_genai.run import BEST, CHOSEN_FILE, EMBEDS_FILE, FULL_FILE, LORA_FILE, finetuning_settings
+from comics_genai.run import BEST, CHOSEN_FILE, EMBEDS_FILE, FULL_FILE, finetuning_settings
 from comics_genai.sampling.generate import batched, sample
 
 Validate = Callable[[int, list[PIL.Image.Image]], dict[str, float]]
@@ -75,7 +72,7 @@ class Validation:
         if self.full:
             save_tensors(folder / FULL_FILE, {name: p for name, p in trained.named_parameters() if p.requires_grad})
         else:
-            save_lora(self.base, folder)
+            lora_files.write(self.base, folder)
         write_atomic(folder / CHOSEN_FILE, json.dumps({"step": step, "score": score}).encode())
 
 
@@ -98,26 +95,3 @@ def last_and_chosen_step(run: str | Path) -> tuple[int, int]:
     folder = run_folder(run)
     last, best = int(finetuning_settings(folder, run)["steps"]), chosen(folder)
     return last, int(best["step"]) if best else last
-
-
-def save_lora(base: Base, folder: Path) -> Path:
-    """Write the adapter, of the UNet and of what else has one, as diffusers reads it, with rank and alpha; returns the
-    file."""
-    # peft's names throughout: diffusers' own conversion renames attention alone, and its loader, which judges all names
-    # by the first, would then leave attention out without an error.
-    modules = {"unet": base.unet, **base.text_encoders()}
-    adapted = {name: module for name, module in modules.items() if hasattr(module, "peft_config")}
-    layers = {
-        f"{name}_lora_layers": {k: t.detach().cpu().contiguous() for k, t in get_peft_model_state_dict(module).items()}
-        for name, module in adapted.items()
-    }
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".lora.") as temporary:
-        base.pipeline.save_lora_weights(
-            temporary,
-            weight_name=LORA_FILE,
-            safe_serialization=True,
-            **layers,
-            **_collate_lora_metadata(adapted),
-        )
-        os.replace(Path(temporary) / LORA_FILE, folder / LORA_FILE)
-    return folder / LORA_FILE

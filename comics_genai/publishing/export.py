@@ -13,17 +13,21 @@ import os
 import re
 import shutil
 import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-import safetensors.torch
 import torch
 from torch import Tensor
 
+from comics_genai import environment
 from comics_genai.bases.adapters import load_adapter, run_settings, weights_of
 from comics_genai.bases.base import Base
 from comics_genai.drawings.captions import instance_prompt
 from comics_genai.errors import UserError
-from comics_genai.files import load_tensors, write_atomic
+from comics_genai.files import OLD, cannot_write, load_tensors, safetensors_bytes, write_atomic
+from comics_genai.run import BEST, CHECKPOINTS, EMA_FILE, EMBEDS_FILE, FULL_FILE, LORA_FILE, VALIDATION
 
 HALVES = {"lora_A.weight": "lora_down.weight", "lora_B.weight": "lora_up.weight"}
 # Parts of a residual block: diffusers' names and Stability's.
@@ -53,7 +57,7 @@ def export(run: Path, target: Path | None = None, device: str | torch.device = "
     if settings["method"] == "dreambooth":
         return export_pipeline(run, settings, Path(target) if target else run / "pipeline", device)
     weights = weights_of(run)
-    target = Path(target) if target else run / f"{run.resolve().name}.safetensors"
+    target = _checked(run, Path(target) if target else run / f"{run.resolve().name}.safetensors")
     base = Base.load(settings["base"], device)
     layers = base.unet.config.layers_per_block
     if base.micro_conditioned and not isinstance(layers, int):
@@ -66,22 +70,61 @@ def export(run: Path, target: Path | None = None, device: str | torch.device = "
         "ss_network_dim": str(settings["rank"]),
         "ss_network_module": "networks.lora",
     }
-    write_atomic(target, safetensors.torch.save(tensors, metadata))
+    content = safetensors_bytes(tensors, metadata)
+    with _beside(target) as folder:
+        written = folder / target.name
+        write_atomic(written, content)
+        difference = _difference(base, run, written, settings)
+        if not difference <= LARGEST_DIFFERENCE:
+            raise UserError(
+                f"The exported adapter does not do what that of {run} does (it differs by {difference:.0%}): not kept."
+            )
+        os.replace(written, target)
+    if base.learned_token is not None:
+        base.learned_token.save(target.parent / "embeddings" / f"{file_stem(settings['identifier'])}.safetensors")
+    return target
+
+
+def _difference(base: Base, run: Path, written: Path, settings: dict) -> float:
+    """By how much the prediction with the written adapter differs from that with the run's, of what that changes."""
     bare = _prediction(base, settings)
     load_adapter(base, run)
     own = _prediction(base, settings)
     base.pipeline.unload_lora_weights()
-    base.pipeline.load_lora_weights(target.parent, weight_name=target.name, adapter_name="adapter")
+    base.pipeline.load_lora_weights(
+        written.parent, weight_name=written.name, adapter_name="adapter", use_safetensors=True
+    )
     base.unet.to(base.device)
-    difference = (_prediction(base, settings) - own).norm() / (own - bare).norm()
-    if not difference <= LARGEST_DIFFERENCE:
-        target.unlink()
-        raise UserError(
-            f"The exported adapter does not do what that of {run} does (it differs by {difference:.0%}): not kept."
-        )
-    if base.learned_token is not None:
-        base.learned_token.save(target.parent / "embeddings" / f"{file_stem(settings['identifier'])}.safetensors")
+    return float((_prediction(base, settings) - own).norm() / (own - bare).norm())
+
+
+def _checked(run: Path, target: Path) -> Path:
+    """The file to write, with its suffix. Raises UserError for a folder, and for a file that the run itself needs."""
+    if target.suffix != ".safetensors":
+        target = target.with_name(f"{target.name}.safetensors")
+    if target.is_dir():
+        raise UserError(f"{target} is a folder: give a file with --target, such as {target / run.resolve().name}.")
+    own = {LORA_FILE, FULL_FILE, EMA_FILE, EMBEDS_FILE}
+    place = target.resolve()
+    inside = place.parent == run.resolve() and target.name in own
+    if inside or any(place.is_relative_to((run / name).resolve()) for name in (BEST, CHECKPOINTS, VALIDATION)):
+        raise UserError(f"{target} is a file of the run itself, which the export would replace: choose another.")
     return target
+
+
+@contextmanager
+def _beside(target: Path) -> Iterator[Path]:
+    """A folder beside the target, on the same drive, for what is proven before it takes the target's place."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        for left_over in target.parent.glob(".export.*"):
+            # Of an export that was killed; another that is at work has touched its own lately.
+            if time.time() - left_over.stat().st_mtime > OLD:
+                shutil.rmtree(left_over, ignore_errors=True)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".export.") as folder:
+            yield Path(folder)
+    except OSError as error:
+        raise cannot_write(target, error) from error
 
 
 def export_pipeline(run: Path, settings: dict, target: Path, device: str | torch.device) -> Path:
@@ -90,25 +133,38 @@ def export_pipeline(run: Path, settings: dict, target: Path, device: str | torch
     A token that the run learnt is then one of its tokenizers' own. The folder is loaded again and must predict what the
     run does. Raises UserError for one that does not, and for a folder that holds anything else.
     """
-    if target.exists() and any(target.iterdir()) and not (target / "model_index.json").exists():
-        raise UserError(f"{target} holds something else than a pipeline: give another folder with --target.")
+    _check_pipeline_target(run, target)
     base = Base.load(settings["base"], device)
     load_adapter(base, run)
     own = _prediction(base, settings)
     if base.learned_token is not None:
         base.learned_token.settle()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".pipeline.") as folder:
-        written = Path(folder) / "pipeline"
+    with _beside(target) as folder:
+        written = folder / "pipeline"
         base.pipeline.save_pretrained(written, safe_serialization=True)
         (written / "README.md").write_text(PIPELINE_NOTE, encoding="utf-8")
         del base
         if not torch.equal(_prediction(Base.load(written, device), settings), own):
             raise UserError(f"The exported pipeline does not do what the run {run} does: not kept.")
         if target.exists():
-            shutil.rmtree(target)
+            os.replace(target, folder / "before")  # and goes with the folder
         os.replace(written, target)
     return target
+
+
+def _check_pipeline_target(run: Path, target: Path) -> None:
+    """UserError unless the target is free, or holds what an export to it may replace."""
+    place = target.resolve()
+    if place == run.resolve() or run.resolve().is_relative_to(place):
+        raise UserError(f"{target} holds the run itself, which the export would replace: choose another --target.")
+    if place == (environment.data() / "mini_sdxl").resolve():
+        raise UserError(f"{target} is the miniature base: choose another --target.")
+    if not target.exists():
+        return
+    note = target / "README.md"
+    ours = target.is_dir() and note.is_file() and note.read_text("utf-8", errors="replace") == PIPELINE_NOTE
+    if not ours and (not target.is_dir() or any(target.iterdir())):
+        raise UserError(f"{target} holds something else than an exported pipeline: give another folder with --target.")
 
 
 def file_stem(word: str) -> str:

@@ -105,6 +105,27 @@ def test_a_file_that_does_something_else_is_not_kept(settings, tmp_path, monkeyp
     with pytest.raises(UserError, match="does not do what that of"):
         export(run)
     assert not (run / "run.safetensors").exists()
+    (tmp_path / "earlier.safetensors").write_bytes(b"earlier")
+    with pytest.raises(UserError, match="does not do what that of"):
+        export(run, tmp_path / "earlier.safetensors")
+    assert (tmp_path / "earlier.safetensors").read_bytes() == b"earlier"
+    assert not list(tmp_path.glob(".export.*"))
+
+
+def test_a_target_of_the_runs_own_is_refused_and_a_suffix_that_lacks_is_added(settings, tmp_path):
+    run = tmp_path / "run"
+    finetune(settings, run)
+    before = {path: path.read_bytes() for path in run.rglob("*.safetensors")}
+    own = ["pytorch_lora_weights.safetensors", "pytorch_lora_weights", "weights", "best/x", "checkpoints/x.safetensors"]
+    for name in own:
+        with pytest.raises(UserError, match="is a file of the run itself, which the export would replace"):
+            export(run, run / name)
+    (tmp_path / "folder.safetensors").mkdir()
+    with pytest.raises(UserError, match="is a folder: give a file with --target"):
+        export(run, tmp_path / "folder")
+    assert {path: path.read_bytes() for path in run.rglob("*.safetensors")} == before
+    assert export(run, tmp_path / "v1.2") == tmp_path / "v1.2.safetensors"
+    assert export(run, tmp_path / "again").read_bytes() == (tmp_path / "v1.2.safetensors").read_bytes()
 
 
 def test_what_is_no_adapter_is_one_sentence(settings, tmp_path):
@@ -130,6 +151,6 @@ def test_full_weights_become_a_pipeline_with_the_token_that_diffusers_loads(sett
     assert (len(alone.pipeline.tokenizer("UnicornGirl").input_ids) == 3) == texts
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.tex").write_text("")
-    with pytest.raises(UserError, match="other holds something else than a pipeline"):
+    with pytest.raises(UserError, match="other holds something else than an exported pipeline"):
         export(tmp_path / "run", tmp_path / "other")
     assert export(tmp_path / "run") == folder  # again is no mistake

@@ -1,0 +1,109 @@
+"""Adapters as files: written so that equal ones have equal bytes, and loaded whole or not at all.
+
+folder/pytorch_lora_weights.safetensors                        as diffusers and this package write it
+folder/adapter_model.safetensors, folder/adapter_config.json   as peft writes it, of a UNet
+"""
+
+import json
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers.training_utils import _collate_lora_metadata
+from peft.utils import get_peft_model_state_dict
+from torch import Tensor, nn
+
+from comics_genai.bases.base import Base, quiet_loading
+from comics_genai.bases.loading import UNREADABLE, first_line
+from comics_genai.errors import UserError
+from comics_genai.files import load_tensors, read_object, safetensors_bytes, write_atomic
+from comics_genai.run import LORA_FILE, PEFT_CONFIG, PEFT_FILE
+
+METADATA = "lora_adapter_metadata"  # diffusers' name for it
+
+
+def write(base: Base, folder: Path) -> Path:
+    """Write the adapter that is being trained, of the UNet and of what else has one, with rank and alpha; returns the
+    file. Raises UserError where it cannot be written."""
+    # peft's names throughout: diffusers' own conversion renames attention alone, and its loader, which judges all names
+    # by the first, would then leave attention out without an error.
+    adapted = {name: module for name, module in _parts(base).items() if hasattr(module, "peft_config")}
+    tensors, config = {}, {}
+    for name, module in adapted.items():
+        tensors |= {f"{name}.{key}": tensor for key, tensor in get_peft_model_state_dict(module).items()}
+    for name, values in _collate_lora_metadata(adapted).items():
+        part = name.removesuffix("_lora_adapter_metadata")
+        # Not where the base lay, which is a path of this machine.
+        values = {key: value for key, value in values.items() if key != "base_model_name_or_path"}
+        config |= {f"{part}.{key}": _sorted(value) for key, value in values.items()}
+    metadata = {"format": "pt", METADATA: json.dumps(config, indent=2, sort_keys=True)}
+    path = folder / LORA_FILE
+    write_atomic(path, safetensors_bytes(tensors, metadata))
+    return path
+
+
+def _sorted(value: Any) -> Any:
+    """Sets, whose order changes from process to process, and lists of names as sorted lists."""
+    named = isinstance(value, set | frozenset | list | tuple) and all(isinstance(entry, str) for entry in value)
+    return sorted(value) if named else value
+
+
+def load(base: Base, path: Path, key: str) -> None:
+    """Load an adapter file into the base under peft's name `key`. Raises UserError for one that is damaged, or of which
+    not every tensor finds its place; what of it is in the base then is the caller's to unload."""
+    tensors, _ = load_tensors(path)
+    try:
+        with quiet_loading(), warnings.catch_warnings():  # they remark on text encoders without, on UNets with adapters
+            warnings.filterwarnings("ignore", message="Already found a `peft_config`")
+            if path.name == PEFT_FILE:
+                tensors = _load_peft(base, path, tensors, key)
+            else:
+                # Without the last argument a damaged file would be tried as a pickle.
+                base.pipeline.load_lora_weights(
+                    path.parent, weight_name=path.name, adapter_name=key, use_safetensors=True
+                )
+    except UNREADABLE as error:
+        if isinstance(error, torch.OutOfMemoryError):
+            raise
+        raise UserError(
+            f"The adapter {path} does not fit the base {base.name} ({first_line(error)[:200]}): use the base it was "
+            "made on."
+        ) from error
+    _check_whole(base, path, {name for name in tensors if not name.endswith(".alpha")}, key)
+
+
+def _load_peft(base: Base, path: Path, tensors: dict[str, Tensor], key: str) -> dict[str, Tensor]:
+    """Load peft's own file of a UNet's adapter; returns its tensors under diffusers' names."""
+    config = read_object(path.with_name(PEFT_CONFIG))
+    rank, alpha = config.get("r"), config.get("lora_alpha")
+    if not all(isinstance(value, int | float) and value > 0 for value in (rank, alpha)):
+        raise UserError(f"{path.with_name(PEFT_CONFIG)} does not say r and lora_alpha: it is no LoRA's.")
+    if config.get("use_rslora"):
+        alpha *= rank**0.5  # which scales by alpha / sqrt(r)
+    renamed = {f"unet.{re.sub(r'^base_model[.]model[.]', '', name)}": tensor for name, tensor in tensors.items()}
+    alphas = {name.replace(".lora_A.weight", ".alpha"): alpha for name in renamed if name.endswith(".lora_A.weight")}
+    base.pipeline.load_lora_into_unet(
+        dict(renamed), network_alphas=alphas, unet=base.unet, adapter_name=key, _pipeline=base.pipeline
+    )
+    return renamed
+
+
+def _check_whole(base: Base, path: Path, names: set[str], key: str) -> None:
+    loaded: set[str] = set()
+    for part, module in _parts(base).items():
+        if key in getattr(module, "peft_config", {}):
+            loaded |= {f"{part}.{name}" for name in get_peft_model_state_dict(module, adapter_name=key)}
+    if len(loaded) == len(names):
+        return
+    left_over, missing = sorted(names - loaded), sorted(loaded - names)
+    example = f"such as {left_over[0]}" if len(names) > len(loaded) else f"and lacks {missing[0]}"
+    raise UserError(
+        f"The adapter {path} fits the base {base.name} only in part: of its {len(names)} tensors the base has places "
+        f"for {len(loaded)}, {example}. Use the base it was made on."
+    )
+
+
+def _parts(base: Base) -> dict[str, nn.Module]:
+    return {"unet": base.unet, **base.text_encoders()}
