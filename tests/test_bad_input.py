@@ -2,8 +2,6 @@
 
 import json
 import os
-import struct
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +14,7 @@ from comics_genai.files import load_tensors
 from comics_genai.finetuning.settings import FinetuneSettings
 from comics_genai.finetuning.train import finetune
 from comics_genai.sampling.generate import Sampling
+from tests.small_drawings import claiming
 
 
 @pytest.fixture
@@ -36,16 +35,6 @@ def fill(folder: Path, count: int = 2) -> Path:
     for i in range(count):
         drawing(i).save(folder / f"{i:03}.png")
     return folder
-
-
-def claiming(side: int) -> bytes:
-    """A PNG that says it has side × side pixels and has none."""
-
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-
-    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
 
 
 def truncated(folder: Path) -> None:

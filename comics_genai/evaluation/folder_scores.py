@@ -18,12 +18,14 @@ from comics_genai.errors import UserError
 from comics_genai.evaluation import copy_paste, identification, metrics, picture_scores
 from comics_genai.evaluation.attribute_reader import AttributeReader
 from comics_genai.files import write_atomic
+from comics_genai.paths import inside
 from comics_genai.plotting import tables
 from comics_genai.run import is_run
-from comics_genai.sampling.records import read_image, read_metadata, read_record
+from comics_genai.sampling.records import METADATA, read_image, read_metadata, read_record
 
 COLUMNS = {**metrics.COLUMNS, "rank_one": "rank 1 of 200", "copy_pasted": "copy-paste"}
 CHANCE, CEILING = "chance: other characters", "ceiling: true drawings"
+LABELS = {"file_name": str, "prompt": str, "seed": int}  # of a picture's record, by which scores are grouped
 AUTO = -1
 
 
@@ -75,15 +77,14 @@ class _Scoring:
 
     def folder(self, place: Path) -> list[metrics.Record]:
         rows = _rows(place)
-        try:
-            pictures = [read_image(place / row["file_name"]) for row in rows]
-        except (OSError, KeyError, TypeError) as error:
-            raise UserError(f"The pictures of {place} cannot be read ({error!r}): draw them again.") from error
+        whose = str(place / METADATA)
+        advice = f"put it back, or take its line out of {METADATA}"
+        pictures = [read_image(inside(place, row["file_name"], whose), advice) for row in rows]
         posed = all(row.get("prompt") for row in rows)
         scenes = [
             metrics.scene_of(row["prompt"], self.character) if posed else world.Scene(self.character) for row in rows
         ]
-        labels = [{key: row[key] for key in ("file_name", "prompt", "seed") if key in row} for row in rows]
+        labels = [{key: value for key, value in row.items() if key in LABELS} for row in rows]
         if posed:
             self.asked += [scene for scene in dict.fromkeys(scenes) if scene not in self.asked]
         return self.records(pictures, scenes, labels, posed)
@@ -123,7 +124,7 @@ class _Scoring:
 
 def _pictures_of(source: Path) -> Path:
     """The folder itself, or of a run the one that `generate` and the notebooks draw into."""
-    if is_run(source) and not (source / "metadata.jsonl").exists():
+    if is_run(source) and not (source / METADATA).exists():
         folder = environment.generated() / source.resolve().name
         if not folder.is_dir():
             raise UserError(
@@ -145,14 +146,16 @@ def _folders(folder: Path) -> list[Path]:
 
 def _rows(place: Path) -> list[dict[str, Any]]:
     """The records of a folder's pictures: metadata.jsonl, or each PNG's own, or its name alone."""
-    try:
-        if rows := read_metadata(place):
-            return rows
-    except ValueError as error:
-        raise UserError(f"{place / 'metadata.jsonl'} cannot be read ({error}): delete it or draw again.") from error
+    if rows := read_metadata(place):
+        return [_labelled(row) for row in rows]
     sheets = ("contact_sheet.png", "grid.png")
     names = sorted(path for path in place.glob("*.png") if path.name not in sheets)
-    return [{**(read_record(path) or {}), "file_name": path.name} for path in names]
+    return [_labelled({**(read_record(path) or {}), "file_name": path.name}) for path in names]
+
+
+def _labelled(row: dict[str, Any]) -> dict[str, Any]:
+    """The row without labels that are none: pictures of others may have anything under these names."""
+    return {key: value for key, value in row.items() if isinstance(value, LABELS.get(key, object))}
 
 
 def _shown(source: Path) -> int:

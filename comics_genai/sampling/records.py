@@ -10,6 +10,7 @@ from typing import Any
 import PIL.Image
 from PIL.PngImagePlugin import PngInfo
 
+from comics_genai.drawings.opening import DAMAGE
 from comics_genai.errors import UserError
 from comics_genai.files import one_writer, read_rows, write_atomic
 
@@ -49,9 +50,10 @@ def read_record(path: Path) -> dict[str, Any] | None:
     try:
         with PIL.Image.open(path) as image:
             image.load()  # text after the pixels, and a torn file, show only now
-            return json.loads(image.text[TEXT_CHUNK])
-    except (OSError, AttributeError, KeyError, ValueError, SyntaxError):
+            record = json.loads(image.text[TEXT_CHUNK])
+    except (*DAMAGE, PIL.Image.DecompressionBombError):
         return None
+    return record if isinstance(record, dict) else None
 
 
 def read_metadata(folder: Path) -> list[dict[str, Any]]:
@@ -84,10 +86,10 @@ def check_own(folder: Path) -> None:
         raise UserError(f"{folder} holds pictures of others, such as {foreign[0]}: give generated ones another folder.")
 
 
-def read_image(path: Path) -> PIL.Image.Image:
-    """A picture, RGB. Raises UserError for one that is gone or damaged."""
+def read_image(path: Path, advice: str = "start the same command again to draw it anew") -> PIL.Image.Image:
+    """A picture, RGB. Raises UserError, with the advice, for one that is gone or damaged."""
     try:
         with PIL.Image.open(path) as image:
             return image.convert("RGB")
-    except (OSError, SyntaxError, ValueError) as error:
-        raise UserError(f"{path} is gone or damaged: start the same command again to draw it anew.") from error
+    except (*DAMAGE, PIL.Image.DecompressionBombError) as error:
+        raise UserError(f"{path} is gone or damaged: {advice}.") from error

@@ -16,7 +16,8 @@ from comics_genai.evaluation import comparison, metrics
 from comics_genai.evaluation.picture_scores import Told, tell
 from comics_genai.files import write_atomic
 from comics_genai.finetuning.settings import FinetuneSettings
-from comics_genai.sampling.records import read_image, read_metadata, write_metadata
+from comics_genai.paths import inside
+from comics_genai.sampling.records import METADATA, read_image, read_metadata, write_metadata
 from comics_genai.studies.cast import Subject
 from comics_genai.studies.grid import Cell, Grid
 from comics_genai.world import HELD_OUT, draw
@@ -54,7 +55,8 @@ def keep_pictures(pictures: Path, target: Path, prompts: int, noise: Sequence[in
     if asked == [""]:
         kept = rows[: prompts * len(noise)]
     for row in kept:
-        write_atomic(target / row["file_name"], (pictures / row["file_name"]).read_bytes())
+        picture = inside(pictures, row["file_name"], str(pictures / METADATA))
+        write_atomic(target / row["file_name"], picture.read_bytes())
     if kept:
         write_metadata(target, kept)
 
@@ -92,7 +94,10 @@ def kept_pictures(grid: Grid) -> dict[str, list[PIL.Image.Image]]:
     keep = wanted(grid)
     folders = {cell_folder.name: cell_folder for cell in grid.cells() if (cell_folder := kept_folder(grid, cell))}
     found = {
-        name: [read_image(folder / row["file_name"]) for row in _one_a_prompt(read_metadata(folder), keep["prompts"])]
+        name: [
+            read_image(inside(folder, row["file_name"], str(folder / METADATA)))
+            for row in _one_a_prompt(read_metadata(folder), keep["prompts"])
+        ]
         for name, folder in folders.items()
         if read_metadata(folder)
     }

@@ -59,6 +59,16 @@ def test_folders_in_a_folder_are_rows_and_pictures_carry_their_own_records(tmp_p
     assert "left_arm" not in unposed["scores"]["right"] and "outfit" in unposed["scores"]["right"]
 
 
+@pytest.mark.parametrize("prompt", ["", None, 5, ["a girl"]])
+def test_a_prompt_that_is_no_text_asks_for_no_pose(tmp_path, reader, prompt):
+    rows = drawn(tmp_path, metadata=False)
+    write_metadata(tmp_path, [{**rows[0], "prompt": prompt, "seed": prompt}, *rows[1:]])
+    assert score_source(ScoreSettings(tmp_path, scorer=reader)).startswith("3 pictures of")
+    for line in (tmp_path / "scores.jsonl").read_text().splitlines():
+        told = json.loads(line)
+        assert "joint_success" not in told["scores"] and "outfit" in told["scores"]["right"]
+
+
 def test_what_cannot_be_scored_is_said(tmp_path, reader):
     with pytest.raises(UserError, match="no PNG picture"):
         score_source(ScoreSettings(tmp_path, scorer=reader))
@@ -66,7 +76,13 @@ def test_what_cannot_be_scored_is_said(tmp_path, reader):
     with pytest.raises(UserError, match="0 \\(UnicornGirl\\) to 9"):
         score_source(ScoreSettings(tmp_path, character=10, scorer=reader))
     (tmp_path / "1.png").unlink()
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match="1.png is gone or damaged: put it back, or take its line out"):
+        score_source(ScoreSettings(tmp_path, scorer=reader))
+    (tmp_path / "metadata.jsonl").write_text('{"file_name": "../secret.png", "prompt": "a girl"}\n')
+    with pytest.raises(UserError, match=r"metadata.jsonl names \.\./secret.png, which lies outside of"):
+        score_source(ScoreSettings(tmp_path, scorer=reader))
+    (tmp_path / "metadata.jsonl").write_text('{"file_name": \n')
+    with pytest.raises(UserError, match="Line 1 of .*metadata.jsonl is not JSON"):
         score_source(ScoreSettings(tmp_path, scorer=reader))
     run = tmp_path / "a_run_without_pictures"
     run.mkdir()

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import PIL.Image
 import pytest
+from PIL.PngImagePlugin import PngInfo
 
 from comics_genai.errors import UserError
 from comics_genai.sampling import records
+from tests.small_drawings import claiming
 
 
 def record(i: int, prompt: str = "a girl") -> dict:
@@ -77,6 +79,17 @@ def test_rows_of_others_and_a_file_for_a_folder_are_one_sentence(tmp_path):
         records.check_own(tmp_path / "metadata.jsonl")
 
 
-def test_a_picture_deleted_by_hand_is_one_sentence(tmp_path):
-    with pytest.raises(UserError, match="gone.png is gone or damaged: start the same command again"):
-        records.read_image(tmp_path / "gone.png")
+def test_a_picture_deleted_by_hand_and_one_that_claims_a_billion_pixels_are_one_sentence(tmp_path):
+    (tmp_path / "bomb.png").write_bytes(claiming(40_000))
+    for name in ("gone.png", "bomb.png"):
+        with pytest.raises(UserError, match=f"{name} is gone or damaged: start the same command again"):
+            records.read_image(tmp_path / name)
+        assert records.read_record(tmp_path / name) is None
+
+
+def test_a_text_that_is_no_record_is_none(tmp_path):
+    for i, text in enumerate(["[1]", '"x"', "5", "{", "null"]):
+        info = PngInfo()
+        info.add_itxt(records.TEXT_CHUNK, text)
+        PIL.Image.new("RGB", (4, 4)).save(tmp_path / f"{i}.png", pnginfo=info)
+        assert records.read_record(tmp_path / f"{i}.png") is None
