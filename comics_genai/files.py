@@ -146,6 +146,12 @@ def read_rows(path: Path, needs: str = "") -> list[dict[str, Any]]:
     return rows
 
 
+def json_line(value: Any) -> str:
+    """The value as JSON on one line, its letters as they are; half a character, which no file can hold, as JSON's own
+    escape."""
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()
+
+
 def safetensors_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> bytes:
     """A safetensors file of tensors and metadata: equal ones give equal bytes.
 

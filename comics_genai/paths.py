@@ -60,7 +60,7 @@ def plain_name(name: Any, what: str) -> str:
         why = "begins or ends with a space, a dot or a dash"
     elif RESERVED.fullmatch(name) or len(name.encode("utf-8", "surrogatepass")) > LONGEST_NAME:
         why = "is too long or a name that a system keeps for itself"
-    elif not _encodable(name):
+    elif not encodable(name):
         why = "holds half a character"
     if why:
         shown = repr(name) if len(repr(name)) < 80 else f"{str(name)[:60]!r}…"
@@ -73,7 +73,8 @@ def file_name(name: str) -> str:
     return UNFIT.sub("_", plain_name(name, "The name")).strip("_") or "character"
 
 
-def _encodable(text: str) -> bool:
+def encodable(text: str) -> bool:
+    """Whether UTF-8 can say the text: one with half a character, as a name in another encoding is read, is none."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:

@@ -9,6 +9,7 @@ from dataclasses import fields
 from typing import Any
 
 from comics_genai.errors import UserError
+from comics_genai.paths import encodable
 
 LARGEST_SEED = 2**63 - 1  # of torch's generators
 LARGEST_SIDE = 4096  # pixels of a picture that is drawn or learnt from
@@ -32,6 +33,12 @@ def number(value: Any, low: float, high: float, note: str = "", *, above: bool =
     start = f"above {low:g}" if above else f"{low:g} or more"
     end = "" if high == math.inf else f" and below {high:g}" if below else f" and at most {high:g}"
     return holds, f"a number {start}{end}{f' ({note})' if note else ''}"
+
+
+def text(value: Any, longest: int, least: int = 0) -> Rule:
+    """A text of at most `longest` characters and at least `least` that are no spaces, all of them whole."""
+    holds = isinstance(value, str) and least <= len(value.strip()) and len(value) <= longest and encodable(value)
+    return holds, f"a text of {f'{least} to ' if least else 'at most '}{longest:,} whole characters"
 
 
 def one_of(value: Any, choices: Sequence[str]) -> Rule:

@@ -17,6 +17,7 @@ from typing import Any
 
 from comics_genai.errors import UserError
 from comics_genai.files import one_writer, read_object, record_of, remove_leftovers, write_atomic
+from comics_genai.paths import encodable
 
 SETTINGS_FILE = "settings.json"
 LORA_FILE = "pytorch_lora_weights.safetensors"
@@ -42,6 +43,8 @@ MAY_GROW = frozenset({"loop.steps", "finetune.steps"})
 
 def held(folder: Path) -> AbstractContextManager[None]:
     """Within it no other process writes in the run's folder. Raises UserError where one does already."""
+    if not encodable(str(folder.resolve())):
+        raise UserError(f"The folder {str(folder)!r} has half a character in its name, which weights cannot lie under.")
     told = f"Another process is training in {folder}: wait until it ends, or choose another folder."
     return one_writer(folder, told)
 

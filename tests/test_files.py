@@ -170,3 +170,9 @@ def test_the_checksum_is_of_names_types_shapes_and_data():
     base = {"x": torch.tensor(np.arange(6, dtype=np.float32))}
     others = [{"y": base["x"]}, {"x": base["x"].reshape(2, 3)}, {"x": base["x"].double()}, {"x": base["x"] + 1}, {}]
     assert len({files.checksum(tensors) for tensors in [base, *others]}) == 6
+
+
+@pytest.mark.parametrize("text", ["a girl", "Ünï 一 \u2028", "half \ud83d", "\udcff"])
+def test_a_line_of_json_can_be_written_and_read_whatever_it_says(text):
+    line = files.json_line({"prompt": text})
+    assert json.loads(line.encode()) == {"prompt": text} and "\n" not in line

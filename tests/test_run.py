@@ -71,3 +71,9 @@ def test_a_run_follows_its_drawings_where_the_digest_is_the_same(folder):
     assert run.recorded(folder)["finetune"]["drawings"] == "there"
     run.follow(folder, {"finetune": {"drawings": "elsewhere"}, "drawings_digest": "2"}, "drawings")
     assert run.recorded(folder)["finetune"]["drawings"] == "there"
+
+
+def test_a_folder_whose_name_no_weights_can_lie_under_is_refused_before_training(tmp_path):
+    with pytest.raises(UserError, match="has half a character in its name"), run.held(tmp_path / "run\udcff"):
+        pass
+    assert not list(tmp_path.iterdir())

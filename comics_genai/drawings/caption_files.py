@@ -15,6 +15,7 @@ from typing import Any
 
 from comics_genai.drawings.captions import MAXIMUM_CAPTION
 from comics_genai.errors import UserError
+from comics_genai.paths import encodable
 
 METADATA = "metadata.jsonl"
 TABLES = (METADATA, "metadata.csv")
@@ -67,6 +68,8 @@ def caption_text(value: Any, place: str) -> str:
         return ""
     if not isinstance(value, str):
         raise UserError(f"{place} is {json.dumps(value, default=str)[:60]}, not a text: put the caption in quotes.")
+    if not encodable(value):
+        raise UserError(f"{place} holds half a character: write the caption anew.")
     if len(value) > MAXIMUM_CAPTION:
         raise UserError(
             f"{place} is a caption of {len(value):,} characters, and {MAXIMUM_CAPTION:,} are the most: shorten it."

@@ -3,8 +3,8 @@
     instance_prompt("a sks girl, jumping", "sks", "girl")          "sks, a girl, jumping"
     class_prompt("a drawing of sks, a girl, jumping", "sks", "girl")    "a drawing of a girl, jumping"
 
-A name is found as whole words in any case, together with the class noun around it: "the girl sks", "sks girl" and
-"sks, a smiling girl" are one mention each, so that a noun is never doubled.
+A name is found as whole words in any case, together with the class noun around it: "the girl sks", "a tall sks girl",
+"sks (girl)" and "sks, a smiling girl" are one mention each, so that neither noun nor article is ever doubled.
 """
 
 import re
@@ -14,6 +14,9 @@ ARTICLE = r"(?:a|an|the)"
 MAXIMUM_CAPTION = 10_000  # characters: text encoders read 77 tokens, and what is longer is another file
 _SILENT_H = ("heir", "honest", "honor", "honour", "hour")  # an hour
 _LIKE_YOU = re.compile(r"(?:u(?:ni|s[aeiu]|ti|r[aiou]|b[ia]|kr|k\b|fo)|eu|ew|one?\b|once)", re.IGNORECASE)  # a unicorn
+# Scripts that set no spaces between words: Thai to Khmer, kana, Chinese characters.
+_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff\u3400-\u9fff\U00020000-\U0003ffff"
+_LETTER = rf"(?:-|(?![{_UNSPACED}])\w)"  # what beside a name makes it part of a longer word
 _NO_ADJECTIVE = r"(?:a|an|the|and|or|with|of|in|on|to|is|who|her|his)"
 _MIRRORED = {"left": "right", "right": "left"}
 
@@ -71,8 +74,11 @@ def _swapped(word: str) -> str:
 
 def _whole_words(words: str) -> str:
     """A pattern of these words, not within longer ones, their spaces as wide as they like."""
-    spaced = r"\s+".join(map(re.escape, normalized(words).split()))
-    return rf"(?<![\w-]){spaced}(?![\w-])"
+    text = normalized(words)
+    unspaced = re.compile(f"[{_UNSPACED}]")
+    before = "" if unspaced.match(text[:1]) else rf"(?<!{_LETTER})"
+    behind = "" if unspaced.match(text[-1:]) else rf"(?!{_LETTER})"
+    return before + r"\s+".join(map(re.escape, text.split())) + behind
 
 
 def _ends_with(name: str, noun: str) -> bool:
@@ -80,19 +86,24 @@ def _ends_with(name: str, noun: str) -> bool:
 
 
 def _mention(identifier: str, class_name: str) -> re.Pattern[str]:
-    """The name with an article before it, and with the class noun before or behind it."""
+    """The name with an article and an adjective before it, and with the class noun before or behind it."""
     name, noun = _whole_words(identifier), _whole_words(class_noun(class_name))
-    adjectives = rf"(?:(?!{_NO_ADJECTIVE}\b)[\w'-]+\s+){{0,2}}"
-    before = rf"(?:(?<![\w-]){ARTICLE}\s+)?(?:{noun},?\s+(?:(?:named|called)\s+)?)?"
-    behind = rf"(?:,?\s+(?:{ARTICLE}\s+(?P<adjectives>{adjectives}))?{noun})?"
+    adjective = rf"(?!{_NO_ADJECTIVE}\b|{noun}|{name})[\w'-]+\s+"
+    before = rf"(?:(?<![\w-]){ARTICLE}\s+(?P<adjective>{adjective})?)?(?:{noun},?\s+(?:(?:named|called)\s+)?)?"
+    described = rf"(?:{ARTICLE}\s+(?P<adjectives>(?:{adjective}){{0,2}}))?{noun}"
+    behind = rf"(?:(?:\s*,\s*|\s+is\s+|\s+){described}|\s*\((?:{ARTICLE}\s+)?{noun}\))?"
     return re.compile(before + name + behind, re.IGNORECASE)
 
 
+def _adjectives(found: re.Match[str]) -> str:
+    return (found["adjective"] or "") + (found["adjectives"] or "")
+
+
 def _described(found: re.Match[str], class_name: str) -> str:
-    return a(f"{found['adjectives'] or ''}{class_noun(class_name)}")
+    return a(f"{_adjectives(found)}{class_noun(class_name)}")
 
 
 def _named(found: re.Match[str], identifier: str, class_name: str) -> str:
-    if found["adjectives"]:
+    if _adjectives(found):
         return f"{normalized(identifier)}, {_described(found, class_name)}"
     return subject(identifier, class_name)

@@ -75,7 +75,7 @@ def _pictures(folder: Path, notes: list[str]) -> dict[str, Path]:
         name, suffix = path.name, path.suffix.lower()
         if path.is_dir() or name.startswith("._") or name in LEFT_BEHIND or CARDS.fullmatch(name):
             continue
-        if is_table(name) or (suffix in BESIDE and not name.startswith(".")):
+        if path.is_file() and (is_table(name) or (suffix in BESIDE and not name.startswith("."))):
             continue  # captions, of which `captions_of` tells
         if not path.is_file():
             others.append(name)  # a link to nowhere, a pipe

@@ -21,7 +21,7 @@ from comics_genai.bases.base import Base
 from comics_genai.errors import UserError
 from comics_genai.evaluation import metrics
 from comics_genai.evaluation.attribute_reader import AttributeReader
-from comics_genai.files import write_atomic
+from comics_genai.files import json_line, write_atomic
 from comics_genai.sampling.generate import Picture
 
 SCORES = "scores.jsonl"
@@ -67,7 +67,7 @@ def tell(
             drawn = _true_drawing((shared or folder) / TRUE, told.scene, max(side, SMALLEST))
             row["true_drawing"] = Path(os.path.relpath(drawn, folder)).as_posix()
         lines[told.file_name] = row | {"scores": scores_of(told.scores)}
-    content = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in lines.values())
+    content = "".join(json_line(row) + "\n" for row in lines.values())
     write_atomic(folder / SCORES, content.encode())
 
 

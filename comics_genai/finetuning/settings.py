@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from comics_genai.drawings.captions import MAXIMUM_CAPTION
 from comics_genai.drawings.preparation import paper_of
 from comics_genai.errors import UserError
 from comics_genai.paths import plain_name
-from comics_genai.ranges import LARGEST_SEED, LARGEST_SIDE, check, number, one_of, whole
+from comics_genai.ranges import LARGEST_SEED, LARGEST_SIDE, check, number, one_of, text, whole
 from comics_genai.sampling.generate import Sampling
 from comics_genai.training import optimizers
 from comics_genai.training.loop import LoopSettings
@@ -106,7 +107,11 @@ class FinetuneSettings:
 
     def __post_init__(self) -> None:
         ranges = {
-            "class_name": (bool(self.class_name.strip()), "a noun, such as girl"),
+            "class_name": text(self.class_name, 200, least=1),
+            "validation_prompts": (
+                all(text(prompt, MAXIMUM_CAPTION)[0] for prompt in self.validation_prompts),
+                f"texts of at most {MAXIMUM_CAPTION:,} whole characters each",
+            ),
             "method": one_of(self.method, ("dreambooth-lora", "lora", "dreambooth")),
             "batch_size": whole(self.batch_size, 1, 1024),
             "rank": whole(self.rank, 1, 1024),

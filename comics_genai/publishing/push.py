@@ -18,7 +18,7 @@ from huggingface_hub import HfApi
 from comics_genai import drawings, environment, hub_access, paths
 from comics_genai.bases.adapters import digest_of, run_settings, weights_of
 from comics_genai.errors import UserError
-from comics_genai.files import load_tensors, read_object
+from comics_genai.files import json_line, load_tensors, read_object
 from comics_genai.publishing import cards, model_card
 from comics_genai.publishing.retries import retried
 from comics_genai.run import BEST, CHOSEN_FILE, EMBEDS_FILE, FULL_FILE, LORA_FILE, PLACES
@@ -147,7 +147,7 @@ def _stage_drawings(source: Path, staged: Path, repo: str, licence: str) -> None
         rows.append({"file_name": f"{i:02}.png", "text": caption})
     captioned = any(row["text"] for row in rows)
     if captioned:
-        lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
+        lines = [json_line(row) + "\n" for row in rows]
         (staged / "train" / drawings.METADATA).write_text("".join(lines), encoding="utf-8")
     (staged / "README.md").write_text(cards.dataset_card(repo, len(rows), captioned, licence), encoding="utf-8")
 

@@ -27,7 +27,7 @@ from comics_genai.drawings.captions import MAXIMUM_CAPTION
 from comics_genai.errors import UserError
 from comics_genai.files import remove_leftovers
 from comics_genai.progress import Progress
-from comics_genai.ranges import LARGEST_SEED, LARGEST_SIDE, MOST_PICTURES, check, number, one_of, whole
+from comics_genai.ranges import LARGEST_SEED, LARGEST_SIDE, MOST_PICTURES, check, number, one_of, shown, text, whole
 from comics_genai.sampling.records import (
     check_own,
     read_image,
@@ -67,6 +67,7 @@ class Sampling:
             "adapter_scale": number(self.adapter_scale, -10, 10),
             "strength": number(STRENGTH if self.strength is None else self.strength, 0, 1, above=True),
             "size": whole(self.size, 0, LARGEST_SIDE, "pixels; 0 = the base's own"),
+            "negative": text(self.negative, MAXIMUM_CAPTION),
             "batch_size": whole(self.batch_size, 0, 1024, "0 = what suits the device"),
         }
         check(self, ranges)
@@ -227,8 +228,10 @@ def _check_asked(prompts: Sequence[str], seeds: Sequence[int]) -> None:
             f"{len(prompts):,} prompts with {len(seeds):,} seeds are more than {MOST_PICTURES:,} pictures: draw them "
             "in several commands."
         )
-    if longest := max((len(prompt) for prompt in prompts if len(prompt) > MAXIMUM_CAPTION), default=0):
-        raise UserError(f"A prompt has {longest:,} characters, and {MAXIMUM_CAPTION:,} are the most: shorten it.")
+    for prompt in prompts:
+        holds, range_ = text(prompt, MAXIMUM_CAPTION)
+        if not holds:
+            raise UserError(f"A prompt is {shown(prompt)} ({len(prompt):,} characters), but must be {range_}.")
 
 
 def _begun(base: Base, start_image: Drawing | None, sampling: Sampling) -> np.ndarray | None:

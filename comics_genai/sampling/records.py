@@ -12,7 +12,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from comics_genai.drawings.opening import DAMAGE
 from comics_genai.errors import UserError
-from comics_genai.files import one_writer, read_rows, write_atomic
+from comics_genai.files import json_line, one_writer, read_rows, write_atomic
 
 METADATA = "metadata.jsonl"
 # Fields by the names that earlier versions gave them.
@@ -39,7 +39,7 @@ def renamed_back(record: dict[str, Any]) -> dict[str, Any]:
 def write_picture(path: Path, image: PIL.Image.Image, record: dict[str, Any]) -> None:
     """Write a PNG with its record in a text chunk, atomically."""
     info = PngInfo()
-    info.add_itxt(TEXT_CHUNK, json.dumps(record, ensure_ascii=False))
+    info.add_itxt(TEXT_CHUNK, json_line(record))
     buffer = io.BytesIO()
     image.save(buffer, format="PNG", pnginfo=info)
     write_atomic(path, buffer.getvalue())
@@ -68,7 +68,7 @@ def write_metadata(folder: Path, records: list[dict[str, Any]]) -> None:
     with one_writer(folder, told, wait=PATIENCE):
         rows = {row["file_name"]: row for row in read_metadata(folder)}
         rows |= {record["file_name"]: record for record in records}
-        lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows.values()]
+        lines = [json_line(row) + "\n" for row in rows.values()]
         write_atomic(folder / METADATA, "".join(lines).encode())
 
 

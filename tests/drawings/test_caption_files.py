@@ -122,6 +122,8 @@ REFUSED = {
     "a comma too many": ({"metadata.csv": "file_name,text\n00.png,a girl, jumping\n"}, {},
                          "Line 2 of .* more cells than its head: put a caption that holds ',' in double quotes"),
     "Latin": ({"00.txt": "café".encode("latin-1")}, {}, "00.txt is not UTF-8"),
+    "half a character": ({"metadata.jsonl": '{"file_name": "00.png", "text": "a \\ud83d girl"}\n'}, {},
+                         '"text" in line 1 of .* holds half a character'),
     "megabytes": ({"00.txt": b"x" * 10_000_000}, {}, "00.txt has 10,000,000 bytes"),
     "megabytes in a table": ({"metadata.jsonl": [row("00.png", text="x" * 10_000_000)]}, {},
                              "a caption of 10,000,000 characters"),

@@ -58,6 +58,8 @@ def test_links_are_followed(tmp_path):
 
 TOLD = {
     "other files": (lambda folder: (folder / "notes.md").write_text("x"), "notes.md in {} is not used, being no"),
+    "a caption that links to nowhere": (
+        lambda folder: (folder / "a.txt").symlink_to("gone.txt"), "a.txt in {} is not used"),
     "a link to nowhere": (lambda folder: (folder / "c.png").symlink_to("gone.png"), "c.png in {} is not used"),
     "a hidden picture": (lambda folder: write(folder, ".c.png"), ".c.png in {} is hidden and not used."),
     "a folder of more": (lambda folder: write(folder / "more", "c.png"), "The folder more in {} is not read."),

@@ -218,8 +218,10 @@ def test_nothing_to_draw_and_no_adapter_are_one_sentence(base, tmp_path):
         generate(base, PROMPTS, [0, -1], tmp_path)
     with pytest.raises(UserError, match="2 prompts with 100,000 seeds are more than 100,000 pictures"):
         generate(base, PROMPTS, range(100_000), tmp_path)
-    with pytest.raises(UserError, match="A prompt has 10,000,000 characters, and 10,000 are the most"):
+    with pytest.raises(UserError, match=r"\(10,000,000 characters\), but must be a text of at most 10,000"):
         generate(base, ["x" * 10_000_000], [0], tmp_path)
+    with pytest.raises(UserError, match=r"A prompt is 'a \\udcff girl' \(8 characters\), but must be a text"):
+        generate(base, ["a \udcff girl"], [0], tmp_path)
     with pytest.raises(UserError, match="holds neither pytorch_lora_weights.safetensors nor weights.safetensors"):
         load_adapter(base, tmp_path)
 
