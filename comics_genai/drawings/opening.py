@@ -55,6 +55,8 @@ def is_picture(path: Path) -> bool:
     try:
         with _open(path):
             return True
+    except PIL.Image.DecompressionBombError:
+        return True  # `read_picture` says what is wrong with it
     except DAMAGE:
         return False
 
@@ -95,6 +97,9 @@ def read_picture(name: str, content: Path | bytes, side: int = MAXIMUM_SIDE) -> 
     with picture:
         _check_size(name, picture.size)
         try:
+            # Before anything decodes: what is asked here is forgotten then.
+            _bring_key_to_pixels(picture)
+            frame = _frame_alone(picture)
             frames = getattr(picture, "n_frames", 1)
             # A phone's MPO is a photo with its own preview behind it, and a PSD's first picture is all its layers.
             if frames > 1 and picture.format not in ("MPO", "PSD"):
@@ -104,6 +109,11 @@ def read_picture(name: str, content: Path | bytes, side: int = MAXIMUM_SIDE) -> 
                 picture.draft(None, (side, side))  # a JPEG is decoded at a fraction of its size
             picture.load()
             whole = plain(picture)
+            if frame is not None:
+                alpha = PIL.Image.new("L", whole.size)
+                alpha.paste(255, frame)
+                whole = whole.convert("RGB")
+                whole.putalpha(alpha)
             if max(whole.size) > side:
                 whole.thumbnail((side, side), PIL.Image.Resampling.LANCZOS, reducing_gap=3.0)
             return whole.transpose(TURNS[turn]) if turn in TURNS else whole.copy()
@@ -121,6 +131,25 @@ def _open(content: Path | bytes) -> Any:
             io.BytesIO(content) if isinstance(content, bytes) else content,
             formats=[kind for kind in PIL.Image.OPEN if kind not in CLOSED],
         )
+
+
+def _bring_key_to_pixels(picture: Any) -> None:
+    """A PNG's transparent colour in the depth of its pixels: Pillow hands it out as it is stored, but widens pixels of
+    2 and 4 bits to 8, and cuts those of coloured ones of 16 to 8."""
+    key, stored = picture.info.get("transparency"), picture.tile[0].args if picture.tile else ""
+    if isinstance(key, int) and stored in ("L;2", "L;4"):
+        picture.info["transparency"] = key * {"L;2": 85, "L;4": 17}[stored]
+    elif isinstance(key, tuple) and stored == "RGB;16B":
+        picture.info["transparency"] = tuple(value >> 8 for value in key)
+
+
+def _frame_alone(picture: Any) -> tuple[int, int, int, int] | None:
+    """Of a GIF whose frame is smaller than the picture, where it lies: viewers show nothing around it, and Pillow the
+    palette's first colour."""
+    if picture.format != "GIF" or "transparency" in picture.info or not picture.tile:
+        return None
+    frame = picture.tile[0].extents
+    return None if frame == (0, 0, *picture.size) else frame
 
 
 def _check_size(name: str, size: tuple[int, int]) -> None:

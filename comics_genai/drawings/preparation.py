@@ -113,7 +113,7 @@ def _eight_bits(picture: PIL.Image.Image) -> PIL.Image.Image:
     """Grey of 16 or 32 bits or of floating-point numbers, which Pillow would clip at 255, scaled to 8 bits.
 
     16 bits end at 65535; other numbers at the first of the usual ends that holds them (floats: 1, 255, 65535), and
-    floats beyond are stretched from their least to their greatest.
+    floats beyond are stretched from their least to their greatest. A colour that means transparency becomes opacity.
     """
     values = np.asarray(picture)
     low = 0.0
@@ -129,9 +129,13 @@ def _eight_bits(picture: PIL.Image.Image) -> PIL.Image.Image:
     else:
         high = 65535
     scale = np.float32(255 / max(high - low, 1e-12))
-    return PIL.Image.fromarray(
+    grey = PIL.Image.fromarray(
         ((values.astype(np.float32) - np.float32(low)) * scale + 0.5).clip(0, 255).astype(np.uint8)
     )
+    if not isinstance(key := picture.info.get("transparency"), int):
+        return grey
+    alpha = PIL.Image.fromarray(np.where(values == key, 0, 255).astype(np.uint8))
+    return PIL.Image.merge("RGBA", (grey, grey, grey, alpha))
 
 
 def _to_srgb(picture: PIL.Image.Image, profile: bytes | None) -> PIL.Image.Image:

@@ -11,6 +11,7 @@ import PIL.Image
 from PIL.PngImagePlugin import PngInfo
 
 from comics_genai.drawings.opening import DAMAGE
+from comics_genai.drawings.preparation import WHITE, layers_of, on_paper, plain
 from comics_genai.errors import UserError
 from comics_genai.files import json_line, one_writer, read_rows, write_atomic
 
@@ -87,9 +88,10 @@ def check_own(folder: Path) -> None:
 
 
 def read_image(path: Path, advice: str = "start the same command again to draw it anew") -> PIL.Image.Image:
-    """A picture, RGB. Raises UserError, with the advice, for one that is gone or damaged."""
+    """A picture, RGB, on white where it is transparent. Raises UserError, with the advice, for one that is gone or
+    damaged."""
     try:
         with PIL.Image.open(path) as image:
-            return image.convert("RGB")
+            return on_paper(layers_of(plain(image)), WHITE)
     except (*DAMAGE, PIL.Image.DecompressionBombError) as error:
         raise UserError(f"{path} is gone or damaged: {advice}.") from error

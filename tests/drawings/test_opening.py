@@ -97,6 +97,55 @@ def chunk(kind: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
 
+INSIDE = np.pad(np.ones((40, 40), bool), 20)  # of 80 x 80, a quarter
+
+
+def keyed_png(bits: int, ink, paper) -> bytes:
+    """A PNG of that depth, grey or of three values, whose paper is its transparent colour."""
+    values = np.where(INSIDE[..., None], ink, paper)
+    if bits < 8:
+        values = np.stack([values[:, i :: 8 // bits] << (8 - bits * (i + 1)) for i in range(8 // bits)]).sum(0)
+    rows = b"".join(b"\0" + row.astype(">u2" if bits == 16 else np.uint8).tobytes() for row in values)
+    header = struct.pack(">IIBBBBB", 80, 80, bits, 0 if np.isscalar(paper) else 2, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"tRNS", np.asarray(paper, ">u2").tobytes()), (b"IDAT", zlib.compress(rows))]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*one) for one in [*chunks, (b"IEND", b"")])
+
+
+def gif(frame: tuple[int, int], transparency: int | None) -> bytes:
+    """A GIF of 80 x 80 px whose only frame, of two colours, begins at 20, 20 if it is smaller."""
+    image = PIL.Image.fromarray(INSIDE.astype(np.uint8), "P").crop((0, 0, *frame))
+    if frame != (80, 80):
+        image.paste(1, (0, 0, *frame))
+    image.putpalette([0, 0, 0, *RED])
+    content = encoded(image, "GIF", optimize=False, **({} if transparency is None else {"transparency": transparency}))
+    place = content.index(b",\0\0\0\0" + struct.pack("<HH", *frame)) + 1
+    left_top = struct.pack("<HH", 20, 20) if frame != (80, 80) else bytes(4)
+    return content[:6] + struct.pack("<HH", 80, 80) + content[10:place] + left_top + content[place + 4 :]
+
+
+KEYED = {
+    "1 bit": (keyed_png(1, 0, 1), (0, 0, 0)),
+    "2 bits": (keyed_png(2, 1, 2), (85, 85, 85)),
+    "4 bits": (keyed_png(4, 3, 9), (51, 51, 51)),
+    "8 bits": (keyed_png(8, 3, 9), (3, 3, 3)),
+    "16 bits": (keyed_png(16, 0x5000, 0x1234), (80, 80, 80)),
+    "16 bits, almost the same": (keyed_png(16, 0x1235, 0x1234), (18, 18, 18)),
+    "16 bits of colour": (keyed_png(16, (0xFF00, 0x8000, 0x10), (0x1234, 0x5678, 0x9ABC)), (255, 128, 0)),
+    "a GIF": (gif((80, 80), 0), RED),
+    "a GIF with a small frame": (gif((40, 40), 0), RED),
+    "a GIF with a small frame and no transparent colour": (gif((40, 40), None), RED),
+}
+
+
+@pytest.mark.parametrize("name", KEYED)
+def test_a_transparent_colour_is_transparent_at_any_depth(name):
+    content, ink = KEYED[name]
+    colors, alpha = layers_of(read_picture("a", content))
+    np.testing.assert_array_equal(np.asarray(alpha) == 255, INSIDE)
+    assert np.asarray(alpha)[~INSIDE].max() == 0
+    assert np.abs(np.asarray(colors)[INSIDE].astype(int) - ink).max() <= 1
+
+
 def png_claiming(width: int, height: int) -> bytes:
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
@@ -168,6 +217,8 @@ def test_a_picture_is_turned_as_its_exif_says(turn):
 def test_a_kind_is_told_by_content_and_the_suffixes_are_pillows(tmp_path):
     (tmp_path / "nameless").write_bytes(encoded(red(), "JPEG"))
     (tmp_path / "notes").write_text("no picture")
+    (tmp_path / "claiming").write_bytes(png_claiming(60_000, 60_000))
+    assert is_picture(tmp_path / "claiming")  # so that it is named
     assert is_picture(tmp_path / "nameless") and not is_picture(tmp_path / "notes")
     assert {".png", ".jfif", ".tga", ".avif", ".webp", ".psd", ".jp2"} <= suffixes()
     assert not {".pdf", ".eps", ".svg", ".heic"} & suffixes()

@@ -93,3 +93,10 @@ def test_a_text_that_is_no_record_is_none(tmp_path):
         info.add_itxt(records.TEXT_CHUNK, text)
         PIL.Image.new("RGB", (4, 4)).save(tmp_path / f"{i}.png", pnginfo=info)
         assert records.read_record(tmp_path / f"{i}.png") is None
+
+
+def test_a_picture_of_others_is_on_white_where_it_is_transparent(tmp_path):
+    PIL.Image.new("RGBA", (4, 4), (0, 0, 0, 0)).save(tmp_path / "a.png")
+    PIL.Image.new("RGB", (4, 4), (1, 2, 3)).save(tmp_path / "b.png")
+    assert records.read_image(tmp_path / "a.png").getpixel((0, 0)) == (255, 255, 255)
+    assert records.read_image(tmp_path / "b.png").getpixel((0, 0)) == (1, 2, 3)
