@@ -27,7 +27,7 @@ def demo(arguments: list[str]) -> None:
 
 
 def pretrain(arguments: list[str]) -> None:
-    """train the miniature base from nothing: tokenizer, CLIP, VAE, scorer, UNet"""
+    """train the miniature base from nothing: tokenizer, CLIP, VAE, attribute reader, UNet"""
     from comics_genai import pretrain
 
     pretrain.main(arguments)
@@ -45,7 +45,7 @@ def generate(arguments: list[str]) -> None:
     """draw prompts × seeds with a fine-tuned character or a bare base"""
     import tyro
 
-    from comics_genai import drawings, environment
+    from comics_genai import drawings, environment, hardware
     from comics_genai.bases.adapters import base_of, load_adapters, settings_of
     from comics_genai.bases.base import Base, Precision
     from comics_genai.evaluation.picture_scores import tell_generated
@@ -87,7 +87,7 @@ def generate(arguments: list[str]) -> None:
     start = drawings.load_one(given.start_image, paper=given.paper) if given.start_image else None
     seeds = parse_seeds(given.seeds)
     base = Base.load(
-        base_name, given.device or environment.device(), given.precision or settings.get("precision", "fp32")
+        base_name, given.device or hardware.device(), given.precision or settings.get("precision", "fp32")
     )
     adapters = load_adapters(base, given.run)
     pictures = generate(base, given.prompt, seeds, folder, given.sampling, adapters, start)
@@ -101,7 +101,7 @@ def export(arguments: list[str]) -> None:
     """write an adapter for ComfyUI, A1111 and kohya's tools, or a whole pipeline"""
     import tyro
 
-    from comics_genai import environment
+    from comics_genai import hardware
     from comics_genai.publishing.export import export
 
     @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def export(arguments: list[str]) -> None:
         """cpu, cuda, mps; by default the best there is"""
 
     given = tyro.cli(Export, args=arguments, prog="comics_genai export")
-    written = export(given.run, given.target, given.device or environment.device())
+    written = export(given.run, given.target, given.device or hardware.device())
     print(f"The {'pipeline' if written.is_dir() else 'adapter'} is in {written}.")
 
 
@@ -163,7 +163,7 @@ def study(arguments: list[str]) -> None:
     """run a grid of methods, characters, seeds and settings into one table"""
     import tyro
 
-    from comics_genai import environment
+    from comics_genai import hardware
     from comics_genai.studies.runner import run_study
     from comics_genai.training import distributed
 
@@ -181,7 +181,7 @@ def study(arguments: list[str]) -> None:
 
     given = tyro.cli(Study, args=arguments, prog="comics_genai study")
     own = distributed.work_alone()
-    print(run_study(given.file, given.runs, given.device or own or environment.device()).message)
+    print(run_study(given.file, given.runs, given.device or own or hardware.device()).message)
 
 
 def plan(arguments: list[str]) -> None:

@@ -8,18 +8,17 @@ import importlib.util
 import os
 import platform as machine
 import random
-import re
 import shutil
 import sys
 import tomllib
 import warnings
-from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from comics_genai import packages
 from comics_genai.errors import UserError
+from comics_genai.hardware import available_cores, device, free_memory, is_gpu, precision
 
 if TYPE_CHECKING:
     import torch
@@ -30,10 +29,6 @@ Platform = Literal["kaggle", "colab", "local"]
 HOSTED_VERSIONS = {"huggingface_hub": "1.33.0"}
 HOSTED_CONSTRAINTS = ("huggingface_hub<2",)
 TORCHAO_MINIMUM = "0.16"  # peft raises on any older one, and the hosted images carry 0.10
-# Pascal (a P100 is 6.0) and Volta: newer builds, and torch from 2.15 on, have no kernels for them.
-NEWEST_BUILDS_FROM = (7, 5)
-TORCH_FOR_OLD_GPUS = "torch==2.14.1 --index-url https://download.pytorch.org/whl/cu126"
-CONTAINER = Path("/sys/fs/cgroup")
 QUIET = {
     "DIFFUSERS_VERBOSITY": "error",
     "TRANSFORMERS_VERBOSITY": "error",
@@ -165,74 +160,6 @@ def _secret(name: str) -> tuple[str | None, str]:
     return None, ""
 
 
-@cache
-def device() -> "torch.device":
-    """The GPU if an operation on it really succeeds, else the CPU, with one printed sentence if there was a GPU."""
-    import torch
-
-    if torch.cuda.is_available():
-        # No flag is believed: a GPU that the installed torch has no kernels for also answers is_available().
-        try:
-            check_arithmetic("cuda")
-            return torch.device("cuda")
-        except (RuntimeError, AssertionError) as error:
-            reason = str(error).strip().splitlines()[0].rstrip(".")
-            print(
-                f"This machine's GPU cannot be used by torch {torch.__version__} ({reason}), so this runs on the CPU: "
-                f"{gpu_advice('cuda')}."
-            )
-    return torch.device("cpu")
-
-
-def gpu_advice(device: "torch.device | str") -> str:
-    """What to do about a device that does not compute."""
-    import torch
-
-    if not is_gpu(device):
-        return "leave it out, and the best there is will be taken"
-    try:
-        major, minor = torch.cuda.get_device_capability(device)
-    except (RuntimeError, AssertionError):
-        return "check its driver with nvidia-smi, or leave it out to run on the CPU"
-    if (major, minor) >= NEWEST_BUILDS_FROM:
-        return "install a torch built for that GPU to use it"
-    return (
-        f"its compute capability {major}.{minor} has kernels in torch's builds for CUDA 12.6 alone, so run "
-        f"`pip install {TORCH_FOR_OLD_GPUS}` and restart"
-    )
-
-
-def check_arithmetic(device: "torch.device | str") -> None:
-    """Run a matrix product and a convolution on the device and read the results back; raises RuntimeError."""
-    import torch
-
-    x = torch.ones(8, 8, device=device)
-    product = (x @ x).sum().item()
-    convolved = torch.nn.functional.conv2d(x[None, None], x[None, None, :3, :3]).sum().item()
-    if (product, convolved) != (512.0, 324.0):
-        raise RuntimeError(f"wrong arithmetic: {product} for 512 and {convolved} for 324")
-
-
-def is_gpu(device: "torch.device | str") -> bool:
-    """Whether that is a CUDA GPU."""
-    import torch
-
-    return torch.device(device).type == "cuda"
-
-
-def precision(device: "torch.device | str") -> Literal["fp32", "bf16", "fp16"]:
-    """The fastest autocast precision that the device computes in hardware.
-
-    A T4 answers that it can do bf16, but emulates it: fp16 there. Of CPUs, those whose AMX has tiles for bf16: there it
-    pays two- or threefold. With avx512_bf16 alone it pays too, less; who wants it asks for bf16.
-    """
-    import torch
-
-    if is_gpu(device):
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
-    return "bf16" if _has_amx_bf16() else "fp32"
-
-
 def set_up(seed: int = 0) -> None:
     """Make a notebook ready: packages, quiet libraries, threads, seeds; prints one line of what it runs on.
 
@@ -282,16 +209,6 @@ def _told(device: "torch.device") -> str:
     )
 
 
-def available_cores() -> int:
-    """Cores this process may use: its affinity, and a container's quota where there is one."""
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = (CONTAINER / "cpu.max").read_text(encoding="ascii").split()
-        return max(1, min(count, int(quota) // int(period)))
-    except (OSError, ValueError):  # no such file, or "max" for no quota
-        return count
-
-
 def require(*requirements: str) -> None:
     """Install what a notebook needs beyond the package's own requirements, on Kaggle and Colab; elsewhere say what to
     install. Raises UserError where it is missing afterwards."""
@@ -330,38 +247,3 @@ def has_old_torchao() -> bool:
     return importlib.util.find_spec("torchao") is not None and not packages.is_satisfied(f"torchao>={TORCHAO_MINIMUM}")
 
 
-def free_memory() -> int:
-    """Bytes of RAM that this process may still take: what the system has, or a container's limit if that is less.
-    Where the system does not say (only Linux does), no limit."""
-    free = sys.maxsize
-    try:
-        free = 1024 * int(re.search(r"MemAvailable:\s+(\d+)", Path("/proc/meminfo").read_text("ascii"))[1])
-        limit = int((CONTAINER / "memory.max").read_text("ascii"))
-        used = int((CONTAINER / "memory.current").read_text("ascii"))
-        # Pages of files are given up for anything else.
-        pages = int(re.search(r"^file (\d+)", (CONTAINER / "memory.stat").read_text("ascii"), re.MULTILINE)[1])
-        free = min(free, limit - used + pages)
-    except (OSError, ValueError, TypeError):  # no such file, or "max" for no limit
-        pass
-    return max(free, 0)
-
-
-def _has_amx_bf16() -> bool:
-    try:
-        return "amx_bf16" in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").split()
-    except OSError:
-        return False
-
-
-def peak_memory(device: "torch.device") -> int:
-    """Bytes: the most that a GPU's tensors have held since the process began; on a CPU what the process has held."""
-    import torch
-
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    try:
-        import resource  # not on Windows
-    except ImportError:
-        return 0
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024  # macOS counts in bytes, Linux in KiB

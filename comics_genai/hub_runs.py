@@ -12,12 +12,24 @@ from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled
 from comics_genai import hub_access, paths
 from comics_genai.errors import UserError
 from comics_genai.files import cannot_write, read_object, write_atomic
-from comics_genai.run import PEFT_CONFIG, PEFT_FILE, PLACES, SETTINGS_FILE
+from comics_genai.run import (
+    BEST,
+    CHECKPOINTS,
+    EMA_FILE,
+    EMBEDS_FILE,
+    FULL_FILE,
+    LOG_FILE,
+    LORA_FILE,
+    PEFT_CONFIG,
+    PEFT_FILE,
+    PLACES,
+    SETTINGS_FILE,
+    checkpoint_files,
+)
 
 # Not the checkpoints, which hold optimizer states.
-NEEDED = [SETTINGS_FILE, "pytorch_lora_weights.safetensors", "weights.safetensors", "ema.safetensors"]
-NEEDED += ["learned_embeds.safetensors", "best/*", PEFT_FILE, PEFT_CONFIG]
-UNFINISHED = ["checkpoints/*", "best/*", "log.jsonl", SETTINGS_FILE]  # in the order in which they are put in place
+NEEDED = [SETTINGS_FILE, LORA_FILE, FULL_FILE, EMA_FILE, EMBEDS_FILE, f"{BEST}/*", PEFT_FILE, PEFT_CONFIG]
+UNFINISHED = [f"{CHECKPOINTS}/*", f"{BEST}/*", LOG_FILE, SETTINGS_FILE]  # in the order in which they are put in place
 
 
 def run_folder(run: str | Path) -> Path:
@@ -34,7 +46,7 @@ def unfinished_run(name: str) -> Path:
     Raises UserError for a repository without one, or that may not be read.
     """
     folder = _download(name, UNFINISHED)
-    if not (list(folder.glob("checkpoints/*.safetensors")) and (folder / SETTINGS_FILE).exists()):
+    if not (checkpoint_files(folder) and (folder / SETTINGS_FILE).exists()):
         raise UserError(
             f"{name} holds no checkpoint to go on from: push one with `push RUN --repo {name} --checkpoint`."
         )

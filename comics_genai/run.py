@@ -9,6 +9,7 @@ folder/weights.safetensors    there only when the run is finished
 """
 
 import json
+import re
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -27,6 +28,8 @@ BEST = "best"  # folder, in a run's, of the checkpoint that its validation chose
 CHOSEN_FILE = "chosen.json"  # in it: step and score
 LOG_FILE = "log.jsonl"
 CHECKPOINTS = "checkpoints"  # folder, in a run's, of all that is needed to go on
+CHECKPOINT_FILES = "step_*.safetensors"
+CHECKPOINT_NAME = re.compile(r"step_\d{6,}\.safetensors")
 VALIDATION = "validation"  # folder, in a run's, of pictures by step
 STEP_PICTURES = "step_*.png"
 EMBEDS_FILE = "learned_embeds.safetensors"  # the name that diffusers looks for
@@ -39,6 +42,28 @@ PLACES = frozenset({"drawings", "base", "gallery", "judge_clip", "judge_dino"})
 MAY_CHANGE = frozenset({"max_minutes", "log_every", "checkpoint_every"})
 # Train on: a run may be given more steps than it was started with.
 MAY_GROW = frozenset({"loop.steps", "finetune.steps"})
+
+
+def checkpoint_file(folder: Path, step: int) -> Path:
+    """The checkpoint of `step` in a run's folder."""
+    return folder / CHECKPOINTS / f"step_{step:06d}.safetensors"
+
+
+def checkpoint_files(folder: Path) -> list[Path]:
+    """The whole checkpoints in a run's folder, oldest first."""
+    # Browsers and file managers make copies, such as "step_000050 (1).safetensors": those are left out.
+    found = (folder / CHECKPOINTS).glob(CHECKPOINT_FILES)
+    return sorted((path for path in found if CHECKPOINT_NAME.fullmatch(path.name)), key=step_in_name)
+
+
+def step_picture(folder: Path, step: int) -> Path:
+    """The picture of `step` in a folder of pictures by step."""
+    return folder / f"step_{step:06d}.png"
+
+
+def step_in_name(path: Path) -> int:
+    """The step in the name of a checkpoint or of a picture."""
+    return int(path.stem.removeprefix("step_"))
 
 
 def held(folder: Path) -> AbstractContextManager[None]:
@@ -71,7 +96,7 @@ def claim(folder: Path, settings: Mapping[str, Any], extend: bool = False) -> No
         raise UserError(
             f"{folder} holds {FULL_FILE} without the settings.json that says what it is: choose another folder."
         )
-    elif any((folder / CHECKPOINTS).glob("step_*.safetensors")):
+    elif any((folder / CHECKPOINTS).glob(CHECKPOINT_FILES)):
         warnings.warn(
             f"{path} is gone: it is written anew from today's settings, and only its checkpoints' own are checked.",
             stacklevel=2,

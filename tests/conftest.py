@@ -134,7 +134,7 @@ def girl_run(girl, tiny_sdxl, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_scorer() -> AttributeReader:
-    """A scorer that nobody trained."""
+    """An attribute reader that nobody trained."""
     return AttributeReader(AttributeReaderConfig(64, (8, 8, 8, 8), (1, 1, 1, 1), 8, (8, 8, 8, 8), 8, 8)).eval()
 
 

@@ -109,11 +109,11 @@ def test_two_hundred_drawings_are_learnt_from(command, capsys, tmp_path):
 def test_a_base_that_is_not_there_is_one_sentence(command, capsys, monkeypatch, base, sentence, tmp_path):
     from huggingface_hub import constants
 
-    from comics_genai import environment
+    from comics_genai import hardware
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(environment, "free_memory", lambda: 2**60)
+    monkeypatch.setattr(hardware, "free_memory", lambda: 2**60)
     assert main(command(fill(tmp_path / "drawings"), "--base", base)) == 2
     said = capsys.readouterr().err
     assert sentence in said and said.count("\n") == 1

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from comics_genai import environment, packages
+from comics_genai import environment, hardware, packages
 from comics_genai.errors import UserError
 from comics_genai.notebooks import opening
 
@@ -26,9 +26,9 @@ SETUP_CELL = opening.setup_cell()
 def local(monkeypatch):
     for name in ("KAGGLE_KERNEL_RUN_TYPE", "COLAB_RELEASE_TAG"):
         monkeypatch.delenv(name, raising=False)
-    environment.device.cache_clear()
+    hardware.device.cache_clear()
     yield
-    environment.device.cache_clear()
+    hardware.device.cache_clear()
 
 
 def test_platform_is_told_by_what_each_leaves_in_the_environment(monkeypatch):
@@ -110,38 +110,6 @@ def test_without_a_platform_a_secret_is_set_in_the_environment_or_by_the_hubs_lo
     assert environment.no_secret("ABSENT_SECRET").startswith("set ABSENT_SECRET in the environment, or log in with")
 
 
-def test_a_device_is_believed_only_after_real_arithmetic():
-    environment.check_arithmetic("cpu")
-    with pytest.raises((RuntimeError, NotImplementedError)):
-        environment.check_arithmetic("meta")  # takes every operation and computes none
-
-
-def test_a_gpu_that_cannot_compute_leaves_the_cpu_and_one_sentence():
-    program = (
-        "import torch; torch.cuda.is_available = lambda: True\n"
-        "from comics_genai import environment as e; print(e.device() == e.device() == torch.device('cpu'))"
-    )
-    hidden = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=hidden, capture_output=True, text=True)
-    sentence, is_cpu = done.stdout.splitlines()
-    assert is_cpu == "True"
-    assert sentence.startswith("This machine's GPU cannot be used by torch") and "runs on the CPU" in sentence
-
-
-def test_precision_is_what_the_hardware_computes(monkeypatch):
-    flags = Path("/proc/cpuinfo").read_text().split() if Path("/proc/cpuinfo").exists() else []
-    assert environment.precision("cpu") == ("bf16" if "amx_bf16" in flags else "fp32")
-    for hardware, emulated, expected in ((True, True, "bf16"), (False, True, "fp16"), (False, False, "fp16")):
-        monkeypatch.setattr(
-            torch.cuda,
-            "is_bf16_supported",
-            lambda including_emulation=True, hardware=hardware, emulated=emulated: (
-                hardware or (including_emulation and emulated)
-            ),
-        )
-        assert environment.precision(torch.device("cuda")) == expected
-
-
 def test_set_up_prints_one_line_and_makes_random_numbers_repeat(capsys):
     def numbers() -> tuple[float, float, float]:
         environment.set_up(seed=3)
@@ -151,9 +119,9 @@ def test_set_up_prints_one_line_and_makes_random_numbers_repeat(capsys):
     assert first == second
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2
-    device = environment.device()
+    device = hardware.device()
     where, name, precision, free, *versions = lines[0].split(", ")
-    assert where == platform.system() and name and precision == environment.precision(device)
+    assert where == platform.system() and name and precision == hardware.precision(device)
     assert re.fullmatch(r"(\d+ GB of memory and )?\d+ GB of disk free", free)
     assert versions[:2] == [f"Python {sys.version.split()[0]}", f"torch {torch.__version__}"]
     assert [text.split()[0] for text in versions[2:]] == ["diffusers", "transformers", "peft"]

@@ -89,7 +89,7 @@ def test_an_option_by_its_earlier_name_is_refused_with_todays(given, told, tiny_
 
 @pytest.mark.parametrize(("more", "precision"), [([], "fp16"), (["--precision", "fp32"], "fp32")])
 def test_on_a_gpu_the_precision_is_what_it_has_unless_one_is_given(drawn, monkeypatch, more, precision):
-    from comics_genai import environment
+    from comics_genai import hardware
     from comics_genai.finetuning import command
 
     asked = []
@@ -99,6 +99,6 @@ def test_on_a_gpu_the_precision_is_what_it_has_unless_one_is_given(drawn, monkey
         raise UserError("Enough.")
 
     monkeypatch.setattr(command, "finetune", refuse)
-    monkeypatch.setattr(environment, "precision", lambda device: "fp16")
+    monkeypatch.setattr(hardware, "precision", lambda device: "fp16")
     assert main(["finetune", "--drawings", str(drawn), "--device", "cuda", *more]) == 2
     assert asked == [(precision, "cuda")]

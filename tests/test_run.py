@@ -77,3 +77,18 @@ def test_a_folder_whose_name_no_weights_can_lie_under_is_refused_before_training
     with pytest.raises(UserError, match="has half a character in its name"), run.held(tmp_path / "run\udcff"):
         pass
     assert not list(tmp_path.iterdir())
+
+
+def test_checkpoints_are_found_in_order_of_their_steps_and_copies_of_them_are_not(folder):
+    assert run.checkpoint_files(folder) == []
+    (folder / run.CHECKPOINTS).mkdir()
+    paths = [run.checkpoint_file(folder, step) for step in (9, 100, 1_000_000)]
+    for path in reversed(paths):
+        path.touch()
+    paths[0].with_name("step_000009 (1).safetensors").touch()
+    paths[0].with_name("step_000050.safetensors.tmp").touch()
+    assert run.checkpoint_files(folder) == paths
+    assert [path.name for path in paths[:2]] == ["step_000009.safetensors", "step_000100.safetensors"]
+    assert [run.step_in_name(path) for path in paths] == [9, 100, 1_000_000]
+    picture = run.step_picture(folder / run.VALIDATION, 50)
+    assert picture.name == "step_000050.png" and picture.match(run.STEP_PICTURES) and run.step_in_name(picture) == 50

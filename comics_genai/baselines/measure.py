@@ -1,7 +1,7 @@
 """What can be said of pictures that were drawn without being asked for a pose: are they copies, how much do they
 differ, which poses appear, and are they the character?
 
-    records = score_samples(pictures, world.UNICORN_GIRL, references, scorer)
+    records = score_samples(pictures, world.UNICORN_GIRL, references, reader)
     conclusion = summarise_samples(records, pictures)
     scores = score.table({"GAN v2": records})          # pose columns are null: not applicable
 """
@@ -51,7 +51,7 @@ def score_samples(
     pictures: Sequence[PIL.Image.Image],
     character: world.Character,
     references: Sequence[PIL.Image.Image],
-    scorer: AttributeReader,
+    reader: AttributeReader,
     threshold: float | None = None,
     drawn: Sequence[world.Pose] = world.REFERENCE_POSES,
     labels: Sequence[dict[str, Any]] | None = None,
@@ -63,9 +63,9 @@ def score_samples(
     and arms; novel: the right character (identity_right) in a new pose, and no copy. threshold: of the copy test, by
     default `metrics.copy_threshold`. labels: what else a record keeps, among it the groups of the bootstrap.
     """
-    records = score_run(pictures, [world.Scene(character)] * len(pictures), references, scorer, threshold=threshold)
+    records = score_run(pictures, [world.Scene(character)] * len(pictures), references, reader, threshold=threshold)
     known = {tuple(getattr(pose, part) for part in NEW_POSE_PARTS) for pose in drawn}
-    readings = scorer.read(pictures)
+    readings = reader.read(pictures)
     found = []
     for i, record in enumerate(records):
         read = {part: world.POSE_FACTORS[part][int(readings.pose[part][i])] for part in POSE_PARTS}
@@ -90,7 +90,7 @@ def summarise_samples(
     """The conclusion in numbers, JSON-able; shares of all pictures unless said otherwise.
 
     identity, identity_right, copy_rate, novel; diversity: see `pairwise_distance`; pose_coverage: share of the POSES
-    combinations of legs, arms and facing that appear among the pictures recognisable as the character (the scorer reads
+    combinations of legs, arms and facing that appear among the pictures recognisable as the character (the reader reads
     a pose even in noise), and to compare with it pose_coverage_drawings, which pure copying reaches at most,
     and pose_coverage_uniform, which as many pictures in poses drawn uniformly reach on average; pose_chance: how often
     such a pose would be the one asked for; poses: how often each combination appears among the recognisable.

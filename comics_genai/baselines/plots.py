@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from comics_genai.evaluation.statistics import hierarchical_bootstrap
 from comics_genai.images import to_pictures
 from comics_genai.plotting import figures
+from comics_genai.run import STEP_PICTURES, step_in_name
 from comics_genai.training import objective
 from comics_genai.training.checkpoint import Log
 
@@ -36,10 +37,10 @@ def validated(rows: Rows) -> list[Mapping[str, Any]]:
 def over_steps(run: Path, rows: int = 6, side: int = 96) -> PIL.Image.Image:
     """The real drawings, and under them samples from the same noise at more and more steps, evenly chosen."""
     folder = Path(run) / "samples"
-    paths = sorted(folder.glob("step_*.png"))
+    paths = sorted(folder.glob(STEP_PICTURES))
     chosen = sorted({round(i) for i in np.linspace(0, len(paths) - 1, min(rows, len(paths)))})
     shown = {"the drawings": _first_row(folder / "drawings.png")}
-    shown |= {f"step {int(paths[i].stem.removeprefix('step_'))}": _first_row(paths[i]) for i in chosen}
+    shown |= {f"step {step_in_name(paths[i])}": _first_row(paths[i]) for i in chosen}
     return figures.labelled_grid(shown, side=side)
 
 

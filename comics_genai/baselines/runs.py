@@ -8,8 +8,7 @@ from torch import nn
 
 from comics_genai.errors import UserError
 from comics_genai.pretrain.stage import load_stage, recorded_settings
-from comics_genai.run import FULL_FILE, is_run
-from comics_genai.training.checkpoint import Checkpoints
+from comics_genai.run import FULL_FILE, checkpoint_files, is_run
 
 Settings = TypeVar("Settings")
 
@@ -37,7 +36,7 @@ def load_weights_of(folder: Path, model: nn.Module) -> None:
     Of a run that was stopped, those of its newest checkpoint; UserError where it has none yet.
     """
     folder = Path(folder)
-    if not (folder / FULL_FILE).exists() and not Checkpoints(folder).paths():
+    if not (folder / FULL_FILE).exists() and not checkpoint_files(folder):
         raise UserError(f"The run in {folder} has no weights yet: let it reach its first checkpoint.")
     load_stage(model, folder)
 

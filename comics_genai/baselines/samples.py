@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from comics_genai.images import to_pictures
 from comics_genai.plotting import figures
+from comics_genai.run import step_picture
 
 from .measure import copy_rate, pairwise_distance
 
@@ -38,7 +39,7 @@ class Samples:
     def __call__(self, step: int, model: nn.Module) -> dict[str, float]:
         pictures = self.draw(model)
         figures.save_grid(self.references[: len(pictures)], self.folder / "drawings.png", COLUMNS)
-        figures.save_grid(pictures, self.folder / f"step_{step:06d}.png", COLUMNS)
+        figures.save_grid(pictures, step_picture(self.folder, step), COLUMNS)
         found = {"diversity": pairwise_distance(pictures)}
         if self.threshold is not None:
             found["copied"] = copy_rate(pictures, self.references, self.threshold)

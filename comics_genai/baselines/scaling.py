@@ -19,7 +19,7 @@ import PIL.Image
 import torch
 from matplotlib.figure import Figure
 
-from comics_genai import environment, world
+from comics_genai import world
 from comics_genai.evaluation import metrics
 from comics_genai.evaluation.attribute_reader import AttributeReader
 from comics_genai.files import write_atomic
@@ -93,7 +93,7 @@ def measure(
     pictures: int = 96,
     character: world.Character = world.UNICORN_GIRL,
     device: torch.device | str = "cpu",
-    scorer: AttributeReader | None = None,
+    reader: AttributeReader | None = None,
 ) -> dict[str, Any]:
     """Train every model on every number of drawings, in folders of `runs`; score their samples; the curve, JSON-able.
 
@@ -102,7 +102,7 @@ def measure(
     point also with `threshold`, of the copy test against its own drawings. Written to `folder`: scaling.json, a figure
     and a sheet of samples. A training that is finished is not repeated, so scores are renewed in minutes.
     """
-    scorer = scorer or AttributeReader.load(environment.data() / "mini_sdxl" / "scorer")
+    reader = reader or AttributeReader.load()
     drawn = drawings_of(character, max(counts), runs)
     studies = {count: Study.about(drawn[:count], character, SIZE) for count in counts}
     first = studies[min(counts)]
@@ -111,11 +111,11 @@ def measure(
         for count, study in studies.items():
             run = Path(runs) / f"{model.lower().replace(' ', '_')}_{count}"
             made = samples_of(model, study, run, taken, pictures, device)
-            row = _row(study, made, scorer)
+            row = _row(study, made, reader)
             points.append({"model": model, "drawings": count, "threshold": study.threshold, **row})
             shown[f"{model}, {count}"] = made[:SHOWN]
     curve = {"size": SIZE, "pictures": pictures, "steps": dict(steps), "points": points}
-    curve["ceiling"] = _row(first, to_pictures(first.held_out), scorer)
+    curve["ceiling"] = _row(first, to_pictures(first.held_out), reader)
     write_atomic(Path(folder) / CURVE, (json.dumps(curve, indent=2) + "\n").encode())
     figures.save_picture(figures.labelled_grid(shown, side=2 * SIZE), Path(folder) / SHEET)
     figures.save_figure(plot(curve), Path(folder) / FIGURE)
@@ -128,8 +128,8 @@ def sheet(folder: Path) -> PIL.Image.Image:
         return picture.convert("RGB")
 
 
-def _row(study: Study, pictures: Sequence[PIL.Image.Image], scorer: AttributeReader) -> dict[str, Any]:
-    records = records_of(study, pictures, scorer)
+def _row(study: Study, pictures: Sequence[PIL.Image.Image], reader: AttributeReader) -> dict[str, Any]:
+    records = records_of(study, pictures, reader)
     intervals, summary = metrics.summarise(records, more=("novel",)), summarise_samples(records, pictures)
     return {
         **{name: asdict(intervals[name]) for name in ("identity", "copied", "novel")},

@@ -17,7 +17,7 @@ from typing import Any
 import PIL.Image
 from torch import Tensor
 
-from comics_genai import drawings, environment, world
+from comics_genai import drawings, world
 from comics_genai.evaluation import metrics
 from comics_genai.evaluation.attribute_reader import AttributeReader
 from comics_genai.evaluation.picture_scores import Told, tell
@@ -88,7 +88,7 @@ def _scenes(character: world.Character) -> list[world.Scene]:
 
 
 def conclude(
-    study: Study, pictures: Sequence[PIL.Image.Image], name: str, folder: Path, scorer: AttributeReader | None = None
+    study: Study, pictures: Sequence[PIL.Image.Image], name: str, folder: Path, reader: AttributeReader | None = None
 ) -> dict[str, Any]:
     """Write the pictures, the first KEPT as files and all as a sheet, and their scores into `folder`; the scores.
 
@@ -112,14 +112,14 @@ def conclude(
     if study.character is None:
         scores = {"columns": COLUMNS, "rows": [], "summary": {name: {"diversity": pairwise_distance(pictures)}}}
     else:
-        scorer = scorer or AttributeReader.load(environment.data() / "mini_sdxl" / "scorer")
+        reader = reader or AttributeReader.load()
         floor = metrics.other_character_renders(_scenes(study.character), max(study.size, world.drawing.LIMITS[0]))
         rows = {
             name: pictures,
             CEILING: to_pictures(study.held_out),
             FLOOR: to_pictures(prepare(floor, study.size)),
         }
-        records = {row: records_of(study, made, scorer) for row, made in rows.items()}
+        records = {row: records_of(study, made, reader) for row, made in rows.items()}
         told = [Told(one["file_name"], None, found) for one, found in zip(kept, records[name], strict=False)]
         tell(folder, told, study.character, study.size)
         summary = {row: summarise_samples(records[row], made) for row, made in rows.items()}
@@ -129,9 +129,9 @@ def conclude(
     return scores
 
 
-def records_of(study: Study, pictures: Sequence[PIL.Image.Image], scorer: AttributeReader) -> list[metrics.Record]:
+def records_of(study: Study, pictures: Sequence[PIL.Image.Image], reader: AttributeReader) -> list[metrics.Record]:
     """As `measure.score_samples`, against the study's own drawings and threshold."""
-    return score_samples(pictures, study.character, study.references, scorer, study.threshold)
+    return score_samples(pictures, study.character, study.references, reader, study.threshold)
 
 
 def conclusion(scores: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from comics_genai import environment
+from comics_genai import environment, hardware
 from comics_genai.bases.base import Base
 from comics_genai.bench import machine, report
 from comics_genai.bench.turns import Measured, speedup, take_turns
@@ -67,8 +67,8 @@ class BenchSettings:
 
 def main(settings: BenchSettings) -> str:
     """Measure, write JSON and README, and return the table."""
-    device = settings.device or (environment.device().type if settings.gpu else "cpu")
-    threads = settings.threads or environment.available_cores()
+    device = settings.device or (hardware.device().type if settings.gpu else "cpu")
+    threads = settings.threads or hardware.available_cores()
     folder = settings.folder or environment.root() / "5_documents" / "benchmarks"
     result: dict[str, Any] = {
         "date": date.today().isoformat(),
@@ -104,7 +104,7 @@ def _cases(settings: BenchSettings, device: str, folder: Path) -> Iterator[tuple
     for name in settings.architectures:
         base = str(random_base(name, folder / Path(name).name, device))
         size, has_script = Base.load(base).size, scripts if (Path(base) / "text_encoder_2").is_dir() else []
-        precision = environment.precision(device) if device == "cuda" else "bf16"
+        precision = hardware.precision(device) if device == "cuda" else "bf16"
         compiled = [COMPILED] if precision in settings.compiled else []
         lora = Workload(base, size, drawings, 1, settings.rank, precision, "lora", learning_rate=1e-4, device=device)
         for kept, work in (("", lora), (" with checkpointing", replace(lora, checkpointing=True))):

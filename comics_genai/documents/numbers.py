@@ -19,6 +19,7 @@ from comics_genai.evaluation.statistics import clopper_pearson
 from comics_genai.finetuning.presets import preset_for
 from comics_genai.planning.gpus import named
 from comics_genai.pretrain.evaluate import card
+from comics_genai.run import LOG_FILE, SETTINGS_FILE
 from comics_genai.studies import summary
 
 PRETRAINED = f"{MINIATURE}/pretraining"
@@ -108,8 +109,8 @@ def in_millions(count: int) -> str:
 def of_pretraining(sources: Sources) -> dict[str, str]:
     found: dict[str, str] = {}
     for stage, name in {"vae": "vae", "unet": "unet", "clip": "clip", "scorer": "reader"}.items():
-        settings = sources.json(f"{PRETRAINED}/{stage}/settings.json")
-        last = sources.lines(f"{PRETRAINED}/{stage}/log.jsonl")[-1]
+        settings = sources.json(f"{PRETRAINED}/{stage}/{SETTINGS_FILE}")
+        last = sources.lines(f"{PRETRAINED}/{stage}/{LOG_FILE}")[-1]
         batch = settings.get("batch_size") or settings["batch_pairs"]
         found |= {
             f"{name} steps": f"{last['step']:,}",
@@ -117,10 +118,10 @@ def of_pretraining(sources: Sources) -> dict[str, str]:
             f"{name} samples": f"{last['step'] * batch:,}",
             f"{name} minutes": f"{last['seconds'] / 60:.0f}",
         }
-    settings = sources.json(f"{PRETRAINED}/vae/settings.json")
+    settings = sources.json(f"{PRETRAINED}/vae/{SETTINGS_FILE}")
     shares = {"latent noise": "latent_noise", "semantic noise": "semantic_noise", "strong noise": "strong_noise"}
     found |= {name: f"{settings[key]:g}" for name, key in shares.items()}
-    unet = sources.json(f"{PRETRAINED}/unet/settings.json")
+    unet = sources.json(f"{PRETRAINED}/unet/{SETTINGS_FILE}")
     found |= {"semantic weight": f"{unet['semantic_weight']:g}", "min snr gamma": f"{unet['min_snr_gamma']:g}"}
     found["unet widths"] = ", ".join(map(str, unet["widths"]))
     record = sources.json(f"{MINIATURE}/evaluation.json")

@@ -14,6 +14,7 @@ from comics_genai.documents import findings
 from comics_genai.documents.sources import MINIATURE, Sources
 from comics_genai.evaluation.statistics import clopper_pearson
 from comics_genai.plotting import figures
+from comics_genai.run import LOG_FILE
 from comics_genai.studies import plots as study_plots
 from comics_genai.studies import summary
 
@@ -77,7 +78,7 @@ def pretraining_losses(sources: Sources) -> Figure:
     with figures.style():
         figure, every = plt.subplots(1, 2, figsize=(6.6, 2.8))
         for axes, (stage, names) in zip(every, panels.items(), strict=True):
-            rows = sources.lines(f"{MINIATURE}/pretraining/{stage}/log.jsonl")
+            rows = sources.lines(f"{MINIATURE}/pretraining/{stage}/{LOG_FILE}")
             for color, name in zip(figures.COLORS, names, strict=False):
                 figures.smoothed_line(axes, rows, name, name.replace("_", " "), color)
             axes.set(xlabel="step", title=titles[stage], yscale="log")

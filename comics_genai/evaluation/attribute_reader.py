@@ -1,7 +1,7 @@
 """Reads a picture of the comic world: every identity attribute, every pose factor and the joints, by one small network.
 
-    scorer = AttributeReader.load(folder)
-    readings = scorer.read(pictures)
+    reader = AttributeReader.load(folder)
+    readings = reader.read(pictures)
     right = compare(readings, Readings.of(scenes))
 
 First a residual network whose stages are joined top-down (feature pyramid, Lin et al. 2017) finds the joints: the
@@ -21,7 +21,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from comics_genai import world
+from comics_genai import environment, world
 from comics_genai.errors import UserError
 from comics_genai.evaluation.readings import FACTORS, Readings, compare
 from comics_genai.files import copy_into, load_tensors, save_tensors, write_atomic
@@ -35,6 +35,7 @@ __all__ = [  # readings are part of what is asked of a reader
     "compare",
 ]
 
+FOLDER = "scorer"  # of the reader, in a base's folder
 LAB_CENTER, LAB_SCALE = (60.0, 8.0, 8.0), 25.0  # the same scale for L, a and b keeps distances Euclidean in CIELAB
 
 
@@ -202,32 +203,35 @@ class AttributeReader(nn.Module):
         write_atomic(Path(folder) / "config.json", (json.dumps(config, indent=2) + "\n").encode())
 
     @staticmethod
-    def load(folder: Path) -> "AttributeReader":
-        """The scorer of a folder, fp32, frozen, in evaluation mode; UserError where none fits this world."""
-        folder = Path(folder)
+    def load(folder: Path | None = None) -> "AttributeReader":
+        """Load a reader in float32, frozen and in evaluation mode, by default the one beside the miniature.
+
+        Raises UserError for a folder that holds no reader, or one of other factors than this comic world's.
+        """
+        folder = folder or environment.data() / "mini_sdxl" / FOLDER
         try:
             config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
             tensors, _ = load_tensors(folder / "model.safetensors")
             factors, readable = config.pop("factors"), tuple(config.pop("readable"))
-            scorer = AttributeReader(
+            reader = AttributeReader(
                 AttributeReaderConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in config.items()})
             )
         except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
             raise UserError(
-                f"No scorer can be read from {folder} ({error}): train one with `python -m comics_genai pretrain "
-                "scorer`."
+                f"No attribute reader can be loaded from {folder} ({error}): train one with "
+                "`python -m comics_genai pretrain scorer`."
             ) from error
         if factors != _described_factors():
             raise UserError(
-                f"The scorer in {folder} reads other factors than this comic world has: train it again with "
+                f"The attribute reader in {folder} reads other factors than this comic world has: train it again with "
                 "`python -m comics_genai pretrain scorer`."
             )
-        targets = dict(scorer.named_parameters()) | dict(scorer.named_buffers())
-        if missing := scorer.state_dict().keys() - tensors.keys():
-            raise UserError(f"{folder / 'model.safetensors'} lacks {min(missing)}: train the scorer again.")
+        targets = dict(reader.named_parameters()) | dict(reader.named_buffers())
+        if missing := reader.state_dict().keys() - tensors.keys():
+            raise UserError(f"{folder / 'model.safetensors'} lacks {min(missing)}: train the attribute reader again.")
         copy_into(targets, tensors, folder / "model.safetensors")
-        scorer.readable = readable
-        return scorer.eval().requires_grad_(False)
+        reader.readable = readable
+        return reader.eval().requires_grad_(False)
 
 
 def _layout(x: Tensor) -> torch.memory_format:

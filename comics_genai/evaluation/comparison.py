@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import PIL.Image
 
-from comics_genai import environment, world
+from comics_genai import world
 from comics_genai.bases.adapters import Adapter, load_adapter, run_settings
 from comics_genai.bases.base import Base
 from comics_genai.drawings import Drawing
@@ -112,15 +112,15 @@ def bounds(base: Base, scenes: Sequence[world.Scene]) -> dict[str, list[PIL.Imag
     }
 
 
-def scored(test: DrawnTest, base: Base, scorer: AttributeReader | None = None) -> dict[str, Any] | None:
+def scored(test: DrawnTest, base: Base, reader: AttributeReader | None = None) -> dict[str, Any] | None:
     """The comparison, `bounds` included, as `metrics.table` gives it, also written as scores.json; None where the truth
     is not known. Of a base of the comic world each picture's own scores go beside it, for the gallery."""
     if not test.scenes:
         return None
-    own = scorer or picture_scores.own_reader(base)
-    scorer = own or AttributeReader.load(environment.data() / "mini_sdxl" / "scorer")
+    own = reader or picture_scores.own_reader(base)
+    reader = own or AttributeReader.load()
     rows = test.pictures | bounds(base, test.scenes)
-    records = {name: metrics.score_run(made, test.scenes, test.drawings, scorer) for name, made in rows.items()}
+    records = {name: metrics.score_run(made, test.scenes, test.drawings, reader) for name, made in rows.items()}
     for row in test.files if own is not None else ():
         paths = test.files[row]
         told = [

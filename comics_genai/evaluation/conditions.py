@@ -19,7 +19,7 @@ import PIL.Image
 import torch
 from matplotlib.figure import Figure
 
-from comics_genai import environment, world
+from comics_genai import hardware, world
 from comics_genai.bases.adapters import load_adapters, run_settings
 from comics_genai.bases.base import Base
 from comics_genai.drawings import Drawing
@@ -112,13 +112,13 @@ class Poses:
         folder: Path,
         scenes: int = 4,
         seeds: int = 2,
-        scorer: AttributeReader | None = None,
+        reader: AttributeReader | None = None,
     ):
         self.base, self.folder, self.seeds = base, Path(folder), range(seeds)
         self.references = [drawing.image for drawing in drawings]
         self.character = metrics.known_character(self.references)
         self.scenes = comparison.posed_scenes(self.character or world.UNICORN_GIRL, scenes)
-        self._scorer = scorer
+        self._reader = reader
         self._loaded: tuple[tuple[str | Path, ...], bool] | None = None
 
     @classmethod
@@ -134,7 +134,7 @@ class Poses:
     ) -> tuple["Poses", Condition]:
         """Poses on the base that a finished run was trained on, and the condition that draws with it."""
         settings, device = run_settings(run), torch.device(device)
-        precision = environment.precision(device) if device.type == "cuda" else "fp32"
+        precision = hardware.precision(device) if device.type == "cuda" else "fp32"
         name = subject(settings["identifier"], settings["class_name"])
         base = Base.load(settings["base"], device, precision)
         return cls(base, drawings, folder, scenes, seeds), Condition(name, sampling or Sampling(), runs=(run,))
@@ -193,17 +193,17 @@ class Poses:
         if self.character is None:
             return comparison
         unsaid = self.unsaid()
-        readable = {a.name: a.name.replace("_", " ") for a in world.ATTRIBUTES if a.name in self.scorer.readable}
+        readable = {a.name: a.name.replace("_", " ") for a in world.ATTRIBUTES if a.name in self.reader.readable}
         columns = {name: words for name, words in readable.items() if words not in unsaid}
         columns |= {name: f"{words} (no word)" for name, words in readable.items() if words in unsaid}
         records = {label: self._records(made) for label, made in comparison.pictures.items()}
         return replace(comparison, scores=metrics.table(records, columns))
 
     @property
-    def scorer(self) -> AttributeReader:
-        if self._scorer is None:
-            self._scorer = AttributeReader.load(environment.data() / "mini_sdxl" / "scorer")
-        return self._scorer
+    def reader(self) -> AttributeReader:
+        if self._reader is None:
+            self._reader = AttributeReader.load()
+        return self._reader
 
     @property
     def _shown(self) -> list[world.Scene]:
@@ -211,7 +211,7 @@ class Poses:
         return [scene for scene in self.scenes for _ in self.seeds]
 
     def _records(self, pictures: Sequence[PIL.Image.Image]) -> list[metrics.Record]:
-        return metrics.score_run(pictures, self._shown, self.references, self.scorer)
+        return metrics.score_run(pictures, self._shown, self.references, self.reader)
 
 
 def best_settings(comparisons: Mapping[str, Comparison]) -> str:

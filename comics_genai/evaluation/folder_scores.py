@@ -52,7 +52,7 @@ def score_source(settings: ScoreSettings) -> str:
     number = settings.character if settings.character != AUTO else _shown(settings.source)
     if not 0 <= number < len(world.HELD_OUT):
         raise UserError(f"character is {number}, but must be 0 (UnicornGirl) to {len(world.HELD_OUT) - 1}.")
-    reader = AttributeReader.load(settings.scorer or environment.data() / "mini_sdxl" / "scorer")
+    reader = AttributeReader.load(settings.scorer)
     scoring = _Scoring(world.HELD_OUT[number], reader)
     rows: dict[str, list[metrics.Record]] = {}
     with torch.inference_mode():

@@ -1,7 +1,7 @@
 """Scores of generated pictures of the comic world: identity, pose, joint success, copying; and their table.
 
-    records = score_run(pictures, scenes, references, scorer)
-    scores = table({"fine-tuned": records, "ceiling": score_run(true_renders(scenes), scenes, references, scorer)})
+    records = score_run(pictures, scenes, references, reader)
+    scores = table({"fine-tuned": records, "ceiling": score_run(true_renders(scenes), scenes, references, reader)})
 
 A picture is a copy when it is closer to one of the reference drawings than 99 % of true drawings of the same
 character in other poses are. The distance is that of whole pictures (figure, pose and background), not of identity,
@@ -52,17 +52,17 @@ def score_run(
     pictures: Sequence[PIL.Image.Image],
     scenes: Sequence[world.Scene],
     references: Sequence[PIL.Image.Image],
-    scorer: AttributeReader,
+    reader: AttributeReader,
     embed: Callable[[Tensor], Tensor] | None = None,
     threshold: float | None = None,
     labels: Sequence[Mapping[str, Any]] | None = None,
 ) -> list[Record]:
     """One record a picture, JSON-able, against the scene it should show; all scenes are of one character.
 
-    right: {attribute or pose factor: bool}. Of the attributes, those that `scorer.readable` names count:
+    right: {attribute or pose factor: bool}. Of the attributes, those that `reader.readable` names count:
     identity, identity_named, identity_unnamed, pose: shares right; identity_right, pose_right, joint_success: bool;
     joint_error: mean distance of joints in fractions of the picture;
-    reference_distance, nearest_reference, copied: see `reference_distances`; with `embed` (pictures of the scorer's
+    reference_distance, nearest_reference, copied: see `reference_distances`; with `embed` (pictures of the reader's
     size, (N, 3, size, size) in [-1, 1], to unit vectors) reference_similarity, the cosine to the
     most similar reference.
 
@@ -75,7 +75,7 @@ def score_run(
         return []
     if any(scene.character != scenes[0].character for scene in scenes):
         raise UserError("The scenes are of several characters: score each character against its own drawings.")
-    readings, truth = scorer.read(pictures), Readings.of(scenes)
+    readings, truth = reader.read(pictures), Readings.of(scenes)
     right = compare(readings, truth)
     joint_error = np.linalg.norm(readings.joints - truth.joints, axis=-1).mean(-1)
     distances = reference_distances(pictures, references)
@@ -85,14 +85,14 @@ def score_run(
     if embed is not None:
 
         def seen(images: Sequence[PIL.Image.Image]) -> Tensor:
-            return as_tensor(images, scorer.config.size) * 2 - 1
+            return as_tensor(images, reader.config.size) * 2 - 1
 
         similarity = (embed(seen(pictures)) @ embed(seen(references)).T).max(-1).values
     records = []
     for i, scene in enumerate(scenes):
         factors = {name: bool(values[i]) for name, values in right.items()}
         record: Record = {"prompt": world.scene_prompt(scene, "a girl"), **(labels[i] if labels else {})}
-        record |= _shares(factors, scorer.readable)
+        record |= _shares(factors, reader.readable)
         record["joint_error"] = float(joint_error[i])
         record["reference_distance"] = float(distances[i].min())
         record["nearest_reference"] = int(distances[i].argmin())

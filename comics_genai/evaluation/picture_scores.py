@@ -20,7 +20,7 @@ from comics_genai import drawings, environment, world
 from comics_genai.bases.base import Base
 from comics_genai.errors import UserError
 from comics_genai.evaluation import metrics
-from comics_genai.evaluation.attribute_reader import AttributeReader
+from comics_genai.evaluation.attribute_reader import FOLDER, AttributeReader
 from comics_genai.files import json_line, write_atomic
 from comics_genai.sampling.generate import Picture
 
@@ -48,7 +48,7 @@ def own_reader(base: Base) -> AttributeReader | None:
     """The attribute reader that a base of the comic world has beside its weights; None for any other base, whose
     pictures it cannot read."""
     folder = environment.data() / "mini_sdxl" if base.name == "mini" else Path(base.name)
-    return AttributeReader.load(folder / "scorer") if (folder / "scorer").is_dir() else None
+    return AttributeReader.load(folder / FOLDER) if (folder / FOLDER).is_dir() else None
 
 
 def tell(

@@ -13,7 +13,7 @@ FACTORS = (*(a.name for a in world.ATTRIBUTES), *world.POSE_FACTORS)
 
 @dataclass(frozen=True)
 class Readings:
-    """Factors of N pictures, read by a scorer or known: numpy arrays.
+    """Factors of N pictures, read by an attribute reader or known: numpy arrays.
 
     attributes: name -> class index (N,), CIELAB (N, 3) or scalar (N,); pose: name -> index into
     world.POSE_FACTORS[name], (N,); joints: (N, 13, 2) in fractions of the picture. legible: bool (N,), whether the

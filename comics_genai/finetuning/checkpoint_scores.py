@@ -16,7 +16,7 @@ import numpy as np
 import PIL.Image
 import torch
 
-from comics_genai import environment, world
+from comics_genai import world
 from comics_genai.drawings import Drawing
 from comics_genai.drawings.captions import class_prompt, subject
 from comics_genai.errors import UserError
@@ -41,19 +41,19 @@ class Judge:
         identifier: str,
         class_name: str,
         prompts: int = 8,
-        scorer: Path | None = None,
+        reader: Path | None = None,
     ):
         self.references, self.character = references, character
         self.scenes = metrics.other_pose_scenes(character or world.UNICORN_GIRL, prompts, seed=2, half="validation")
         self.prompts = tuple(world.scene_prompt(scene, subject(identifier, class_name)) for scene in self.scenes)
         if character is not None:
-            self.scorer = AttributeReader.load(scorer or environment.data() / "mini_sdxl" / "scorer")
+            self.reader = AttributeReader.load(reader)
             self.threshold = metrics.copy_threshold(character, references)
 
     def __call__(self, step: int, pictures: Sequence[PIL.Image.Image]) -> dict[str, float]:
         if self.character is None:
             return {}
-        records = metrics.score_run(pictures, self.scenes, self.references, self.scorer, threshold=self.threshold)
+        records = metrics.score_run(pictures, self.scenes, self.references, self.reader, threshold=self.threshold)
         figures = {name: float(np.mean([record[name] for record in records])) for name in FIGURES}
         return figures | {"score": float(np.mean([r["identity"] * r["pose"] * (not r["copied"]) for r in records]))}
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from comics_genai import drawings, environment, hub_runs
+from comics_genai import drawings, hardware, hub_runs
 from comics_genai.bases.base import HUB_IDS
 from comics_genai.errors import UserError
 from comics_genai.finetuning import presets
@@ -25,8 +25,7 @@ from comics_genai.finetuning.train import finetune
 from comics_genai.finetuning.validation import Validate, chosen
 from comics_genai.paths import file_name, from_elsewhere
 from comics_genai.ranges import refuse_renamed
-from comics_genai.run import finetuning_settings
-from comics_genai.training.checkpoint import Checkpoints
+from comics_genai.run import checkpoint_files, finetuning_settings
 from comics_genai.training.loop_settings import learning_rate_at
 from comics_genai.training.stopping import exit_status
 
@@ -63,11 +62,11 @@ def main(arguments: list[str], uploading: Callable[[Path, str, float], AbstractC
     uploading: (run, repository, minutes) to a context in which the run's checkpoints go up to the Hub.
     """
     given = parsed(arguments)
-    settings, device = given.settings, given.device or environment.device()
+    settings, device = given.settings, given.device or hardware.device()
     known = bool(given.preset or given.resume or given.resume_from)
     says_precision = known or any(argument.split("=")[0] == "--precision" for argument in arguments)
-    if environment.is_gpu(device) and not says_precision:
-        settings = replace(settings, precision=environment.precision(device))
+    if hardware.is_gpu(device) and not says_precision:
+        settings = replace(settings, precision=hardware.precision(device))
     if given.add_picked:
         settings = with_picked(settings, given.add_picked)
     if given.print:
@@ -86,7 +85,7 @@ def main(arguments: list[str], uploading: Callable[[Path, str, float], AbstractC
         with sent:
             result = finetune(settings, folder, device, validate, extend=given.resume is not None)
     except KeyboardInterrupt:
-        saved = Checkpoints(folder).paths()
+        saved = checkpoint_files(folder)
         goes_on = f"; the same command goes on from {saved[-1]}" if saved else " before anything was saved"
         print(f"Interrupted{goes_on}.", file=sys.stderr)
         return exit_status("SIGINT")

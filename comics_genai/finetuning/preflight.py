@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from comics_genai import environment
+from comics_genai import environment, hardware
 from comics_genai.bases import architectures
 from comics_genai.errors import UserError
 from comics_genai.finetuning.settings import FinetuneSettings
@@ -29,11 +29,11 @@ def check_machine(settings: FinetuneSettings, device: str | torch.device, loaded
     memory unless it is `loaded` already; warn of a precision that the device only emulates."""
     device = torch.device(device)
     try:
-        environment.check_arithmetic(device)
+        hardware.check_arithmetic(device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).strip().splitlines()[0].rstrip(".")
-        raise UserError(f"The device {device} cannot be used ({reason}): {environment.gpu_advice(device)}.") from error
-    if device.type == "cuda" and settings.precision == "bf16" and environment.precision(device) != "bf16":
+        raise UserError(f"The device {device} cannot be used ({reason}): {hardware.gpu_advice(device)}.") from error
+    if device.type == "cuda" and settings.precision == "bf16" and hardware.precision(device) != "bf16":
         warnings.warn(
             f"{torch.cuda.get_device_name(device)} emulates bf16, many times slower than what it has in hardware: "
             "use --precision fp16.",
@@ -45,7 +45,7 @@ def check_machine(settings: FinetuneSettings, device: str | torch.device, loaded
             "run `pip uninstall --yes torchao` (nothing here needs it), and restart Python."
         )
     needed = 0 if loaded else base_bytes(settings)
-    if needed > (free := environment.free_memory()):
+    if needed > (free := hardware.free_memory()):
         raise UserError(
             f"The base {settings.base} takes {_gb(needed)} of memory to load, and {_gb(free)} are free: close other "
             "programs, use a machine with more, or a smaller base such as sd15."
@@ -82,7 +82,7 @@ def check_room(trainable: nn.Module, settings: FinetuneSettings, folder: Path) -
             "room, or put the run on another disk."
         )
     in_memory = count * (each - 4 + (0 if settings.fused_backward else 4))
-    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else environment.free_memory()
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else hardware.free_memory()
     if in_memory > free:
         raise UserError(
             f"Gradients and the state of {settings.optimizer} take {_gb(in_memory)} of memory, and {_gb(free)} are "

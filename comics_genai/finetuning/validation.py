@@ -20,7 +20,7 @@ from comics_genai.errors import UserError
 from comics_genai.files import read_object, save_tensors, write_atomic
 from comics_genai.finetuning.settings import FinetuneSettings
 from comics_genai.hub_runs import run_folder
-from comics_genai.run import BEST, CHOSEN_FILE, EMBEDS_FILE, FULL_FILE, finetuning_settings
+from comics_genai.run import BEST, CHOSEN_FILE, EMBEDS_FILE, FULL_FILE, VALIDATION, finetuning_settings, step_picture
 from comics_genai.sampling.generate import batched, sample
 
 Validate = Callable[[int, list[PIL.Image.Image]], dict[str, float]]
@@ -55,7 +55,7 @@ class Validation:
             with torch.compiler.set_stance("force_eager"):
                 pixels = sample(self.base, self.prompts[batch], self.negative, seeds, self.sampling)
             pictures += [PIL.Image.fromarray(picture) for picture in pixels]
-        figures.save_grid(pictures, self.folder / "validation" / f"step_{step:06d}.png", columns=len(pictures))
+        figures.save_grid(pictures, step_picture(self.folder / VALIDATION, step), columns=len(pictures))
         measured = self.validate(step, pictures) if self.validate else {}
         if "score" in measured:
             self._keep_if_best(step, measured["score"], trained)

@@ -23,7 +23,7 @@ import papermill
 import PIL.Image
 from papermill.exceptions import PapermillExecutionError
 
-from comics_genai import environment
+from comics_genai import environment, hardware
 from comics_genai.errors import UserError
 from comics_genai.files import write_atomic
 
@@ -119,7 +119,7 @@ def _record_time(notebook: Path, before: os.times_result, seconds: float) -> Non
     after = os.times()  # the kernel is a child process
     core_seconds = after.children_user + after.children_system - before.children_user - before.children_system
     record = {"notebook": notebook.relative_to(root).as_posix(), "seconds": round(seconds, 1)}
-    record |= {"core_seconds": round(core_seconds, 1), "cores": environment.available_cores()}
+    record |= {"core_seconds": round(core_seconds, 1), "cores": hardware.available_cores()}
     write_atomic(timing_file(notebook, root), (json.dumps(record, indent=1) + "\n").encode())
 
 

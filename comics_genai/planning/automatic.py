@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from comics_genai import environment
+from comics_genai import environment, hardware
 from comics_genai.errors import UserError
 from comics_genai.finetuning import preflight
 from comics_genai.finetuning.presets import preset_for
@@ -75,7 +75,7 @@ def plan_for(
         machine = {"gpu": gpu, "precision": gpus.named(gpu).precision}
     else:
         memory = torch.cuda.get_device_properties(device).total_memory / GIB
-        machine = {"memory_gib": memory, "precision": environment.precision(device)}
+        machine = {"memory_gib": memory, "precision": hardware.precision(device)}
     machine["precision"] = fixed.get("precision", machine["precision"])
     job = {
         "base": settings.base,

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from PIL import ImageDraw, ImageFont
 
 from comics_genai.files import write_atomic
-from comics_genai.run import STEP_PICTURES, VALIDATION
+from comics_genai.run import STEP_PICTURES, VALIDATION, step_in_name
 
 INK, GRAPHITE, PAPER = "#2b2733", "#7d7887", "#ffffff"
 COLORS = ("#7b4fa3", "#e0795b", "#3f8f8a", "#d9a53a", "#5b76b8", "#b0557f")
@@ -267,7 +267,7 @@ def validation_strip(run: Path, rows: int = 6, side: int = 96) -> PIL.Image.Imag
         side = shown_side([first.crop((0, 0, first.height, first.height))], side)
     for path in shown:
         label = PIL.Image.new("RGB", (side, side), PAPER)
-        step = int(path.stem.removeprefix("step_"))
+        step = step_in_name(path)
         ImageDraw.Draw(label).text((GAP, side * 0.4), f"step {step}", INK, ImageFont.load_default(side / 6))
         with PIL.Image.open(path) as row:
             lines += [label, *(row.crop((x, 0, x + row.height, row.height)) for x in range(0, row.width, row.height))]

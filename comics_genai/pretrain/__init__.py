@@ -1,4 +1,4 @@
-"""Pretraining of the miniature, stage by stage: dataset, tokenizer, CLIP, VAE, scorer, UNet, assembly; see `stages`."""
+"""The miniature is trained in stages: dataset, tokenizer, CLIP, VAE, attribute reader, UNet, assembly; see `stages`."""
 
 __all__ = ["PRESETS", "STAGES", "PretrainSettings", "main", "pretrain"]
 

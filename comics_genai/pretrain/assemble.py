@@ -24,7 +24,7 @@ from .stage import is_finished, load_stage
 SHARD = "15MB"
 LARGEST_FILE = 16_000_000  # bytes: the repository carries these files
 LARGEST_BASE = 60_000_000
-SCORER = "export"  # where the stage `scorer` keeps what is shipped
+EXPORT = "export"  # folder in which the stage `scorer` keeps the attribute reader that is shipped
 STORY = "pretraining"  # where the base keeps what the stages logged
 START = "unet_start.safetensors"  # where `disassemble` leaves the UNet's weights
 BEFORE = "before.jsonl"  # in a stage that went on from a base: what that base's own training logged
@@ -36,8 +36,8 @@ def assemble(stages: Path, target: Path) -> Path:
     """Write the base to `target` in fp16 from the stages' weights; of unfinished stages, from their newest checkpoint.
     The folder pretraining/ in it tells how they were trained.
 
-    What is not made here (README.md, a scorer where none was trained) is taken over from the old base, which stays
-    until the new one is whole. Raises UserError where a stage has no weights or the base is too large.
+    What is not made here (README.md, an attribute reader where none was trained) is taken over from the old base, which
+    stays until the new one is whole. Raises UserError where a stage has no weights or the base is too large.
     """
     if not tokenizer_stage.is_trained(stages / "tokenizer"):
         raise UserError(
@@ -64,8 +64,8 @@ def assemble(stages: Path, target: Path) -> Path:
     clip.image_tower.save(fresh / "image_tower")
     semantics.describe(vae.config.latent_channels, fresh / "vae")
     kept = {name: target / name for name in KEPT}
-    if (stages / "scorer" / SCORER).exists():
-        kept["scorer"] = stages / "scorer" / SCORER
+    if (stages / "scorer" / EXPORT).exists():
+        kept["scorer"] = stages / "scorer" / EXPORT
     for name, source in kept.items():
         (fresh / name).parent.mkdir(exist_ok=True)
         if source.is_dir():
@@ -108,7 +108,7 @@ def disassemble(base: Path, stages: Path) -> Path:
             save_tensors(stages / stage / FULL_FILE, tensors)
     if (base / "scorer").is_dir() and not (stages / "scorer").exists():
         _keep_story(base / STORY / "scorer", stages / "scorer")
-        shutil.copytree(base / "scorer", stages / "scorer" / SCORER)
+        shutil.copytree(base / "scorer", stages / "scorer" / EXPORT)
     start = stages / START
     save_tensors(start, _weights(base / "unet"))
     return start

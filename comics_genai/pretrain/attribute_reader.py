@@ -19,7 +19,7 @@ from diffusers import AutoencoderTiny
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from comics_genai import environment, world
+from comics_genai import hardware, world
 from comics_genai.errors import UserError
 from comics_genai.evaluation.attribute_reader import (
     FACTORS,
@@ -111,7 +111,7 @@ def reconstruct(
     The noise is in units of a batch's latent standard deviation. It is white over a picture, or over 2 x 2 latents.
     """
     device, rebuilt = next(vae.parameters()).device, []
-    half = torch.autocast(device.type, torch.bfloat16, enabled=environment.precision(device) == "bf16")
+    half = torch.autocast(device.type, torch.bfloat16, enabled=hardware.precision(device) == "bf16")
     for start in range(0, len(images), batch_size):
         with half:
             latents = vae.encode(to_tensor(images[start : start + batch_size]).to(device)).latents.float()

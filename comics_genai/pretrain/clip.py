@@ -1,5 +1,6 @@
-"""The text encoders: two CLIP text models trained contrastively against one image tower (Radford et al. 2021), and to
-say plainly what a caption says (`reading`)."""
+"""The text encoders: two CLIP text models trained contrastively against one image tower (Radford et al. 2021).
+
+Heads that are thrown away afterwards train them to tell what a caption says, word by word (`reading`)."""
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -48,8 +49,9 @@ class ClipSettings:
 
 
 class Clip(nn.Module):
-    """Both text encoders and the image tower, and what is thrown away afterwards: a projection, the temperature and the
-    heads that read."""
+    """Both text encoders and the image tower.
+
+    The first's projection, the temperature and the heads that read are needed for training alone, and not shipped."""
 
     def __init__(
         self, tokenizer: CLIPTokenizer, widths: tuple[int, int], layers: int, dimension: int, size: int, tower: int
@@ -115,46 +117,44 @@ def barest(variants: list[str]) -> str:
     return min((v for v in variants if v != world.CLASS_PROMPT), key=len, default=fullest(variants))
 
 
-def train_clip(
-    settings: ClipSettings,
-    tokenizer: CLIPTokenizer,
-    images: np.ndarray,
-    folder: Path,
-    device: torch.device | str = "cpu",
-    compiled: bool = False,
-) -> TrainResult:
-    """Train on uint8 pictures (N, H, H, 3), number i being scene i, in `folder`; H is a multiple of `settings.size`.
+class ClipTraining:
+    """The model with all it learns from; `step_loss` and `validate` are what `training.loop.train` asks for.
 
-    Validation: for each text encoder, finding a caption's picture among 256 held-out ones, and among look-alikes; the
-    share of words that are read from the tokens, and recalled from the second's embedding.
+    images: uint8 (N, H, H, 3) of the scenes 0 to N - 1. H is a multiple of `settings.size`.
     """
-    with torch.random.fork_rng():
-        torch.manual_seed(settings.loop.seed)
-        model = build(tokenizer, asdict(settings)).to(device)
-    model.image_tower.to(memory_format=torch.channels_last)
-    if compiled:
-        model.image_tower.compile()
-    variants = captions(range(len(images)))
-    texts = [fullest(v) for v in variants] + [barest(v) for v in variants]
-    ids = encode(tokenizer, texts).to(torch.int16)
-    scenes = [world.sample_scene(seed) for seed in range(len(images))]
-    said = reading.labels(scenes * 2, texts)
-    held_out = range(HELD_OUT_SEED, HELD_OUT_SEED + HELD_OUT)
-    held_out_pictures = to_tensor(draw_scenes(held_out, settings.size)).to(device)
-    held_out_texts = [fullest(v) for v in captions(held_out)]
-    held_out_ids = encode(tokenizer, held_out_texts).to(device)
-    held_out_said = reading.labels([world.sample_scene(seed) for seed in held_out], held_out_texts).to(device)
 
-    def step_loss(step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
-        pairs = torch.randperm(len(images) // 2, generator=generator)[: settings.batch_pairs]
+    def __init__(
+        self,
+        model: Clip,
+        settings: ClipSettings,
+        tokenizer: CLIPTokenizer,
+        images: np.ndarray,
+        device: torch.device | str,
+    ):
+        self.model, self.settings, self.images, self.device = model, settings, images, device
+        self.end = tokenizer.eos_token_id
+        variants = captions(range(len(images)))
+        texts = [fullest(v) for v in variants] + [barest(v) for v in variants]
+        self.ids = encode(tokenizer, texts).to(torch.int16)
+        self.said = reading.labels([world.sample_scene(seed) for seed in range(len(images))] * 2, texts)
+        held_out = range(HELD_OUT_SEED, HELD_OUT_SEED + HELD_OUT)
+        self.held_out_pictures = to_tensor(draw_scenes(held_out, settings.size)).to(device)
+        held_out_texts = [fullest(v) for v in captions(held_out)]
+        self.held_out_ids = encode(tokenizer, held_out_texts).to(device)
+        self.held_out_said = reading.labels([world.sample_scene(seed) for seed in held_out], held_out_texts).to(device)
+
+    def step_loss(self, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        """The contrastive loss of a batch for both text encoders, and that of reading what its captions say."""
+        images, model = self.images, self.model
+        pairs = torch.randperm(len(images) // 2, generator=generator)[: self.settings.batch_pairs]
         chosen = torch.stack([2 * pairs, 2 * pairs + 1], 1).flatten()
         bare = torch.rand(len(chosen), generator=generator) < 0.2
         number = chosen + bare * len(images)
-        text, asked = ids[number].long(), said[number].long().to(device)
-        length = int((text != tokenizer.eos_token_id).sum(1).max()) + 1  # attention is causal: the rest changes nothing
-        text = text[:, :length].to(device)
-        seen = F.avg_pool2d(to_tensor(images[chosen.numpy()]), images.shape[1] // settings.size)
-        image = model.image_tower(seen.to(device, memory_format=torch.channels_last))
+        text, asked = self.ids[number].long(), self.said[number].long().to(self.device)
+        length = int((text != self.end).sum(1).max()) + 1  # attention is causal: the rest changes nothing
+        text = text[:, :length].to(self.device)
+        seen = F.avg_pool2d(to_tensor(images[chosen.numpy()]), images.shape[1] // self.settings.size)
+        image = model.image_tower(seen.to(self.device, memory_format=torch.channels_last))
         temperature = model.log_temperature.clamp(max=4.6).exp()
         tokens, second, first = model.encode(text)
         contrastive = sum(contrastive_loss(image, F.normalize(x, dim=-1), temperature) for x in (first, second))
@@ -163,13 +163,17 @@ def train_clip(
         logs = {"temperature": temperature, "contrastive": contrastive, "read": read, "recalled": recalled}
         return contrastive + read + recalled, {name: figure.detach() for name, figure in logs.items()}
 
-    def validate(step: int, model: Clip) -> dict[str, float]:
-        image = model.image_tower.embed(held_out_pictures).float()
+    def validate(self, step: int, model: Clip) -> dict[str, float]:
+        """For each text encoder, how often a caption finds its picture among 256 held-out ones, and among look-alikes.
+
+        Also the share of words that are read from the tokens, and recalled from the second encoder's embedding.
+        """
+        image = model.image_tower.embed(self.held_out_pictures).float()
         row = torch.arange(HELD_OUT, device=image.device)
-        tokens, second, first = model.encode(held_out_ids)
+        tokens, second, first = model.encode(self.held_out_ids)
         measured = {
-            "read": reading.accuracy(model.reader.attend(tokens), held_out_said),
-            "recalled": reading.accuracy(model.reader.recall(second), held_out_said),
+            "read": reading.accuracy(model.reader.attend(tokens), self.held_out_said),
+            "recalled": reading.accuracy(model.reader.recall(second), self.held_out_said),
         }
         for name, text in (("first", first), ("second", second)):
             similarity = F.normalize(text.float(), dim=-1) @ image.T
@@ -178,8 +182,31 @@ def train_clip(
             measured[f"{name}_look_alike"] = (right > look_alike).float().mean().item()
         return measured
 
+
+def train_clip(
+    settings: ClipSettings,
+    tokenizer: CLIPTokenizer,
+    images: np.ndarray,
+    folder: Path,
+    device: torch.device | str = "cpu",
+    compiled: bool = False,
+) -> TrainResult:
+    """Train the text encoders and the image tower in `folder`; for `images` see `ClipTraining`."""
+    with torch.random.fork_rng():
+        torch.manual_seed(settings.loop.seed)
+        model = build(tokenizer, asdict(settings)).to(device)
+    model.image_tower.to(memory_format=torch.channels_last)
+    if compiled:
+        model.image_tower.compile()
+    training = ClipTraining(model, settings, tokenizer, images, device)
     return train(
-        model, step_loss, settings.loop, folder, validate=validate, describe="CLIP", all_settings=asdict(settings)
+        model,
+        training.step_loss,
+        settings.loop,
+        folder,
+        validate=training.validate,
+        describe="CLIP",
+        all_settings=asdict(settings),
     )
 
 

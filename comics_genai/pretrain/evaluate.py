@@ -1,4 +1,4 @@
-"""How good the miniature is, on held-out scenes: its autoencoder, its scorer, how it follows prompts, and how fast.
+"""How good the miniature is, on held-out scenes: its autoencoder, its reader, how it follows prompts, and how fast.
 
     python -m comics_genai.pretrain.evaluate [--prompts 500]
 
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from comics_genai import environment, world
+from comics_genai import environment, hardware, world
 from comics_genai.bases.base import Base
 from comics_genai.color_difference import ciede2000, lab_of_srgb
 from comics_genai.evaluation.attribute_reader import AttributeReader
@@ -43,7 +43,7 @@ class EvaluationSettings:
     """held-out scenes to encode and decode"""
     sampling: Sampling = Sampling()
     scorer: Path | None = None
-    """by default the miniature's"""
+    """folder of the attribute reader; by default the miniature's"""
     target: Path | None = None
     """file to write; by default evaluation.json beside the miniature's weights"""
 
@@ -59,15 +59,15 @@ def figure_color_error(base: Base, character: world.Character = world.UNICORN_GI
 
 def evaluate(settings: EvaluationSettings) -> dict:
     """All figures as one JSON-able record, also written to `settings.target`."""
-    base = Base.load(settings.base, environment.device(), environment.precision(environment.device()))
-    scorer = AttributeReader.load(settings.scorer or environment.data() / "mini_sdxl" / "scorer")
+    base = Base.load(settings.base, hardware.device(), hardware.precision(hardware.device()))
+    reader = AttributeReader.load(settings.scorer)
     scenes = [world.sample_scene(FIRST + i) for i in range(max(settings.prompts, settings.reconstructions))]
     drawn = draw_scenes(range(FIRST, FIRST + settings.reconstructions), base.size)
     kept = np.concatenate(
         [base.decode(base.encode_images(part)) for part in np.array_split(drawn, len(drawn) // 16 + 1)]
     )
     kept_scenes = scenes[: settings.reconstructions]
-    reconstructed = scorer.read(kept)
+    reconstructed = reader.read(kept)
     read = compare(reconstructed, Readings.of(kept_scenes))
     record = {
         "sampling": {"steps": settings.sampling.steps, "guidance": settings.sampling.guidance},
@@ -79,7 +79,7 @@ def evaluate(settings: EvaluationSettings) -> dict:
     pictures, seconds = _draw(base, [world.caption(scene) for scene in chosen], settings.sampling)
     record |= {
         "prompts": settings.prompts,
-        "drawn": _shares(followed(scorer.read(pictures), chosen)),
+        "drawn": _shares(followed(reader.read(pictures), chosen)),
         "ceiling": _shares(followed(reconstructed, kept_scenes)),
         "seconds_a_picture": seconds,
         "threads": torch.get_num_threads(),
@@ -102,8 +102,8 @@ def card(record: dict) -> list[str]:
     rows = [
         ("VAE: PSNR on held-out scenes", "", f"{record['vae_psnr']:.1f} dB"),
         ("VAE: CIEDE2000 over UnicornGirl's figure", "", f"{record['unicorn_girl_ciede2000']:.1f}"),
-        ("scorer on reconstructions: mean", "", f"{100 * np.mean(list(read.values())):.1f} %"),
-        (f"scorer on reconstructions: worst ({worst})", "≥ 98 %", f"{100 * read[worst]:.1f} %"),
+        ("attribute reader on reconstructions: mean", "", f"{100 * np.mean(list(read.values())):.1f} %"),
+        (f"attribute reader on reconstructions: worst ({worst})", "≥ 98 %", f"{100 * read[worst]:.1f} %"),
         (f"attributes followed ({drawn})", "≥ 96 %", share("drawn", "attributes")),
         ("the same on reconstructions of true drawings", "", share("ceiling", "attributes")),
         ("legs (the same prompts)", "≥ 95 %", share("drawn", "legs")),

@@ -12,7 +12,7 @@ from diffusers import UNet2DConditionModel
 from torch import Tensor
 from transformers import CLIPTokenizer
 
-from comics_genai import environment
+from comics_genai import hardware
 from comics_genai.files import load_tensors, save_tensors
 from comics_genai.training import attention
 from comics_genai.training.objective import add_noise, alpha_bar
@@ -91,7 +91,7 @@ def cached_redrawn(
     ids = encode(tokenizer, [variants[0] for variants in captions(range(len(latents)))])
     time_ids = torch.tensor([[size, size, 0, 0, size, size]], device=device).float()
     parts = []
-    with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=environment.precision(device) == "bf16"):
+    with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=hardware.precision(device) == "bf16"):
         empty = clip.conditions(encode(tokenizer, [""]).to(device))
         for z, tokens in zip(latents.split(settings.batch_size), ids.split(settings.batch_size), strict=True):
             start = int(torch.randint(settings.first, settings.last + 1, (), generator=generator))

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 import tyro
 
-from comics_genai import environment
+from comics_genai import environment, hardware
 from comics_genai.errors import UserError
 from comics_genai.evaluation.attribute_reader import AttributeReaderConfig
 from comics_genai.training.loop import LoopSettings
@@ -62,7 +62,7 @@ class PretrainSettings:
     base: Path | None = None
     """where the assembled base goes; by default 1_data/mini_sdxl"""
     start: Path | None = None
-    """an assembled base: its tokenizer, CLIP, VAE and scorer are kept, and the UNet goes on from its weights"""
+    """an assembled base: its tokenizer, CLIP, VAE and attribute reader are kept, the UNet goes on from its weights"""
     device: str = ""
     """cpu, cuda; by default the best there is"""
     precision: Literal["fp32", "bf16", "fp16"] | None = None
@@ -166,7 +166,8 @@ def _check_sizes(settings: PretrainSettings) -> None:
     if size != settings.scorer.network.size or size % settings.clip.size:
         raise UserError(
             f"dataset.size, clip.size and scorer.network.size are {size}, {settings.clip.size} and "
-            f"{settings.scorer.network.size}: give the dataset and the scorer the same, and clip that or half of it."
+            f"{settings.scorer.network.size}: give the dataset and the attribute reader (scorer) the same size, and "
+            "clip that size or half of it."
         )
 
 
@@ -177,7 +178,7 @@ def _is_done(stage: Stage, folder: Path, settings: PretrainSettings) -> bool:
     if stage == "tokenizer":
         return tokenizer.is_trained(own)
     if stage == "scorer":
-        return (own / assemble.SCORER / "config.json").exists()
+        return (own / assemble.EXPORT / "config.json").exists()
     return stage != "assemble" and is_finished(own)
 
 
@@ -284,12 +285,12 @@ def _maps(folder: Path) -> np.ndarray:
 
 
 def _device(settings: PretrainSettings) -> torch.device:
-    return torch.device(settings.device) if settings.device else environment.device()
+    return torch.device(settings.device) if settings.device else hardware.device()
 
 
 def _timed(settings: PretrainSettings, stage_settings: Any) -> Any:
     """The settings of a stage, with the time budget and the precision that hold for all of them."""
-    precision = settings.precision or environment.precision(_device(settings))
+    precision = settings.precision or hardware.precision(_device(settings))
     loop: LoopSettings = replace(stage_settings.loop, max_minutes=settings.minutes, precision=precision)
     return replace(stage_settings, loop=loop)
 

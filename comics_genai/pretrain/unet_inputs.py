@@ -8,7 +8,7 @@ import torch
 from diffusers import AutoencoderTiny
 from torch import Tensor
 
-from comics_genai import environment
+from comics_genai import hardware
 from comics_genai.files import load_tensors, save_tensors
 from comics_genai.images import to_tensor
 
@@ -19,7 +19,7 @@ from .clip import Clip
 def encode_latents(vae: AutoencoderTiny, images: np.ndarray, batch_size: int = 64) -> Tensor:
     """Latents fp16 (N, C, H/8, W/8) of uint8 pictures (N, H, W, 3), as the UNet is to see them; on the CPU."""
     parts = []
-    with torch.autocast(vae.device.type, torch.bfloat16, enabled=environment.precision(vae.device) == "bf16"):
+    with torch.autocast(vae.device.type, torch.bfloat16, enabled=hardware.precision(vae.device) == "bf16"):
         for start in range(0, len(images), batch_size):
             pictures = to_tensor(images[start : start + batch_size])
             latents = vae.encode(pictures.to(vae.device, memory_format=torch.channels_last)).latents

@@ -14,6 +14,7 @@ from comics_genai import environment
 from comics_genai.bases.base import HUB_IDS
 from comics_genai.drawings.captions import a, instance_prompt
 from comics_genai.paths import file_name
+from comics_genai.run import EMBEDS_FILE, LORA_FILE, SETTINGS_FILE
 
 # A tuned model falls under its base's licence.
 LICENCES = {"sd15": "creativeml-openrail-m", "sdxl": "openrail++", "mini": "cc0-1.0"}
@@ -48,7 +49,7 @@ def run_card(repo: str, settings: Mapping[str, Any], pictures: Sequence[tuple[st
         + (f", rank {settings['rank']}, alpha {settings['alpha']:g}." if lora else "."),
         "",
         f"Prompts name the character as in `{prompt.replace('`', ' ')}`. Every setting of the training is in "
-        "`settings.json`.",
+        f"`{SETTINGS_FILE}`.",
         "",
         *_usage(repo, settings, hub_base, prompt, lora),
     ]
@@ -65,7 +66,7 @@ def _usage(repo: str, settings: Mapping[str, Any], hub_base: str | None, prompt:
         "from diffusers import AutoPipelineForText2Image",
         "",
         f'pipeline = AutoPipelineForText2Image.from_pretrained({_quoted(hub_base)}, dtype=torch.float16).to("cuda")',
-        f'pipeline.load_lora_weights({_quoted(repo)}, weight_name="pytorch_lora_weights.safetensors")',
+        f'pipeline.load_lora_weights({_quoted(repo)}, weight_name="{LORA_FILE}")',
     ]
     if settings.get("learn_token"):
         code += [
@@ -74,7 +75,7 @@ def _usage(repo: str, settings: Mapping[str, Any], hub_base: str | None, prompt:
             "from huggingface_hub import hf_hub_download",
             "from safetensors.torch import load_file",
             "",
-            f'vectors = load_file(hf_hub_download({_quoted(repo)}, "learned_embeds.safetensors"))',
+            f'vectors = load_file(hf_hub_download({_quoted(repo)}, "{EMBEDS_FILE}"))',
             'for name, vector in zip(("", "_2"), (vectors[key] for key in sorted(vectors, reverse=True))):',
             '    tokenizer, encoder = (getattr(pipeline, part + name) for part in ("tokenizer", "text_encoder"))',
             f"    pipeline.load_textual_inversion(vector, {_quoted(settings['identifier'])}, tokenizer, encoder)",

@@ -16,7 +16,7 @@ from comics_genai.drawings import HUB_ID
 from comics_genai.drawings.captions import instance_prompt
 from comics_genai.finetuning.validation import chosen
 from comics_genai.plotting.tables import table
-from comics_genai.run import STEP_PICTURES, VALIDATION, recorded
+from comics_genai.run import STEP_PICTURES, VALIDATION, recorded, step_in_name
 from comics_genai.training.checkpoint import Log
 
 VALIDATED = 4  # pictures of validation on a card
@@ -58,7 +58,7 @@ def _validation_pictures(staged: Path, run: Path, settings: Mapping[str, Any]) -
     """The pictures of the chosen checkpoint's validation, or the last one's, cut from their strip into the folder."""
     strips = sorted((run / VALIDATION).glob(STEP_PICTURES))
     best = chosen(run)
-    strips = [strip for strip in strips if best and int(strip.stem.removeprefix("step_")) == best["step"]] or strips
+    strips = [strip for strip in strips if best and step_in_name(strip) == best["step"]] or strips
     if not strips:
         return []
     prompts = _validation_prompts(settings)

@@ -21,14 +21,26 @@ from comics_genai.errors import UserError
 from comics_genai.files import json_line, load_tensors, read_object
 from comics_genai.publishing import cards, model_card
 from comics_genai.publishing.retries import retried
-from comics_genai.run import BEST, CHOSEN_FILE, EMBEDS_FILE, FULL_FILE, LORA_FILE, PLACES
+from comics_genai.run import (
+    BEST,
+    CHECKPOINTS,
+    CHOSEN_FILE,
+    EMBEDS_FILE,
+    FULL_FILE,
+    LOG_FILE,
+    LORA_FILE,
+    PLACES,
+    SETTINGS_FILE,
+    checkpoint_files,
+    is_run,
+    step_in_name,
+)
 from comics_genai.sampling.records import METADATA, read_metadata, read_record
-from comics_genai.training.checkpoint import Checkpoints
 
 PICTURES = 4  # in a card's gallery
 # What an earlier push may have left, and goes; whatever else is in the repository stays.
 OURS = {
-    "model": [LORA_FILE, FULL_FILE, EMBEDS_FILE, "image_?.png", "log.jsonl", f"{BEST}/*", "checkpoints/*"],
+    "model": [LORA_FILE, FULL_FILE, EMBEDS_FILE, "image_?.png", LOG_FILE, f"{BEST}/*", f"{CHECKPOINTS}/*"],
     "dataset": ["train/*"],
 }
 
@@ -52,7 +64,7 @@ def push(
     repo, source = paths.repository(repo), Path(source)
     with tempfile.TemporaryDirectory() as folder:
         staged = Path(folder)
-        if (source / "settings.json").exists():
+        if is_run(source):
             kind = "model"
             if checkpoint:
                 _stage_checkpoint(source, staged, repo)
@@ -92,19 +104,19 @@ def _stage_run(run: Path, staged: Path, repo: str, pictures: Path | None, licenc
 
 
 def _stage_checkpoint(run: Path, staged: Path, repo: str) -> None:
-    whole = Checkpoints(run).paths()
+    whole = checkpoint_files(run)
     if not whole:
         raise UserError(f"The run {run} has no checkpoint to push: train it further, or stop it with Ctrl-C first.")
-    (staged / "checkpoints").mkdir()
-    _stage_whole(whole[-1], staged / "checkpoints" / whole[-1].name)
-    if (run / "log.jsonl").is_file():
-        shutil.copy(run / "log.jsonl", staged)
+    (staged / CHECKPOINTS).mkdir()
+    _stage_whole(whole[-1], staged / CHECKPOINTS / whole[-1].name)
+    if (run / LOG_FILE).is_file():
+        shutil.copy(run / LOG_FILE, staged)
     for name in (LORA_FILE, FULL_FILE, EMBEDS_FILE, CHOSEN_FILE):
         if (run / BEST / name).is_file():
             (staged / BEST).mkdir(exist_ok=True)
             _stage_whole(run / BEST / name, staged / BEST / name)
     _stage_settings(run, staged)
-    step = Checkpoints.step_of(whole[-1])
+    step = step_in_name(whole[-1])
     card = cards.unfinished_card(repo, run_settings(run), step)
     (staged / "README.md").write_text(card, encoding="utf-8")
 
@@ -117,9 +129,9 @@ def _stage_whole(file: Path, target: Path) -> None:
 
 
 def _stage_settings(run: Path, staged: Path) -> None:
-    """settings.json, of whatever is a file or folder of this machine only its name."""
-    record = _without_places(read_object(run / "settings.json"))
-    (staged / "settings.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    """The settings; a path of this machine in them is cut down to its last part."""
+    record = _without_places(read_object(run / SETTINGS_FILE))
+    (staged / SETTINGS_FILE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
 def _without_places(value: Any, name: str = "") -> Any:

@@ -20,7 +20,7 @@ from huggingface_hub.utils import disable_progress_bars, httpx
 from comics_genai import environment
 from comics_genai.errors import UserError
 from comics_genai.publishing.push import push
-from comics_genai.training.checkpoint import Checkpoints
+from comics_genai.run import checkpoint_files
 
 TOKENS = "https://huggingface.co/settings/tokens"
 
@@ -65,7 +65,7 @@ def uploading(run: Path, repo: str, minutes: float) -> Iterator[None]:
     ended, sent = threading.Event(), set[Path]()
 
     def send() -> None:
-        newest = Checkpoints(run).paths()[-1:]
+        newest = checkpoint_files(run)[-1:]
         if not newest or newest[0] in sent:
             return
         try:

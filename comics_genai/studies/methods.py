@@ -16,7 +16,7 @@ import PIL.Image
 import safetensors
 import torch
 
-from comics_genai import drawings, environment, world
+from comics_genai import drawings, hardware, world
 from comics_genai.baselines import ddpm, gan
 from comics_genai.baselines.data import prepare as prepare_pixels
 from comics_genai.bases.adapters import load_adapters
@@ -61,7 +61,7 @@ class Workbench:
 
     @cached_property
     def base(self) -> Base:
-        precision = environment.precision(self.device) if self.device.type == "cuda" else "fp32"
+        precision = hardware.precision(self.device) if self.device.type == "cuda" else "fp32"
         return Base.load(self.grid.base, self.device, precision)
 
     def train(self, cell: Cell, subject: Subject) -> Trained:

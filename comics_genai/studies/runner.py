@@ -74,7 +74,7 @@ class _Study:
     def __init__(self, grid: Grid, folder: Path, device: str | torch.device, reader: AttributeReader | None):
         self.grid, self.folder = grid, folder
         self.bench = Workbench(grid, folder, device)
-        self.reader = reader or AttributeReader.load(environment.data() / "mini_sdxl" / "scorer")
+        self.reader = reader or AttributeReader.load()
         self.digests = {"base": self.bench.base.digest(), "reader": reader_digest(self.reader)}
         self.keep = wanted(grid)
         self._subject: Subject | None = None

@@ -1,12 +1,7 @@
-"""What training writes into a run folder as it goes: the log and the checkpoints.
-
-folder/log.jsonl                            one row per logged step, append-only
-folder/checkpoints/step_000100.safetensors  everything needed to go on from step 100; the last two are kept
-"""
+"""What training writes into a run's folder as it goes: the log and the checkpoints, under the names of `run`."""
 
 import json
 import math
-import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,39 +11,28 @@ from torch import Tensor
 
 from comics_genai.errors import UserError
 from comics_genai.files import cannot_write, load_tensors, save_tensors, write_atomic
+from comics_genai.run import LOG_FILE, checkpoint_file, checkpoint_files
 
 CHECKPOINTS_KEPT = 2
-NAME = re.compile(r"step_(\d{6,})\.safetensors")
 
 
 class Checkpoints:
     """The checkpoints of one run folder: saved whole or not at all, the last two kept."""
 
     def __init__(self, folder: Path):
-        self.folder = folder / "checkpoints"
-
-    def paths(self) -> list[Path]:
-        """Whole checkpoints, oldest first."""
-        # Not the copies that browsers and file managers make, such as "step_000050 (1).safetensors".
-        whole = [path for path in self.folder.glob("step_*.safetensors") if NAME.fullmatch(path.name)]
-        return sorted(whole, key=self.step_of)
-
-    @staticmethod
-    def step_of(path: Path) -> int:
-        """The step that a checkpoint's name tells."""
-        return int(NAME.fullmatch(path.name)[1])
+        self.folder = folder
 
     def save(self, step: int, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> Path:
         """Write the checkpoint of `step` (steps done), then drop those beyond the last two."""
-        path = self.folder / f"step_{step:06d}.safetensors"
+        path = checkpoint_file(self.folder, step)
         save_tensors(path, tensors, {"step": step, **record})
-        for old in self.paths()[:-CHECKPOINTS_KEPT]:
+        for old in checkpoint_files(self.folder)[:-CHECKPOINTS_KEPT]:
             old.unlink()
         return path
 
     def latest(self) -> tuple[Path, dict[str, Tensor], dict[str, Any]] | None:
         """Path, tensors and record of the newest checkpoint that can be read; None when there is none."""
-        for path in reversed(self.paths()):
+        for path in reversed(checkpoint_files(self.folder)):
             try:
                 return path, *load_tensors(path)
             except UserError as error:
@@ -57,13 +41,13 @@ class Checkpoints:
 
 
 class Log:
-    """log.jsonl: one JSON object a line, in order of `step`; figures that are not finite are written as null."""
+    """The log: one JSON object a line, in order of `step`; a figure that is not finite is written as null."""
 
     def __init__(self, folder: Path):
-        self.path = folder / "log.jsonl"
+        self.path = folder / LOG_FILE
 
     def rows(self) -> list[dict[str, Any]]:
-        """All whole rows; a line torn by a crash, or of someone else, is left out."""
+        """All whole rows. A line that a crash cut off, or that something else wrote, is left out."""
         rows = []
         if self.path.exists():
             for line in self.path.read_text(encoding="utf-8", errors="replace").split("\n"):
@@ -76,7 +60,7 @@ class Log:
         return rows
 
     def truncate(self, step: int) -> None:
-        """Drop the rows after `step`: those steps are about to be taken again."""
+        """Drop the rows after `step`: training is about to take those steps again."""
         kept = [json.dumps(row) + "\n" for row in self.rows() if row["step"] <= step]
         write_atomic(self.path, "".join(kept).encode())
 

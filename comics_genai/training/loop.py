@@ -15,9 +15,9 @@ from typing import Any
 
 from torch import nn
 
-from comics_genai.environment import peak_memory
 from comics_genai.errors import UserError
 from comics_genai.files import load_weights, save_tensors
+from comics_genai.hardware import peak_memory
 from comics_genai.progress import Progress
 from comics_genai.run import EMA_FILE, FULL_FILE, claim, held, steps_of
 from comics_genai.training import distributed

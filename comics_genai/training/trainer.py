@@ -13,9 +13,8 @@ from torch import Tensor, nn
 
 from comics_genai.errors import UserError
 from comics_genai.files import copy_into
-from comics_genai.run import MAY_CHANGE, first_difference
+from comics_genai.run import MAY_CHANGE, first_difference, step_in_name
 from comics_genai.training import distributed, optimizers
-from comics_genai.training.checkpoint import Checkpoints
 from comics_genai.training.ema import ExponentialMovingAverage
 from comics_genai.training.loop_settings import LoopSettings, learning_rate_at
 from comics_genai.training.seeding import seed_step
@@ -211,7 +210,7 @@ class Trainer:
 
     def _check_record(self, path: Path, record: dict[str, Any], extend: bool) -> None:
         step = record.get("step")
-        if step != Checkpoints.step_of(path) or not 0 <= step <= self.settings.steps:
+        if step != step_in_name(path) or not 0 <= step <= self.settings.steps:
             raise UserError(
                 f"{path} says that it is of step {step}, and this training has {self.settings.steps}: delete it."
             )

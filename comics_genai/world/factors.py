@@ -118,7 +118,7 @@ ATTRIBUTES: tuple[Attribute, ...] = (
 
 
 def attribute_value(character: Character, name: str) -> int | float | tuple[float, float, float]:
-    """The value a scorer should read: class index, CIELAB triple or scalar, by the attribute's kind."""
+    """The value an attribute reader should read: class index, CIELAB triple or scalar, by the attribute's kind."""
     attribute = next(a for a in ATTRIBUTES if a.name == name)
     value = getattr(character, name)
     if attribute.kind == "class":

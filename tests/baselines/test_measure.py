@@ -14,7 +14,7 @@ from comics_genai.evaluation.attribute_reader import AttributeReader, AttributeR
 from comics_genai.evaluation.metrics import other_pose_scenes, table
 
 
-class KnowingScorer(AttributeReader):
+class KnowingReader(AttributeReader):
     """Reads off the scenes it is told."""
 
     def __init__(self, scenes):
@@ -59,7 +59,7 @@ def test_samples_are_scored_without_a_pose_asked_for(girl):
     stranger = replace(others[0], character=world.COMPANIONS[0])
     scenes = [references[0], references[0], *others, stranger]
     pictures = [world.draw(scene, 64) for scene in scenes]
-    records = measure.score_samples(pictures, world.UNICORN_GIRL, drawings, KnowingScorer(scenes), threshold=0.01)
+    records = measure.score_samples(pictures, world.UNICORN_GIRL, drawings, KnowingReader(scenes), threshold=0.01)
     assert [record["copied"] for record in records] == [True, True, False, False, False, False]
     assert [record["new_pose"] for record in records] == [False, False, True, True, True, True]
     assert [record["novel"] for record in records] == [False, False, True, True, True, False]

@@ -148,7 +148,7 @@ def test_a_scorer_of_another_world_is_refused(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(UserError, match="other factors"):
         AttributeReader.load(tmp_path)
-    with pytest.raises(UserError, match="No scorer can be read"):
+    with pytest.raises(UserError, match="No attribute reader can be loaded"):
         AttributeReader.load(tmp_path / "absent")
 
 

@@ -21,7 +21,7 @@ FAST = Sampling(steps=2)
 @pytest.fixture
 def poses(tiny_sdxl, tiny_scorer, tmp_path) -> Poses:
     drawings = drawings_of(world.reference_scenes(world.UNICORN_GIRL))
-    return Poses(Base.load(tiny_sdxl), drawings, tmp_path, scenes=2, seeds=2, scorer=tiny_scorer)
+    return Poses(Base.load(tiny_sdxl), drawings, tmp_path, scenes=2, seeds=2, reader=tiny_scorer)
 
 
 def test_a_setting_is_varied_in_the_same_poses_and_scored(poses, girl_run):
@@ -61,7 +61,7 @@ def test_attributes_are_scored_one_by_one_those_without_a_word_last(poses):
     assert "outfit color" in poses.unsaid() and "hair color" not in poses.unsaid()
     columns = list(poses.attributes(done).scores["columns"].values())
     assert columns == sorted(columns, key=lambda words: words.endswith("(no word)"))
-    assert set(poses.attributes(done).scores["columns"]) == set(poses.scorer.readable)
+    assert set(poses.attributes(done).scores["columns"]) == set(poses.reader.readable)
 
 
 def test_of_a_stranger_nothing_is_scored(tiny_sdxl, tmp_path):

@@ -28,7 +28,7 @@ GIRL = world.UNICORN_GIRL
 NAMED, UNNAMED = ([a.name for a in world.ATTRIBUTES if a.named == named] for named in (True, False))
 
 
-class KnowingScorer(AttributeReader):
+class KnowingReader(AttributeReader):
     """Reads off the scenes it is told, so that what the records make of readings can be checked by hand."""
 
     def __init__(self, scenes):
@@ -51,7 +51,7 @@ def scenes() -> list[world.Scene]:
 
 
 def test_the_truth_scores_full_marks(scenes, references):
-    records = score_run(true_renders(scenes), scenes, references, KnowingScorer(scenes))
+    records = score_run(true_renders(scenes), scenes, references, KnowingReader(scenes))
     assert len(records) == 8
     for record in records:
         assert record["identity"] == record["identity_named"] == record["identity_unnamed"] == record["pose"] == 1
@@ -63,7 +63,7 @@ def test_the_truth_scores_full_marks(scenes, references):
 def test_wrong_attributes_lower_identity_by_their_share(references):
     scene = world.Scene(GIRL)
     read = replace(GIRL, headgear="hat", marking="moon", odd_sock="none")
-    (record,) = score_run([world.draw(scene)], [scene], references, KnowingScorer([world.Scene(read)]))
+    (record,) = score_run([world.draw(scene)], [scene], references, KnowingReader([world.Scene(read)]))
     n = len(world.ATTRIBUTES)
     assert record["identity"] == pytest.approx((n - 3) / n)
     assert record["identity_named"] == pytest.approx(1 - 1 / len(NAMED))
@@ -71,7 +71,7 @@ def test_wrong_attributes_lower_identity_by_their_share(references):
     assert not record["identity_right"] and not record["joint_success"] and record["pose_right"]
     assert [name for name, right in record["right"].items() if not right] == ["headgear", "marking", "odd_sock"]
     two = replace(read, odd_sock=GIRL.odd_sock)
-    (record,) = score_run([world.draw(scene)], [scene], references, KnowingScorer([world.Scene(two)]))
+    (record,) = score_run([world.draw(scene)], [scene], references, KnowingReader([world.Scene(two)]))
     assert record["identity"] == pytest.approx(17 / 19) and record["joint_success"]
 
 
@@ -79,7 +79,7 @@ def test_a_pose_is_right_with_another_expression_but_not_with_another_arm(refere
     scene = world.Scene(GIRL, world.Pose("jumping", "raised", "hip", "left", "sad"))
     for change, right, share in (({"expression": "angry"}, True, 0.8), ({"left_arm": "out"}, False, 0.8)):
         read = replace(scene, pose=replace(scene.pose, **change))
-        (record,) = score_run([world.draw(scene)], [scene], references, KnowingScorer([read]))
+        (record,) = score_run([world.draw(scene)], [scene], references, KnowingReader([read]))
         assert (record["pose_right"], record["joint_success"]) == (right, right)
         assert record["pose"] == pytest.approx(share)
 
@@ -110,19 +110,19 @@ def test_distances_do_not_depend_on_size(references):
 def test_only_readable_attributes_count(scenes, references):
     wrong = replace(GIRL, fringe=next(f for f in world.factors.FRINGES if f != GIRL.fringe))
     seen = [replace(scene, character=wrong) for scene in scenes]
-    scorer = KnowingScorer(seen)
-    assert score_run(true_renders(scenes), scenes, references, scorer)[0]["identity_unnamed"] < 1
-    scorer.readable = ("skin", "hair_wave")
-    record = score_run(true_renders(scenes), scenes, references, scorer)[0]
+    reader = KnowingReader(seen)
+    assert score_run(true_renders(scenes), scenes, references, reader)[0]["identity_unnamed"] < 1
+    reader.readable = ("skin", "hair_wave")
+    record = score_run(true_renders(scenes), scenes, references, reader)[0]
     assert record["identity_unnamed"] == record["identity"] == 1 and not record["right"]["fringe"]
 
 
 def test_a_copy_is_reported_with_its_reference(scenes, references):
     pictures = [*true_renders(scenes[:7]), references[4]]
-    records = score_run(pictures, scenes, references, KnowingScorer(scenes))
+    records = score_run(pictures, scenes, references, KnowingReader(scenes))
     assert [record["copied"] for record in records] == [False] * 7 + [True]
     assert records[7]["nearest_reference"] == 4
-    assert not score_run(pictures, scenes, references, KnowingScorer(scenes), threshold=0.0)[7]["copied"]
+    assert not score_run(pictures, scenes, references, KnowingReader(scenes), threshold=0.0)[7]["copied"]
 
 
 def test_similarity_is_the_cosine_to_the_nearest_reference(scenes, references):
@@ -131,7 +131,7 @@ def test_similarity_is_the_cosine_to_the_nearest_reference(scenes, references):
         return torch.nn.functional.normalize(x.mean((2, 3)), dim=-1)
 
     pictures = [*true_renders(scenes[:7]), references[2]]
-    records = score_run(pictures, scenes, references, KnowingScorer(scenes), embed)
+    records = score_run(pictures, scenes, references, KnowingReader(scenes), embed)
     assert records[7]["reference_similarity"] == pytest.approx(1, abs=1e-5)
     assert all(-1 <= record["reference_similarity"] <= 1.0001 for record in records)
 
@@ -183,10 +183,10 @@ def test_prompts_are_read_back(scenes):
 
 def test_mismatched_input_is_refused(scenes, references):
     with pytest.raises(UserError, match="1 pictures and 2 scenes"):
-        score_run(references[:1], scenes[:2], references, KnowingScorer(scenes))
+        score_run(references[:1], scenes[:2], references, KnowingReader(scenes))
     mixed = [scenes[0], replace(scenes[1], character=world.COMPANIONS[0])]
     with pytest.raises(UserError, match="several characters"):
-        score_run(references[:2], mixed, references, KnowingScorer(mixed))
+        score_run(references[:2], mixed, references, KnowingReader(mixed))
     with pytest.raises(UserError, match="no scored picture"):
         summarise([])
 

@@ -1,9 +1,6 @@
 """What would stop a fine-tuning later is said before it begins, with the cure."""
 
-import os
 import shutil
-import subprocess
-import sys
 from collections import namedtuple
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from comics_genai import environment
+from comics_genai import environment, hardware
 from comics_genai.bases.base import Base
 from comics_genai.errors import UserError
 from comics_genai.finetuning import preflight
@@ -37,28 +34,9 @@ def test_a_device_that_does_not_compute_is_refused_before_anything_is_loaded(set
         preflight.check_machine(replace(settings, base="nowhere"), "meta")
 
 
-def on_gpu(capability: tuple[int, int]) -> str:
-    """What `environment.device` prints of a GPU of that compute capability whose first operation fails."""
-    program = (
-        "import torch; torch.cuda.is_available = lambda: True\n"
-        f"torch.cuda.get_device_capability = lambda device=None: {capability}\n"
-        "from comics_genai import environment; environment.device()"
-    )
-    hidden = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=hidden, capture_output=True, text=True)
-    return done.stdout
-
-
-def test_a_p100_is_told_which_torch_has_its_kernels():
-    sentence = on_gpu((6, 0))
-    assert "cannot be used by torch" in sentence and "so this runs on the CPU: its compute capability 6.0" in sentence
-    assert "`pip install torch==2.14.1 --index-url https://download.pytorch.org/whl/cu126`" in sentence
-    assert "install a torch built for that GPU" in on_gpu((9, 0))
-
-
 @pytest.mark.parametrize(("in_hardware", "warns"), [(False, True), (True, False)])
 def test_emulated_bf16_is_warned_of(settings, monkeypatch, recwarn, in_hardware, warns):
-    monkeypatch.setattr(environment, "check_arithmetic", lambda device: None)
+    monkeypatch.setattr(hardware, "check_arithmetic", lambda device: None)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Tesla T4")
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: in_hardware)
     preflight.check_machine(replace(settings, precision="bf16"), "cuda")
@@ -97,25 +75,10 @@ def test_a_base_that_does_not_fit_the_memory_is_refused_unloaded(settings, monke
     assert preflight.base_bytes(replace(settings, base="someone/base")) == 0
     # SDXL: 2.57 milliards of weights in the UNet, 0.90 in the rest.
     assert preflight.base_bytes(replace(settings, base="sdxl")) == pytest.approx(4 * 3.47e9, rel=0.01)
-    monkeypatch.setattr(environment, "free_memory", lambda: size - 1)
+    monkeypatch.setattr(hardware, "free_memory", lambda: size - 1)
     with pytest.raises(UserError, match="takes .* GB of memory to load, and .* are free: close other programs"):
         finetune(settings, Path("nowhere"))
     assert not Path("nowhere").exists()
-
-
-def test_free_memory_is_what_the_system_has_or_the_container_may(monkeypatch, tmp_path):
-    free = environment.free_memory()
-    assert 10_000_000 < free <= sys.maxsize
-    monkeypatch.setattr(environment, "CONTAINER", tmp_path)
-    for name, content in {
-        "memory.max": "900000",
-        "memory.current": "700000",
-        "memory.stat": "anon 1\nfile 50000\n",
-    }.items():
-        (tmp_path / name).write_text(content)
-    assert environment.free_memory() == 250_000
-    (tmp_path / "memory.max").write_text("max")
-    assert environment.free_memory() > 10_000_000
 
 
 def test_a_disk_too_small_for_the_checkpoints_is_said_before_the_first_step(settings, monkeypatch, tmp_path):
@@ -140,7 +103,7 @@ def test_a_disk_too_small_for_the_checkpoints_is_said_before_the_first_step(sett
 
 def test_memory_too_small_for_the_optimizer_is_said_before_the_first_step(settings, monkeypatch, tmp_path):
     model = nn.Linear(1000, 1000, bias=False)
-    monkeypatch.setattr(environment, "free_memory", lambda: 11_999_999)
+    monkeypatch.setattr(hardware, "free_memory", lambda: 11_999_999)
     preflight.check_room(model, replace(settings, optimizer="adafactor"), tmp_path)
     preflight.check_room(model, replace(settings, fused_backward=True), tmp_path)
     with pytest.raises(UserError, match=r"the state of adamw take 0.0 GB of memory, .* train an adapter"):

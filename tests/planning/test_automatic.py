@@ -4,7 +4,7 @@ from dataclasses import fields
 
 import pytest
 
-from comics_genai import environment
+from comics_genai import environment, hardware
 from comics_genai.errors import UserError
 from comics_genai.finetuning.presets import PRESETS
 from comics_genai.finetuning.settings import FinetuneSettings
@@ -14,7 +14,7 @@ from comics_genai.planning.automatic import AUTO, plan_for, recipe_of, settings_
 
 
 def test_without_a_gpu_auto_is_the_presets_table(monkeypatch):
-    monkeypatch.setattr(environment, "free_memory", lambda: 2**35)  # of SDXL in fp32
+    monkeypatch.setattr(hardware, "free_memory", lambda: 2**35)  # of SDXL in fp32
     settings = settings_for(method="lora", base="mini", steps=7, precision=AUTO, batch_size=AUTO)
     assert (settings.steps, settings.batch_size, settings.learning_rate, settings.precision) == (7, 6, 1e-3, "fp32")
     assert not settings.gradient_checkpointing and settings.lora_targets == "attention"
@@ -23,7 +23,7 @@ def test_without_a_gpu_auto_is_the_presets_table(monkeypatch):
 
 
 def test_what_this_machine_cannot_begin_is_said_with_the_settings(monkeypatch):
-    monkeypatch.setattr(environment, "free_memory", lambda: 10**9)
+    monkeypatch.setattr(hardware, "free_memory", lambda: 10**9)
     with pytest.raises(UserError, match="The base sdxl takes .* of memory to load, and 1.0 GB are free"):
         settings_for(base="sdxl", method="lora")
     with pytest.raises(UserError, match="The device meta cannot be used"):

@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 
+from comics_genai.run import checkpoint_files
 from comics_genai.training.checkpoint import CHECKPOINTS_KEPT, Checkpoints, Log
 
 
@@ -13,8 +14,9 @@ def test_the_last_two_are_kept_and_the_newest_comes_back(tmp_path):
     assert checkpoints.latest() is None
     for step in (8, 9, 10):
         checkpoints.save(step, {"w": torch.full((2,), float(step))}, {"seed": 1})
-    assert [path.name for path in checkpoints.paths()] == ["step_000009.safetensors", "step_000010.safetensors"]
-    assert len(checkpoints.paths()) == CHECKPOINTS_KEPT
+    kept = checkpoint_files(tmp_path)
+    assert [path.name for path in kept] == ["step_000009.safetensors", "step_000010.safetensors"]
+    assert len(kept) == CHECKPOINTS_KEPT
     path, tensors, record = checkpoints.latest()
     assert path.name == "step_000010.safetensors" and tensors["w"].tolist() == [10, 10]
     assert record["step"] == 10 and record["seed"] == 1
@@ -24,7 +26,7 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_warning(tmp_path):
     checkpoints = Checkpoints(tmp_path)
     for step in (1, 2):
         checkpoints.save(step, {"w": torch.zeros(1)}, {})
-    checkpoints.paths()[-1].write_bytes(b"torn")
+    checkpoint_files(tmp_path)[-1].write_bytes(b"torn")
     with pytest.warns(UserWarning, match="step_000002.safetensors is damaged"):
         assert checkpoints.latest()[0].name == "step_000001.safetensors"
 

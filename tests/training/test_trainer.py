@@ -10,7 +10,7 @@ from torch import nn
 
 from comics_genai import files
 from comics_genai.errors import UserError
-from comics_genai.training.checkpoint import Checkpoints
+from comics_genai.run import checkpoint_files
 from comics_genai.training.loop import LoopSettings, train
 
 SETTINGS = LoopSettings(steps=6, checkpoint_every=2, ema_decay=0.5, log_every=1)
@@ -46,7 +46,7 @@ def go_on(folder, settings=SETTINGS, **options):
 
 def rewrite(folder, change) -> None:
     """The newest checkpoint anew, with its checksum, after `change` of its tensors and record."""
-    path = Checkpoints(folder).paths()[-1]
+    path = checkpoint_files(folder)[-1]
     tensors, record = files.load_tensors(path)
     change(tensors, record)
     files.save_tensors(path, tensors, record)

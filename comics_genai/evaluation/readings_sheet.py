@@ -1,6 +1,6 @@
 """A sheet that lets a person check the attribute reader: pictures, what was read in them, and that drawn again.
 
-sheet = readings_sheet(pictures, scorer.read(pictures), Readings.of(scenes))
+sheet = readings_sheet(pictures, reader.read(pictures), Readings.of(scenes))
 """
 
 from collections.abc import Sequence
@@ -13,8 +13,7 @@ from skimage.color import lab2rgb
 from comics_genai import world
 from comics_genai.evaluation.readings import FACTORS, Readings, compare
 from comics_genai.evaluation.render_back import scene_of
-
-from .figures import GAP, GRAPHITE, INK, PAPER
+from comics_genai.plotting.figures import GAP, GRAPHITE, INK, PAPER
 
 RIGHT, WRONG = "#2e7d6b", "#c2402b"
 SIDE = 168  # pixels of a picture

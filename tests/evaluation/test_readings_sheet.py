@@ -5,7 +5,7 @@ import pytest
 
 from comics_genai import world
 from comics_genai.evaluation.readings import Readings
-from comics_genai.plotting.readings_sheet import BLOCK, RIGHT, WRONG, readings_sheet
+from comics_genai.evaluation.readings_sheet import BLOCK, RIGHT, WRONG, readings_sheet
 
 SCENES = [world.sample_scene(seed) for seed in (0, 2)]
 
