@@ -47,11 +47,14 @@ def one_of(value: Any, choices: Sequence[str]) -> Rule:
 
 
 def check(settings: Any, rules: Mapping[str, Rule]) -> None:
-    """Raise UserError for the first setting out of its range, or of no rule and not finite; `settings` is a dataclass,
-    and a rule is named as its field."""
+    """Raise UserError for the first setting out of its range, or of no rule and neither finite nor of its default's
+    type; `settings` is a dataclass, and a rule is named as its field."""
     for field in fields(settings):
         value = getattr(settings, field.name)
         holds, range_ = rules.get(field.name, (True, ""))
+        for kind, words in ((bool, "true or false"), (str, "a text")):
+            if holds and isinstance(field.default, kind) and not isinstance(value, kind):
+                holds, range_ = False, words
         if holds and isinstance(value, float) and not math.isfinite(value):
             holds, range_ = False, "a finite number"
         if not holds:

@@ -29,6 +29,7 @@ from comics_genai.errors import UserError
 from comics_genai.files import load_weights, read_object
 from comics_genai.hub_runs import run_folder
 from comics_genai.paths import from_elsewhere, is_local, is_repository
+from comics_genai.ranges import shown
 from comics_genai.run import (
     EMA_FILE,
     EMBEDS_FILE,
@@ -150,7 +151,11 @@ def _load_lora(base: Base, path: Path, key: str) -> None:
 def _least_rank(runs: Sequence[str | Path]) -> int:
     """The rank that the runs' adapters keep at full noise; 0 for those trained with all of it at any noise."""
     known = [run for run in runs if is_run(run_folder(run))]
-    found = {run_settings(run).get("least_rank", 0) for run in known} | ({0} if len(known) < len(runs) else set())
+    values = [run_settings(run).get("least_rank", 0) for run in known] + [0] * (len(known) < len(runs))
+    for run, value in zip(known, values, strict=False):
+        if not isinstance(value, int):
+            raise UserError(f"The settings of {run} are damaged: least_rank is {shown(value)}, but must be a number.")
+    found = set(values)
     if len(found) > 1:
         raise UserError(f"{_list(runs)} were trained with other ranks at full noise ({sorted(found)}): draw with one.")
     return max(found)

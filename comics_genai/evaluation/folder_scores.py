@@ -163,6 +163,6 @@ def _shown(source: Path) -> int:
     try:
         named = run_settings(source)["drawings"]
         character = metrics.known_character([drawing.image for drawing in drawings.load(named)])
-    except (UserError, KeyError):
+    except (UserError, KeyError, TypeError):
         return 0
     return world.HELD_OUT.index(character) if character else 0

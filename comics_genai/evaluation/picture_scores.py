@@ -93,10 +93,11 @@ def tell_generated(base: Base, settings: Mapping[str, Any], pictures: Sequence[P
     character = _learnt(settings) if reader is not None else None
     if reader is None or character is None:
         return 0
-    known = []
+    known, name = [], settings.get("identifier")
     for picture in pictures:
         prompt = picture.record["prompt"]
-        if settings["identifier"].lower() in prompt.lower() and (scene := _scene(prompt, character)) is not None:
+        named = isinstance(name, str) and name.lower() in prompt.lower()
+        if named and (scene := _scene(prompt, character)) is not None:
             known.append((picture, scene))
     if not known:
         return 0
@@ -112,7 +113,7 @@ def _learnt(settings: Mapping[str, Any]) -> world.Character | None:
     """The character of the comic world that a run's drawings show, if they are here."""
     try:
         return metrics.known_character([drawing.image for drawing in drawings.load(settings["drawings"])])
-    except (UserError, KeyError):
+    except (UserError, KeyError, TypeError):
         return None
 
 

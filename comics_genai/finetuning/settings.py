@@ -1,7 +1,7 @@
 """What a fine-tuning is told: the drawings, the base, the method and every number, as one typed record."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from comics_genai.drawings.captions import MAXIMUM_CAPTION
@@ -154,6 +154,11 @@ class FinetuneSettings:
             raise UserError(
                 f"The run's settings are damaged, or of another version ({error}): restore its settings.json."
             ) from error
+
+    @classmethod
+    def checked(cls, record: Mapping[str, Any]) -> dict[str, Any]:
+        """What `of_run` makes of a record, as one again: nothing lacks and all is of its type and in its range."""
+        return asdict(cls.of_run(record))
 
     @property
     def weights_precision(self) -> Literal["fp32", "bf16", "fp16"]:

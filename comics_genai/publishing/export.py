@@ -14,10 +14,12 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import safetensors
 import torch
 from torch import Tensor
 
@@ -27,6 +29,7 @@ from comics_genai.bases.base import Base
 from comics_genai.drawings.captions import instance_prompt
 from comics_genai.errors import UserError
 from comics_genai.files import OLD, cannot_write, load_tensors, safetensors_bytes, write_atomic
+from comics_genai.finetuning.settings import FinetuneSettings
 from comics_genai.run import BEST, CHECKPOINTS, EMA_FILE, EMBEDS_FILE, FULL_FILE, LORA_FILE, VALIDATION
 
 HALVES = {"lora_A.weight": "lora_down.weight", "lora_B.weight": "lora_up.weight"}
@@ -53,7 +56,7 @@ def export(run: Path, target: Path | None = None, device: str | torch.device = "
     UserError for a file that does something else, and for an unfinished run.
     """
     run = Path(run)
-    settings = run_settings(run)
+    settings = FinetuneSettings.checked(run_settings(run))
     if settings["method"] == "dreambooth":
         return export_pipeline(run, settings, Path(target) if target else run / "pipeline", device)
     weights = weights_of(run)
@@ -64,13 +67,7 @@ def export(run: Path, target: Path | None = None, device: str | torch.device = "
         raise UserError(f"The base {base.name} has unequal blocks, which kohya's names cannot tell: it is no SDXL.")
     trained = load_tensors(weights)[0]
     tensors = kohya_tensors(trained, settings["alpha"], layers if base.micro_conditioned else 0)
-    metadata = {
-        "ss_base_model_version": "sdxl_base_v1-0" if base.micro_conditioned else "sd_v1",
-        "ss_network_alpha": str(settings["alpha"]),
-        "ss_network_dim": str(settings["rank"]),
-        "ss_network_module": "networks.lora",
-    }
-    content = safetensors_bytes(tensors, metadata)
+    content = safetensors_bytes(tensors, _metadata(base.micro_conditioned, settings))
     with _beside(target) as folder:
         written = folder / target.name
         write_atomic(written, content)
@@ -99,17 +96,40 @@ def _difference(base: Base, run: Path, written: Path, settings: dict) -> float:
 
 
 def _checked(run: Path, target: Path) -> Path:
-    """The file to write, with its suffix. Raises UserError for a folder, and for a file that the run itself needs."""
-    if target.suffix != ".safetensors":
-        target = target.with_name(f"{target.name}.safetensors")
-    if target.is_dir():
-        raise UserError(f"{target} is a folder: give a file with --target, such as {target / run.resolve().name}.")
+    """The file to write, with its suffix. Raises UserError for a folder, for a file that the run itself needs, and for
+    one that is no earlier export."""
+    named = target if target.suffix == ".safetensors" else target.with_name(f"{target.name}.safetensors")
+    for place in (target, named):
+        if place.is_dir():
+            raise UserError(f"{place} is a folder: give a file with --target, such as {place / run.resolve().name}.")
+    target = named
     own = {LORA_FILE, FULL_FILE, EMA_FILE, EMBEDS_FILE}
     place = target.resolve()
     inside = place.parent == run.resolve() and target.name in own
     if inside or any(place.is_relative_to((run / name).resolve()) for name in (BEST, CHECKPOINTS, VALIDATION)):
         raise UserError(f"{target} is a file of the run itself, which the export would replace: choose another.")
+    if target.exists() and not _exported(target):
+        raise UserError(f"{target} is there already and no adapter that `export` wrote: choose another --target.")
     return target
+
+
+def _exported(file: Path) -> bool:
+    """Whether the file says of itself what an export does, and nothing else."""
+    try:
+        with safetensors.safe_open(file, framework="pt") as written:
+            return set(written.metadata() or {}) == set(_metadata(False, {"alpha": 0, "rank": 0}))
+    except (OSError, safetensors.SafetensorError):
+        return False
+
+
+def _metadata(is_xl: bool, settings: Mapping[str, Any]) -> dict[str, str]:
+    """What kohya's tools and those that read their files ask of an adapter's header."""
+    return {
+        "ss_base_model_version": "sdxl_base_v1-0" if is_xl else "sd_v1",
+        "ss_network_alpha": str(settings["alpha"]),
+        "ss_network_dim": str(settings["rank"]),
+        "ss_network_module": "networks.lora",
+    }
 
 
 @contextmanager

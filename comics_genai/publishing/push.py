@@ -19,6 +19,7 @@ from comics_genai import drawings, environment, hub_access, paths
 from comics_genai.bases.adapters import digest_of, run_settings, weights_of
 from comics_genai.errors import UserError
 from comics_genai.files import json_line, load_tensors, read_object
+from comics_genai.finetuning.settings import FinetuneSettings
 from comics_genai.publishing import cards, model_card
 from comics_genai.publishing.retries import retried
 from comics_genai.run import (
@@ -77,7 +78,7 @@ def push(
 
 
 def _stage_run(run: Path, staged: Path, repo: str, pictures: Path | None, licence: str) -> None:
-    settings = run_settings(run)
+    settings = FinetuneSettings.checked(run_settings(run))
     try:
         weights = weights_of(run)
     except UserError as error:
@@ -117,7 +118,7 @@ def _stage_checkpoint(run: Path, staged: Path, repo: str) -> None:
             _stage_whole(run / BEST / name, staged / BEST / name)
     _stage_settings(run, staged)
     step = step_in_name(whole[-1])
-    card = cards.unfinished_card(repo, run_settings(run), step)
+    card = cards.unfinished_card(repo, FinetuneSettings.checked(run_settings(run)), step)
     (staged / "README.md").write_text(card, encoding="utf-8")
 
 

@@ -1,7 +1,9 @@
 """An exported adapter has kohya's names and does what the run's own does."""
 
 import json
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import PIL.Image
@@ -12,9 +14,13 @@ import torch
 from comics_genai.bases.adapters import load_adapter
 from comics_genai.bases.base import Base
 from comics_genai.errors import UserError
+from comics_genai.files import safetensors_bytes
 from comics_genai.finetuning.settings import FinetuneSettings
 from comics_genai.finetuning.train import finetune
 from comics_genai.publishing.export import export, kohya_tensors, stability_name
+
+# What the header of an export says.
+EXPORTED = {f"ss_{name}": "x" for name in ("base_model_version", "network_alpha", "network_dim", "network_module")}
 
 
 @pytest.fixture(scope="module")
@@ -105,10 +111,11 @@ def test_a_file_that_does_something_else_is_not_kept(settings, tmp_path, monkeyp
     with pytest.raises(UserError, match="does not do what that of"):
         export(run)
     assert not (run / "run.safetensors").exists()
-    (tmp_path / "earlier.safetensors").write_bytes(b"earlier")
+    earlier = safetensors_bytes({"x": torch.ones(1)}, EXPORTED)
+    (tmp_path / "earlier.safetensors").write_bytes(earlier)
     with pytest.raises(UserError, match="does not do what that of"):
         export(run, tmp_path / "earlier.safetensors")
-    assert (tmp_path / "earlier.safetensors").read_bytes() == b"earlier"
+    assert (tmp_path / "earlier.safetensors").read_bytes() == earlier
     assert not list(tmp_path.glob(".export.*"))
 
 
@@ -121,11 +128,44 @@ def test_a_target_of_the_runs_own_is_refused_and_a_suffix_that_lacks_is_added(se
         with pytest.raises(UserError, match="is a file of the run itself, which the export would replace"):
             export(run, run / name)
     (tmp_path / "folder.safetensors").mkdir()
-    with pytest.raises(UserError, match="is a folder: give a file with --target"):
-        export(run, tmp_path / "folder")
+    for name in ("folder", "folder.safetensors", "run"):
+        with pytest.raises(UserError, match="is a folder: give a file with --target"):
+            export(run, tmp_path / name)
     assert {path: path.read_bytes() for path in run.rglob("*.safetensors")} == before
     assert export(run, tmp_path / "v1.2") == tmp_path / "v1.2.safetensors"
     assert export(run, tmp_path / "again").read_bytes() == (tmp_path / "v1.2.safetensors").read_bytes()
+
+
+def test_a_file_that_no_export_wrote_stays_the_bases_own_above_all(settings, tmp_path):
+    run, base = tmp_path / "run", Path(shutil.copytree(settings.base, tmp_path / "base"))
+    finetune(replace(settings, base=str(base)), run)
+    torch_file = safetensors_bytes({"x": torch.ones(1)}, {"format": "pt"})
+    kohyas = safetensors_bytes({"x": torch.ones(1)}, EXPORTED | {"ss_session_id": "1"})
+    for name, content in {"a": b"mine", "b": torch_file, "c": kohyas, "d": b""}.items():
+        (tmp_path / f"{name}.safetensors").write_bytes(content)
+        with pytest.raises(UserError, match="is there already and no adapter that `export` wrote"):
+            export(run, tmp_path / name)
+        assert (tmp_path / f"{name}.safetensors").read_bytes() == content
+    weights = next((base / "unet").glob("*.safetensors"))
+    before = weights.read_bytes()
+    with pytest.raises(UserError, match="is there already and no adapter"):
+        export(run, weights)
+    assert weights.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [({"base": 5}, "base is 5, but must be a text"), ({"identifier": None}, "identifier is None, but must be a"),
+     ({"alpha": "x"}, "alpha is .x., but must be a number"), ({"learn_token": "no"}, "learn_token is 'no', but"),
+     ({"method": "dance"}, "method is 'dance', but must be one of"), ({"hook": 1}, "damaged, or of another version")],
+)  # fmt: skip
+def test_settings_of_another_type_are_one_sentence(girl_run, tmp_path, values, sentence):
+    run = Path(shutil.copytree(girl_run, tmp_path / "run"))
+    record = json.loads((run / "settings.json").read_text())
+    record["finetune"] |= values
+    (run / "settings.json").write_text(json.dumps(record))
+    with pytest.raises(UserError, match=sentence):
+        export(run)
 
 
 def test_what_is_no_adapter_is_one_sentence(settings, tmp_path):
