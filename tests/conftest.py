@@ -17,7 +17,18 @@ from diffusers import (
     UNet2DConditionModel,
 )
 from tokenizers import pre_tokenizers
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+from transformers import (
+    CLIPConfig,
+    CLIPImageProcessor,
+    CLIPModel,
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTextModelWithProjection,
+    CLIPTokenizer,
+    ViTConfig,
+    ViTImageProcessor,
+    ViTModel,
+)
 
 from comics_genai import world
 from comics_genai.evaluation.attribute_reader import AttributeReader, AttributeReaderConfig
@@ -130,6 +141,28 @@ def girl_run(girl, tiny_sdxl, tmp_path_factory) -> Path:
     )
     finetune(settings, folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def networks(tmp_path_factory) -> dict[str, str]:
+    """Folders of a tiny CLIP and a tiny DINO."""
+    folders = {name: tmp_path_factory.mktemp(name) for name in ("clip", "dino")}
+    tokenizer = _tokenizer()
+    torch.manual_seed(0)
+    ids = {name: getattr(tokenizer, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
+    layer = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    sight = layer | {"image_size": 32, "patch_size": 8}
+    config = CLIPConfig(
+        text_config=layer | {"vocab_size": len(tokenizer)} | ids, vision_config=sight, projection_dim=12
+    )
+    for part in (CLIPModel(config), tokenizer, CLIPImageProcessor(size={"shortest_edge": 32}, crop_size=32)):
+        part.save_pretrained(folders["clip"])
+    for part in (
+        ViTModel(ViTConfig(**sight), add_pooling_layer=False),
+        ViTImageProcessor(size={"height": 32, "width": 32}),
+    ):
+        part.save_pretrained(folders["dino"])
+    return {name: str(folder) for name, folder in folders.items()}
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,6 @@ import PIL.Image
 import pytest
 
 from comics_genai.__main__ import COMMANDS, main
-from comics_genai.errors import UserError
 
 
 @pytest.fixture
@@ -87,18 +86,3 @@ def test_an_option_by_its_earlier_name_is_refused_with_todays(given, told, tiny_
     assert capsys.readouterr().err.strip().splitlines()[-1].startswith(told)
 
 
-@pytest.mark.parametrize(("more", "precision"), [([], "fp16"), (["--precision", "fp32"], "fp32")])
-def test_on_a_gpu_the_precision_is_what_it_has_unless_one_is_given(drawn, monkeypatch, more, precision):
-    from comics_genai import hardware
-    from comics_genai.finetuning import command
-
-    asked = []
-
-    def refuse(settings, folder, device, judge, extend):
-        asked.append((settings.precision, str(device)))
-        raise UserError("Enough.")
-
-    monkeypatch.setattr(command, "finetune", refuse)
-    monkeypatch.setattr(hardware, "precision", lambda device: "fp16")
-    assert main(["finetune", "--drawings", str(drawn), "--device", "cuda", *more]) == 2
-    assert asked == [(precision, "cuda")]

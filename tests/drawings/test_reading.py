@@ -1,11 +1,7 @@
 """What people have in a folder becomes upright squares on paper with captions, or one clear sentence."""
 
 import json
-import os
-import socket
 import struct
-import subprocess
-import sys
 import warnings
 import zlib
 from pathlib import Path
@@ -17,7 +13,6 @@ from PIL import ImageCms
 
 from comics_genai import drawings
 from comics_genai.errors import UserError
-from tests.hub_server import serving
 
 RED, BLUE = (200, 30, 20), (20, 40, 210)
 
@@ -232,85 +227,6 @@ def test_pictures_that_unpack_to_gigabytes_are_refused_unread(tmp_path, side):
 
 def test_a_wholly_transparent_picture_is_refused(tmp_path):
     assert "void.png is wholly transparent" in refusal_of(tmp_path, "void.png", PIL.Image.new("RGBA", (80, 80)))
-
-
-HUB_PROGRAM = """
-import json, sys
-from comics_genai import drawings
-from comics_genai.errors import UserError
-try:
-    found = drawings.load(sys.argv[1], size=64)
-    print(json.dumps([[d.name, d.caption, d.image.getpixel((32, 32)), d.mask is not None] for d in found]))
-except UserError as error:
-    print(json.dumps(str(error)))
-"""
-
-
-def load_from_hub(dataset_id: str, endpoint: str, home: Path, **environment: str):
-    """What a fresh process, whose Hub is `endpoint`, makes of the dataset."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
-    given = {"HF_ENDPOINT": endpoint, "HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1", **environment}
-    root = Path(__file__).parents[2]
-    done = subprocess.run(
-        [sys.executable, "-c", HUB_PROGRAM, dataset_id],
-        env=kept | given, cwd=root, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "hf_secret" not in done.stdout + done.stderr
-    return json.loads(done.stdout)
-
-
-def test_a_dataset_on_the_hub_loads_like_the_folder_it_was_uploaded_from(tmp_path):
-    folder = tmp_path / "dataset"
-    fill(folder / "train")
-    caption(folder / "train", [{"file_name": f"0{i}.png", "text": f"drawing {i}"} for i in range(2)])
-    half = picture(BLUE, (100, 80), "RGBA")
-    half.putalpha(PIL.Image.linear_gradient("L").resize(half.size))
-    half.save(folder / "train" / "01.png")
-    with serving(folder, "someone/girl", token="hf_secret") as endpoint:
-        found = load_from_hub("someone/girl", endpoint, tmp_path / "home", HF_TOKEN="hf_secret")
-        refused = load_from_hub("someone/girl", endpoint, tmp_path / "home2")
-        absent = load_from_hub("someone/boy", endpoint, tmp_path / "home3", HF_TOKEN="hf_secret")
-    expected = [[d.name, d.caption, list(d.image.getpixel((32, 32))), d.mask is not None]
-                for d in drawings.load(folder, size=64)]  # fmt: skip
-    assert found == expected
-    for sentence in (refused, absent):
-        assert "neither a folder here nor a dataset on the Hub that you may read" in sentence
-
-
-def test_caption_files_on_the_hub_count_as_in_a_folder(tmp_path):
-    folder = fill(tmp_path / "dataset" / "train")
-    (folder / "01.caption").write_text("jumping")
-    with serving(tmp_path / "dataset", "someone/girl") as endpoint:
-        found = load_from_hub("someone/girl", endpoint, tmp_path / "home")
-    assert [row[:2] for row in found] == [["00.png", ""], ["01.png", "jumping"]]
-
-
-@pytest.mark.parametrize(("column", "value", "expected"), [
-    ("caption", "jumping", [["00.png", "jumping"], ["01.png", "jumping"]]),
-    ("text", 7, '"text" in row 0 of someone/girl is 7, not a text: put the caption in quotes.'),
-])  # fmt: skip
-def test_a_table_on_the_hub_has_captions_in_the_same_columns(tmp_path, column, value, expected):
-    import datasets
-
-    paths = sorted(fill(tmp_path / "pictures").iterdir())
-    rows = {column: [value, value], "image": [{"path": path.name, "bytes": path.read_bytes()} for path in paths]}
-    features = datasets.Features({column: datasets.Value("string" if value == "jumping" else "int64"),
-                                  "image": datasets.Image()})  # fmt: skip
-    (tmp_path / "dataset" / "data").mkdir(parents=True)
-    table = datasets.Dataset.from_dict(rows, features=features)
-    table.to_parquet(tmp_path / "dataset" / "data" / "train-00000-of-00001.parquet")
-    with serving(tmp_path / "dataset", "someone/girl") as endpoint:
-        found = load_from_hub("someone/girl", endpoint, tmp_path / "home")
-    assert (found if isinstance(found, str) else [row[:2] for row in found]) == expected
-
-
-def test_without_a_network_a_hub_dataset_is_refused_in_a_sentence(tmp_path):
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        endpoint = f"http://127.0.0.1:{unused.getsockname()[1]}"
-    sentence = load_from_hub("someone/girl", endpoint, tmp_path / "home")
-    assert sentence.startswith("someone/girl is no folder here, and the Hub cannot be reached")
 
 
 def test_a_single_picture_is_read_with_the_same_checks(tmp_path):

@@ -1,7 +1,6 @@
 """The test of a fine-tuning: known characters are scored between floor and ceiling, others are only drawn."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import PIL.Image
@@ -9,8 +8,7 @@ import PIL.Image
 from comics_genai import world
 from comics_genai.bases.base import Base
 from comics_genai.drawings import Drawing
-from comics_genai.evaluation import comparison, metrics
-from comics_genai.finetuning.checkpoint_scores import Judge, judge_of
+from comics_genai.evaluation import comparison
 from comics_genai.finetuning.encoded_data import as_seen
 from comics_genai.sampling.generate import Sampling
 from comics_genai.sampling.records import read_metadata
@@ -60,28 +58,6 @@ def test_drawings_of_a_stranger_are_drawn_but_not_scored(girl_run, tiny_sdxl, tm
     assert test.pictures.keys() == {comparison.TUNED, comparison.SAME} and test.scenes == []
     assert comparison.scored(test, base) is None and not list(tmp_path.rglob("scores.json*"))
     assert "nothing is measured" in comparison.conclusion(None, 2)
-
-
-def test_poses_of_the_test_are_not_those_a_checkpoint_is_chosen_by():
-    girl = world.UNICORN_GIRL
-    judge = judge_of(drawings_of(world.reference_scenes(girl)), "UnicornGirl", "girl", prompts=8)
-    assert len(judge.prompts) == 8 and judge.character == girl
-    asked = {replace(scene.pose, expression="", jitter=()) for scene in judge.scenes}
-    measured = {replace(scene.pose, expression="", jitter=()) for scene in comparison.posed_scenes(girl, 24)}
-    assert not asked & measured
-
-
-def test_a_judge_likes_true_drawings_better_than_copies_and_strangers():
-    girl = world.UNICORN_GIRL
-    references = [world.draw(scene) for scene in world.reference_scenes(girl)]
-    judge = Judge(girl, references, "UnicornGirl", "girl", prompts=6)
-    true = judge(1, [world.draw(scene) for scene in judge.scenes])
-    copies = judge(2, references)
-    strangers = judge(3, metrics.other_character_renders(judge.scenes))
-    assert true["score"] > 0.6 and true["score"] > 1.5 * strangers["score"]
-    assert copies["copied"] == 1 and copies["score"] == 0 and copies["identity"] > 0.6
-    nobody = Judge(None, references, "Hoo", "owl")
-    assert nobody(1, references) == {} and "Hoo, an owl" in nobody.prompts[0]
 
 
 def test_what_the_base_sees_is_the_whole_drawing(tiny_sdxl):
