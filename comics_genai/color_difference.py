@@ -18,5 +18,8 @@ def lab_of_srgb(srgb: np.ndarray) -> np.ndarray:
 
 
 def ciede2000(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """CIEDE2000 between CIELAB colours (..., 3), broadcast; about 1 is just visible. Sharma, Wu and Dalal 2005."""
+    """CIEDE2000 between CIELAB colours (..., 3), which broadcast. A difference of about 1 is just visible.
+
+    Sharma, Wu and Dalal 2005.
+    """
     return deltaE_ciede2000(*np.broadcast_arrays(np.asarray(first, np.float64), np.asarray(second, np.float64)))

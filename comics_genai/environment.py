@@ -1,7 +1,7 @@
-"""Where this runs: Kaggle, Colab or a machine of one's own; its folders, secrets, device and precision.
+"""Where this runs (Kaggle, Colab or the user's own machine), its folders and its secrets.
 
-The only file that names a platform. It imports nothing heavy at its top, so that `set_up` can first install, on Kaggle
-and Colab, what their images lack.
+This is the only module that names a platform. It imports nothing heavy at its top, so that on Kaggle and Colab `set_up`
+can first install the packages that are missing there.
 """
 
 import importlib.util
@@ -38,7 +38,7 @@ QUIET = {
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "TOKENIZERS_PARALLELISM": "false",
 }
-# Why a platform's store gives no secret, by the name of the error it raises, and where to click.
+# Why a platform gives no secret and where to click, by the name of the error that its store raises.
 REFUSALS = {
     ("kaggle", "ConnectionError"): "Kaggle gives secrets only with the internet on: switch it on in the notebook's "
     "settings, at the right, and run the cell again",
@@ -65,8 +65,11 @@ def platform() -> Platform:
 
 
 def root() -> Path:
-    """The folder that runs/ and 6_generated/ are in: the repository's root or, where the package came as a wheel, the
-    current folder, which Kaggle and Colab keep. Raises UserError where the package came without its data."""
+    """The folder that holds runs/ and 6_generated/.
+
+    It is the repository's root. If the package was installed from a wheel, it is the current folder, which Kaggle and
+    Colab keep. Raises UserError if the package was installed without its data.
+    """
     if (repository := _repository()) is not None:
         return repository
     if brought().is_dir():
@@ -84,12 +87,12 @@ def _repository() -> Path | None:
 
 
 def brought() -> Path:
-    """What a wheel brings of the repository beside the package, in the same folders; it is there in a wheel alone."""
+    """The part of the repository that a wheel carries beside the package. It exists only in an installed wheel."""
     return Path(__file__).resolve().parent / "repository"
 
 
 def find(path: str | Path) -> Path | None:
-    """A file or folder as named from here, from the repository, or from what a wheel brought; None if there is none."""
+    """Look for a file or folder in the current folder, the repository and the wheel's data; None if it is nowhere."""
     path = Path(path).expanduser()
     places = (path, root() / path, brought() / path)
     return next((place for place in places if place.exists()), None)
@@ -102,12 +105,12 @@ def project() -> dict[str, Any]:
 
 
 def address() -> str:
-    """Where the repository lies on the web: the only place that holds it is pyproject.toml."""
+    """The repository's web address, which only pyproject.toml holds."""
     return project()["urls"]["Repository"]
 
 
 def materials() -> Path:
-    """Folder of what is only read, laid out as the repository: that itself, or what a wheel brought."""
+    """The folder of files that are only read: the repository, or the wheel's copy of it."""
     return _repository() or brought()
 
 
@@ -122,22 +125,22 @@ def generated() -> Path:
 
 
 def cached() -> Path:
-    """Folder for what can be computed again; made if absent."""
+    """The folder for files that can be computed again; it is created if it is absent."""
     folder = root() / ".cache"
     folder.mkdir(exist_ok=True)
     return folder
 
 
 def secret(name: str) -> str | None:
-    """A secret such as HF_TOKEN, from the environment or else from the platform's own store; None if it has none.
+    """A secret such as HF_TOKEN, from the environment or else from the platform's store; None if it is in neither.
 
-    Never printed, and no error of a store is passed on: `no_secret` says what to do.
+    It is never printed, and the store's errors are not passed on, as they could hold it; `no_secret` says what to do.
     """
     return _secret(name)[0]
 
 
 def no_secret(name: str) -> str:
-    """Why there is no such secret here and where to click, as the second half of a sentence; "" if there is one."""
+    """Why the secret is missing and where to add it, as the second half of a sentence; "" if it is there."""
     value, refusal = _secret(name)
     return "" if value else REFUSALS.get((platform(), refusal), REFUSALS[platform(), ""]).format(name=name)
 
@@ -155,19 +158,19 @@ def _secret(name: str) -> tuple[str | None, str]:
             from google.colab import userdata
 
             return (userdata.get(name) or "").strip() or None, ""
-    except Exception as error:  # classes of their own for: not there, not attached, refused, no internet
+    except Exception as error:  # each platform has classes of its own for missing, not attached, refused, offline
         return None, type(error).__name__
     return None, ""
 
 
 def set_up(seed: int = 0) -> None:
-    """Make a notebook ready: packages, quiet libraries, threads, seeds; prints one line of what it runs on.
+    """Prepare a notebook: install packages, silence libraries, set threads and seeds; print one line on the machine.
 
     Raises UserError when packages are missing and cannot be installed.
     """
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
-    # Bars are drawn as text without ipywidgets, and the Hub's are off.
+    # Without ipywidgets, bars are drawn as text; the Hub's bars are off anyway.
     for remark in ("IProgress not found", "Cannot enable progress bars"):
         warnings.filterwarnings("ignore", message=remark)
     if platform() != "local" and has_old_torchao():
@@ -191,7 +194,7 @@ def set_up(seed: int = 0) -> None:
 
 
 def _told(device: "torch.device") -> str:
-    """What this runs on, in one line: platform, device, precision, what is free, versions."""
+    """One line on the machine: platform, device, precision, free memory and disk, versions."""
     import torch
 
     if is_gpu(device):
@@ -210,8 +213,10 @@ def _told(device: "torch.device") -> str:
 
 
 def require(*requirements: str) -> None:
-    """Install what a notebook needs beyond the package's own requirements, on Kaggle and Colab; elsewhere say what to
-    install. Raises UserError where it is missing afterwards."""
+    """Install packages that a single notebook needs, on Kaggle and Colab; elsewhere say what to install.
+
+    Raises UserError if they are missing afterwards.
+    """
     if platform() == "local":
         packages.require(requirements)
     elif absent := packages.missing(requirements):
@@ -219,7 +224,7 @@ def require(*requirements: str) -> None:
 
 
 def _install(requirements: list[str]) -> None:
-    """Install into a hosted image, leaving its torch as it is; on a machine of one's own say what to run instead."""
+    """Install on Kaggle or Colab without touching their torch; on the user's own machine say what to run instead."""
     if platform() == "local":
         raise UserError(
             f"This Python ({sys.executable}) lacks {', '.join(requirements)}: run make test once in {root()} and "
@@ -243,7 +248,7 @@ def attached_wheels() -> list[Path]:
 
 
 def has_old_torchao() -> bool:
-    """Whether a torchao is installed with which peft raises at every adapter."""
+    """Whether the installed torchao is so old that peft refuses to make any adapter."""
     return importlib.util.find_spec("torchao") is not None and not packages.is_satisfied(f"torchao>={TORCHAO_MINIMUM}")
 
 

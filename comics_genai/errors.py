@@ -1,5 +1,5 @@
-"""Errors that are the user's to mend: one sentence that says what, where and how."""
+"""The error for mistakes that the user can correct: one sentence that says what is wrong, where, and what to do."""
 
 
 class UserError(Exception):
-    """A mistake a user can mend. The message is one full sentence; the command line prints it and exits with 2."""
+    """A mistake that the user can correct. The command line prints its message, a full sentence, and exits with 2."""

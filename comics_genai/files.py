@@ -1,4 +1,4 @@
-"""Files that are whole or absent: atomic writing, and JSON and safetensors, read as whoever damaged them left them."""
+"""Atomic writing, so that a file is whole or absent, and reading of JSON and safetensors that may be damaged."""
 
 import errno
 import json
@@ -47,7 +47,7 @@ def write_atomic(path: Path, content: bytes) -> None:
 
 
 def cannot_write(path: Path, error: OSError, size: int = 0) -> UserError:
-    """The error of a write that failed, as a sentence that names the cause."""
+    """A UserError that names the cause of a failed write."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         much = f" ({size / 1e6:.1f} MB)" if size else ""
         return UserError(
@@ -59,10 +59,10 @@ def cannot_write(path: Path, error: OSError, size: int = 0) -> UserError:
 
 @contextmanager
 def one_writer(folder: Path, sentence: str, wait: float = 0.0) -> Iterator[None]:
-    """Within it no other process writes in `folder`; the system gives the lock back when a process dies.
+    """A context in which no other process writes in `folder`. The system frees the lock when a process dies.
 
-    sentence: what a process is told that finds it taken for longer than `wait` seconds. In one process it can be
-    entered again within itself.
+    sentence: the UserError of a process that waited for the lock for more than `wait` seconds. A process that holds the
+    lock may enter the context again.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -74,7 +74,7 @@ def one_writer(folder: Path, sentence: str, wait: float = 0.0) -> Iterator[None]
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS,
                                                           errno.ENOTDIR, errno.EEXIST):  # fmt: skip
             raise cannot_write(folder, error) from error
-        yield  # some network drives know no locks
+        yield  # some network drives have no locks
         return
     try:
         yield
@@ -83,8 +83,10 @@ def one_writer(folder: Path, sentence: str, wait: float = 0.0) -> Iterator[None]
 
 
 def remove_leftovers(folder: Path, alone: bool = False) -> None:
-    """Remove what killed writes left in `folder`. alone: nobody else can be writing there; otherwise only what is old
-    and no process here is at work on."""
+    """Remove the temporary files that killed processes left in `folder`.
+
+    alone: no other process can be writing there. Otherwise only old files go that no process here is writing.
+    """
     for path in folder.glob(f".*{PARTIAL}"):
         try:
             writer = path.name.removesuffix(PARTIAL).rpartition(".")[2]
@@ -105,7 +107,7 @@ def _runs(process: int) -> bool:
 
 
 def read_text(path: Path) -> str:
-    """The text of a file, without a byte-order mark. Raises UserError for one that cannot be read or is no UTF-8."""
+    """The text of a file, without a byte-order mark. Raises UserError if it cannot be read or is not UTF-8."""
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
@@ -126,10 +128,10 @@ def read_object(path: Path) -> dict[str, Any]:
 
 
 def read_rows(path: Path, needs: str = "") -> list[dict[str, Any]]:
-    """The JSON objects of a file with one a line; empty lines are none. needs: a field, a text, that every row has.
+    """The JSON objects of a file that has one in each line; empty lines are skipped.
 
-    Lines end with a line feed alone: JSON texts may hold other separators, such as U+2028. Raises UserError with the
-    line's number for one that is no object.
+    needs: the name of a text field that every object must have. Only a line feed ends a line, because JSON texts may
+    hold other separators, such as U+2028. Raises UserError with the number of a line that is not such an object.
     """
     rows = []
     for number, line in enumerate(read_text(path).split("\n"), start=1):
@@ -153,9 +155,9 @@ def json_line(value: Any) -> str:
 
 
 def safetensors_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> bytes:
-    """A safetensors file of tensors and metadata: equal ones give equal bytes.
+    """The bytes of a safetensors file; equal tensors and metadata give equal bytes.
 
-    safetensors itself writes metadata in an order that changes from process to process; here it is sorted.
+    safetensors itself writes metadata in an order that changes from process to process. Here it is sorted.
     """
     whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     content = safetensors.torch.save(whole)
@@ -169,8 +171,10 @@ def safetensors_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], record: Mapping[str, Any] | None = None) -> None:
-    """Write tensors, and a JSON-able `record` as metadata, to one safetensors file with a checksum; equal tensors give
-    equal bytes."""
+    """Write tensors and a checksum to a safetensors file, with the JSON-able `record` as its metadata.
+
+    Equal tensors and records give equal bytes.
+    """
     whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     told = {**(record or {}), CHECKSUM: checksum(whole)}
     write_atomic(path, safetensors_bytes(whole, {"record": json.dumps(told)}))
@@ -186,9 +190,9 @@ def checksum(tensors: Mapping[str, Tensor]) -> int:
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors (on the CPU) of a safetensors file, and the record of one that `save_tensors` wrote, else {}.
+    """The tensors of a safetensors file, on the CPU, and its record ({} if `save_tensors` did not write the file).
 
-    Raises UserError for one that is cut off, changed, or no such file.
+    Raises UserError if the file is cut off, changed, absent, or not a safetensors file.
     """
     try:
         with safetensors.safe_open(path, framework="pt") as file:
@@ -206,7 +210,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def record_of(path: Path) -> dict[str, Any]:
-    """The record alone of a file that `save_tensors` wrote, else {}. Raises UserError where it is damaged."""
+    """Only the record of a file that `save_tensors` wrote, {} for any other. Raises UserError for a damaged file."""
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             record = json.loads((file.metadata() or {}).get("record", "{}"))
@@ -233,7 +237,10 @@ def load_weights(model: nn.Module, path: Path) -> None:
 
 
 def copy_into(targets: Mapping[str, Tensor], tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Copy every tensor into its namesake; UserError, before anything is changed, where name or shape do not match."""
+    """Copy every tensor into the target of the same name.
+
+    Raises UserError, before anything is changed, if a name is missing among the targets or a shape differs.
+    """
     for name, tensor in tensors.items():
         if name not in targets:
             raise UserError(f"{path} holds {name}, which this model does not have: it belongs to another model.")

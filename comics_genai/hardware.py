@@ -1,7 +1,7 @@
-"""What this machine computes with: its device, the precision it has in hardware, its cores and its memory.
+"""The machine's device, the precision it computes in hardware, its cores and its memory.
 
-No flag is believed where it can be tried. The module imports torch inside its functions, because `environment` needs it
-before torch may be there.
+Each is tried rather than read from a flag. The functions import torch themselves, because `environment` imports this
+module before torch may be installed.
 """
 
 import os
@@ -22,11 +22,11 @@ CONTAINER = Path("/sys/fs/cgroup")
 
 @cache
 def device() -> "torch.device":
-    """The GPU if an operation on it really succeeds, else the CPU, with one printed sentence if there was a GPU."""
+    """The GPU if it computes correctly, else the CPU. If a GPU is there but fails, one printed sentence says why."""
     import torch
 
     if torch.cuda.is_available():
-        # No flag is believed: a GPU that the installed torch has no kernels for also answers is_available().
+        # is_available() also holds for a GPU that the installed torch has no kernels for.
         try:
             check_arithmetic("cuda")
             return torch.device("cuda")
@@ -40,7 +40,7 @@ def device() -> "torch.device":
 
 
 def gpu_advice(device: "torch.device | str") -> str:
-    """What to do about a device that does not compute."""
+    """What the user can do about a device that does not compute, as the second half of a sentence."""
     import torch
 
     if not is_gpu(device):
@@ -78,8 +78,8 @@ def is_gpu(device: "torch.device | str") -> bool:
 def precision(device: "torch.device | str") -> Literal["fp32", "bf16", "fp16"]:
     """The fastest autocast precision that the device computes in hardware.
 
-    A T4 answers that it can do bf16, but emulates it: fp16 there. Of CPUs, those whose AMX has tiles for bf16: there it
-    pays two- or threefold. With avx512_bf16 alone it pays too, less; who wants it asks for bf16.
+    A T4 says that it can do bf16 but only emulates it, so it gets fp16. A CPU gets bf16 if its AMX unit has bf16 tiles,
+    which makes training two to three times faster. With avx512_bf16 alone the gain is smaller, so the user must ask.
     """
     import torch
 
@@ -96,7 +96,7 @@ def _has_amx_bf16() -> bool:
 
 
 def available_cores() -> int:
-    """Cores this process may use: its affinity, and a container's quota where there is one."""
+    """The number of cores that this process may use, by its affinity and its container's quota."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         quota, period = (CONTAINER / "cpu.max").read_text(encoding="ascii").split()
@@ -106,14 +106,16 @@ def available_cores() -> int:
 
 
 def free_memory() -> int:
-    """Bytes of RAM that this process may still take: what the system has, or a container's limit if that is less.
-    Where the system does not say (only Linux does), no limit."""
+    """Bytes of RAM that this process may still take: the system's, or its container's if that is less.
+
+    Only Linux reports it; elsewhere the result is sys.maxsize, that is no limit.
+    """
     free = sys.maxsize
     try:
         free = 1024 * int(re.search(r"MemAvailable:\s+(\d+)", Path("/proc/meminfo").read_text("ascii"))[1])
         limit = int((CONTAINER / "memory.max").read_text("ascii"))
         used = int((CONTAINER / "memory.current").read_text("ascii"))
-        # Pages of files are given up for anything else.
+        # The kernel frees cached pages of files when a process needs memory.
         pages = int(re.search(r"^file (\d+)", (CONTAINER / "memory.stat").read_text("ascii"), re.MULTILINE)[1])
         free = min(free, limit - used + pages)
     except (OSError, ValueError, TypeError):  # no such file, or "max" for no limit
@@ -122,7 +124,7 @@ def free_memory() -> int:
 
 
 def peak_memory(device: "torch.device") -> int:
-    """Bytes: the most that a GPU's tensors have held since the process began; on a CPU what the process has held."""
+    """The most bytes that this process has held: in tensors on a GPU, or in all on a CPU."""
     import torch
 
     if device.type == "cuda":

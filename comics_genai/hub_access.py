@@ -1,4 +1,4 @@
-"""The Hugging Face Hub as it really answers: its refusals, silences and nonsense as sentences that name the cause.
+"""Requests to the Hugging Face Hub: each of its refusals, time-outs and odd answers becomes a sentence with the cause.
 
     with answers("me/mygirl", "download"):
         snapshot_download("me/mygirl", token=token())
@@ -33,7 +33,7 @@ NETWORK = (httpx.TransportError, ConnectionError, TimeoutError, socket.gaierror)
 
 
 def token() -> str | None:
-    """The Hub's token of this machine, or None. Raises UserError for one that no header can carry."""
+    """This machine's token for the Hub, or None. Raises UserError if the token holds characters that none can have."""
     found = environment.secret("HF_TOKEN") or get_token()
     if found and not (found.isascii() and found.isprintable() and " " not in found):
         raise UserError(
@@ -45,7 +45,7 @@ def token() -> str | None:
 
 @contextmanager
 def answers(name: str, doing: str = "download", kind: str = "model") -> Iterator[None]:
-    """Within it, whatever goes wrong between here and the Hub becomes a UserError about the repository `name`.
+    """A context in which every failure between here and the Hub becomes a UserError about the repository `name`.
 
     doing: "download" or "upload", for the advice. kind: what the repository holds.
     """
@@ -57,12 +57,12 @@ def answers(name: str, doing: str = "download", kind: str = "model") -> Iterator
         sentence = _sentence(error, name, doing, kind)
         if sentence is None:
             raise
-        # Not chained to what it came from: requests in there carry the token.
+        # The original error is dropped on purpose: the requests in it carry the token.
         raise UserError(sentence) from None
 
 
 def _sentence(error: BaseException, name: str, doing: str, kind: str) -> str | None:
-    """The first cause, from the outermost error to those it came from, that says something."""
+    """The first informative cause in the chain of errors, beginning with the outermost."""
     if isinstance(error, (GatedRepoError, RepositoryNotFoundError)) and doing == "download":
         return _absent(name, kind)
     if isinstance(error, HfHubHTTPError) and error.response is not None:

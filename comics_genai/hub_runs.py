@@ -1,4 +1,4 @@
-"""Runs that lie on the Hugging Face Hub, private ones too, as folders here. For the way up see `publishing.push`."""
+"""Download runs from the Hugging Face Hub, also private ones. `publishing.push` uploads them."""
 
 import json
 import shutil
@@ -27,23 +27,23 @@ from comics_genai.run import (
     checkpoint_files,
 )
 
-# Not the checkpoints, which hold optimizer states.
+# Checkpoints are left out: they hold optimizer states, which drawing does not need.
 NEEDED = [SETTINGS_FILE, LORA_FILE, FULL_FILE, EMA_FILE, EMBEDS_FILE, f"{BEST}/*", PEFT_FILE, PEFT_CONFIG]
 UNFINISHED = [f"{CHECKPOINTS}/*", f"{BEST}/*", LOG_FILE, SETTINGS_FILE]  # in the order in which they are put in place
 
 
 def run_folder(run: str | Path) -> Path:
-    """The folder of a run: itself, or a copy of the Hub's model repository OWNER/NAME, downloaded once.
+    """The folder of a run; a run in the Hub's model repository OWNER/NAME is downloaded once.
 
-    Raises UserError for what is neither, or may not be read.
+    Raises UserError if it is neither a folder nor a repository that may be read.
     """
     return Path(run) if Path(run).is_dir() else _download(str(run), NEEDED)
 
 
 def unfinished_run(name: str) -> Path:
-    """A copy of the state of an unfinished run in the Hub's repository OWNER/NAME; `put_in_place` makes it a run here.
+    """Download the state of an unfinished run from the Hub's repository OWNER/NAME; `put_in_place` makes it a run here.
 
-    Raises UserError for a repository without one, or that may not be read.
+    Raises UserError if the repository holds no unfinished run or may not be read.
     """
     folder = _download(name, UNFINISHED)
     if not (checkpoint_files(folder) and (folder / SETTINGS_FILE).exists()):
@@ -54,9 +54,9 @@ def unfinished_run(name: str) -> Path:
 
 
 def put_in_place(unfinished: Path, folder: Path, settings: Mapping[str, Any]) -> None:
-    """Copy the state of an unfinished run to where it goes on; a run that is there already stays as it is.
+    """Copy the state of an unfinished run into `folder`, where it will go on. A run that is already there is kept.
 
-    settings: of the fine-tuning, with the places of this machine.
+    settings: those of the fine-tuning, with the paths of this machine.
     """
     if (folder / SETTINGS_FILE).exists():
         return
@@ -81,7 +81,7 @@ def _download(name: str, patterns: list[str]) -> Path:
         raise UserError(f"There is no run {name}: give the folder of a fine-tuning, or OWNER/NAME of one on the Hub.")
     token, revision = hub_access.token(), None
     with hub_access.answers(name):
-        # Asked first with a limit: the download alone would wait for a Hub that says nothing.
+        # This first request has a time limit; a download alone would wait forever for a Hub that does not answer.
         try:
             revision = HfApi(token=token).model_info(name, timeout=hub_access.SECONDS).sha
         except (*hub_access.NETWORK, OfflineModeIsEnabled) as error:

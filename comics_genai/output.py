@@ -1,4 +1,4 @@
-"""What is printed never stops a run: any terminal, a closed pipe, none at all; and libraries' noise stays out of it."""
+"""Printing that never stops a run, whatever becomes of the terminal or pipe, and without the libraries' warnings."""
 
 import io
 import os
@@ -12,7 +12,7 @@ LIBRARIES = r"(diffusers|transformers|peft|accelerate|huggingface_hub|datasets)(
 
 
 class Tolerant(io.TextIOBase):
-    """A stream that goes on where the one below fails: what cannot be written is lost, and nothing else."""
+    """A stream that drops what the stream below cannot write, and goes on."""
 
     def __init__(self, stream: TextIO):
         self.stream = stream
@@ -43,8 +43,8 @@ class Tolerant(io.TextIOBase):
     def _try(self, act: Any) -> None:
         try:
             act()
-        except (OSError, ValueError):  # a pipe nobody reads, a terminal that is gone, a full disk; or a closed file
-            # Else Python fails once more on what waits in the buffer when it ends.
+        except (OSError, ValueError):  # a pipe that nobody reads, a closed terminal, a full disk, or a closed file
+            # Otherwise Python fails again at exit on what is left in the buffer.
             with suppress(OSError, ValueError):
                 nowhere = os.open(os.devnull, os.O_WRONLY)
                 os.dup2(nowhere, self.stream.fileno())
@@ -53,8 +53,10 @@ class Tolerant(io.TextIOBase):
 
 @contextmanager
 def tolerant() -> Iterator[None]:
-    """Within, stdout and stderr take every text: characters their encoding lacks become ?, and none of them fails.
-    Warnings are one line each, "Note: ...", and those that libraries address to programmers are left out."""
+    """A context in which stdout and stderr never fail; a character that their encoding does not have is printed as ?.
+
+    Each warning becomes one line, "Note: ...". Warnings that libraries address to programmers are left out.
+    """
     before = sys.stdout, sys.stderr
     nowhere = open(os.devnull, "w") if None in before else None
     sys.stdout, sys.stderr = (Tolerant(_replacing(stream or nowhere)) for stream in before)

@@ -1,6 +1,6 @@
-"""Python packages that are missing or too old: found, and installed at exact versions with torch left as it is.
+"""Find Python packages that are missing or too old, and install exact versions without touching torch.
 
-    missing(["torch", "diffusers>=0.42"])        those of them that are not installed, or only in too old a version
+    missing(["torch", "diffusers>=0.42"])        the requirements that are not installed, or too old
     install(["diffusers==0.42.1"], keep={"torch": "2.10.0+cu128"})
 
 It imports nothing heavy, so that it can run before what it installs is there.
@@ -18,12 +18,12 @@ from pathlib import Path
 from comics_genai.errors import UserError
 
 PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet")
-# They are made for each other's versions: one of them raised alone breaks the rest.
+# Their versions belong together: upgrading one alone breaks the others.
 FAMILY = ("diffusers", "transformers", "accelerate", "peft", "datasets", "huggingface_hub")
 
 
 def missing(requirements: Sequence[str]) -> list[str]:
-    """Those of the requirements, NAME or NAME>=VERSION, that are not installed, or only in too old a version."""
+    """The requirements (NAME or NAME>=VERSION) that are not installed, or whose installed version is too old."""
     return [requirement for requirement in requirements if not is_satisfied(requirement)]
 
 
@@ -37,7 +37,7 @@ def is_satisfied(requirement: str) -> bool:
 
 
 def pinned(requirements: Sequence[str], exact: Mapping[str, str]) -> list[str]:
-    """The requirements at the versions of `exact`. With one of FAMILY go all of it that are older than there."""
+    """The requirements at the versions in `exact`. If one is of FAMILY, its older relatives are upgraded with it."""
     names = [requirement.partition(">=")[0] for requirement in requirements]
     if set(names) & set(FAMILY):
         names += [name for name in FAMILY if name not in names and not is_satisfied(f"{name}>={exact.get(name, '')}")]
@@ -45,16 +45,16 @@ def pinned(requirements: Sequence[str], exact: Mapping[str, str]) -> list[str]:
 
 
 def exact_versions(constraints: Path) -> dict[str, str]:
-    """Names and versions of a file of constraints, lines NAME==VERSION."""
+    """Names and versions in a file of constraints, one NAME==VERSION in each line."""
     lines = constraints.read_text(encoding="utf-8").splitlines()
     return dict(line.strip().split("==") for line in lines if "==" in line and not line.startswith("#"))
 
 
 def install(requirements: Sequence[str], keep: Sequence[str] = (), wheels: Sequence[Path] = ()) -> str:
-    """Install with pip; returns "" or, where it fails, what pip said last.
+    """Install with pip. Returns "", or pip's last line if it fails.
 
-    keep: constraints, such as torch==2.10.0+cu128. wheels: folders of wheels, tried first and alone, since a machine
-    that has them may have no internet.
+    keep: constraints, such as torch==2.10.0+cu128. wheels: folders of wheels. They are tried first and without the
+    internet, which a machine that has them may not have.
     """
     with tempfile.TemporaryDirectory() as folder:
         constraints = Path(folder) / "constraints.txt"
@@ -76,7 +76,7 @@ def remove(name: str) -> None:
 
 
 def require(requirements: Sequence[str]) -> None:
-    """Raises UserError that says what to install where a requirement is missing."""
+    """Raise a UserError that says what to install if a requirement is missing."""
     if absent := missing(requirements):
         raise UserError(f"This needs {', '.join(absent)}: run {sys.executable} -m pip install {' '.join(absent)}.")
 

@@ -1,4 +1,4 @@
-"""Names that others chose, of files, folders and repositories: each stays where it belongs or is refused.
+"""Check names of files, folders and repositories that other people chose, so that none leads to where it should not.
 
 inside(folder, row["file_name"], "metadata.jsonl")      a file below the folder, links followed
 plain_name("UnicornGirl", "The identifier")              one part of a path
@@ -14,9 +14,9 @@ from huggingface_hub.utils import validate_repo_id
 
 from comics_genai.errors import UserError
 
-LONGEST_NAME = 120  # bytes of one part of a path: file systems take 255, and a method or a suffix comes behind
-FORBIDDEN = re.compile(r"[\x00-\x1f\x7f/\\]")  # in a name: what begins another part of a path, and line breaks
-UNFIT = re.compile(r'[:*?"<>|\s]+')  # in a file's name: Windows takes none of them, and a shell splits at spaces
+LONGEST_NAME = 120  # bytes of one part of a path: file systems allow 255, and a method or a suffix is appended
+FORBIDDEN = re.compile(r"[\x00-\x1f\x7f/\\]")  # not allowed in a name: separators of paths, and line breaks
+UNFIT = re.compile(r'[:*?"<>|\s]+')  # not allowed in a file's name: Windows refuses them, and a shell splits at spaces
 RESERVED = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?", re.IGNORECASE)
 HUB_ID = re.compile(r"[A-Za-z0-9_][\w.-]*/[A-Za-z0-9_][\w.-]*", re.ASCII)
 
@@ -24,7 +24,7 @@ HUB_ID = re.compile(r"[A-Za-z0-9_][\w.-]*/[A-Za-z0-9_][\w.-]*", re.ASCII)
 def inside(root: Path, name: Any, whose: str) -> Path:
     """The path of `name` below `root`; it need not exist.
 
-    whose: where the name stands, for the message. Raises UserError for a name that is no text or leads out of `root`,
+    whose: where the name was read, for the message. Raises UserError if the name is not a text, or leads out of `root`
     by itself or through a link.
     """
     if not isinstance(name, str) or not name or "\x00" in name:
@@ -40,17 +40,17 @@ def inside(root: Path, name: Any, whose: str) -> Path:
 def _within(root: Path, path: Path) -> bool:
     try:
         return path.resolve().is_relative_to(root.resolve())
-    except (OSError, RuntimeError):  # links in a circle, a name too long
+    except (OSError, RuntimeError):  # a circle of links, or a name that is too long
         return False
 
 
 def links_outside(folder: Path) -> list[Path]:
-    """What in `folder`, at any depth, is a link that leads out of it."""
+    """The links in `folder`, at any depth, that lead out of it."""
     return [path for path in sorted(folder.rglob("*")) if path.is_symlink() and not _within(folder, path)]
 
 
 def plain_name(name: Any, what: str) -> str:
-    """`name`, if it is one line of text that `file_name` can make a part of a path of. Raises UserError."""
+    """Return `name` if it is one line of text that can become part of a path; raise UserError if it is not."""
     why = ""
     if not isinstance(name, str) or not name.strip():
         why = "is empty" if isinstance(name, str) else "is no text"
@@ -69,7 +69,7 @@ def plain_name(name: Any, what: str) -> str:
 
 
 def file_name(name: str) -> str:
-    """A plain name as files and folders are called on any system."""
+    """The name in letters that every system allows in the names of files and folders."""
     return UNFIT.sub("_", plain_name(name, "The name")).strip("_") or "character"
 
 
@@ -83,14 +83,14 @@ def encodable(text: str) -> bool:
 
 
 def repository(name: Any) -> str:
-    """`name`, if it can be OWNER/NAME of a repository on the Hub. Raises UserError."""
+    """Return `name` if it can be the name of a repository on the Hub, OWNER/NAME; raise UserError if it cannot."""
     if not is_repository(name):
         raise UserError(f"{str(name)[:100]!r} is no name on the Hub: give OWNER/NAME, such as me/mygirl.")
     return name
 
 
 def is_repository(name: Any) -> bool:
-    """Whether that can be OWNER/NAME on the Hub."""
+    """Whether the text can be the name of a repository on the Hub, OWNER/NAME."""
     if not isinstance(name, str) or not HUB_ID.fullmatch(name):
         return False
     try:
@@ -101,13 +101,13 @@ def is_repository(name: Any) -> bool:
 
 
 def is_place(text: str) -> bool:
-    """Whether a text is an absolute path, of this system or another, and one line."""
+    """Whether a text is one line and an absolute path, on this system or another."""
     absolute = PurePosixPath(text).is_absolute() or bool(PureWindowsPath(text).drive)
     return (absolute or text.startswith(("~/", "\\"))) and "\n" not in text
 
 
 def is_local(name: str) -> bool:
-    """Whether a name in a record of unknown origin would be taken for a file or folder of this machine."""
+    """Whether this machine would read the name, which others recorded, as one of its own files or folders."""
     if is_place(name) or name.startswith(".") or "\\" in name or "\x00" in name:
         return True
     try:
@@ -117,9 +117,10 @@ def is_local(name: str) -> bool:
 
 
 def from_elsewhere(name: Any, names: frozenset[str], what: str, option: str) -> str:
-    """`name`, if a record that others wrote may choose it: one of `names`, or a repository that is no folder here.
+    """Return `name` if other people's record may choose it: one of `names`, or a repository that is not a folder here.
 
-    what: whose record it is. option: how the user names another. Raises UserError.
+    what: the record's owner, for the message. option: the option by which the user chooses another. Raises UserError
+    for any other name.
     """
     if isinstance(name, str) and (name in names or (is_repository(name) and not is_local(name))):
         return name

@@ -11,10 +11,10 @@ LINES = 20
 
 
 def shows_bar() -> bool:
-    """True in a terminal and in a notebook kernel; TQDM_DISABLE in the environment asks for plain lines there too."""
+    """Whether to draw a bar: in a terminal or a notebook, unless the environment variable TQDM_DISABLE is set."""
     if os.environ.get("TQDM_DISABLE"):
         return False
-    # Imported is not enough: papermill imports the kernel's package in a terminal too.
+    # The kernel's package being imported proves nothing: papermill imports it in a terminal too.
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
     return hasattr(shell, "kernel") or (sys.stderr is not None and not sys.stderr.closed and sys.stderr.isatty())
@@ -44,7 +44,7 @@ class Progress:
             print(self.line(), flush=True)
 
     def update(self, done: int, note: str | None = None) -> None:
-        """`done` units are done in all; `note`, if given, is shown from now on."""
+        """Set how many steps are done in all. A `note` is shown from now on."""
         if note is not None:
             self.note = note
         if self.bar is not None:
@@ -58,7 +58,7 @@ class Progress:
         fraction = (done - self.first) / max(self.total - self.first, 1)
         if self.budget_seconds:
             fraction = max(fraction, (now - self.start) / self.budget_seconds)
-        # One line is kept for the last state.
+        # One of the lines is reserved for the last state.
         enough = fraction - self.last_fraction >= 1 / (LINES - 1)
         if enough and now - self.last_line >= SECONDS_BETWEEN_LINES and done < self.total:
             self.last_line, self.last_fraction = now, fraction

@@ -1,4 +1,4 @@
-"""Ranges of settings, checked in one place: what a number may be, and the sentence where it is not.
+"""The allowed ranges of settings, checked in one place, and the sentences for values outside of them.
 
 check(self, {"steps": whole(self.steps, 1, 1000), "guidance": number(self.guidance, 1, 100, "1 = off")})
 """
@@ -17,7 +17,7 @@ MOST_STEPS = 10_000_000  # of a training
 MOST_SEEDS = 10_000  # of one command
 MOST_PICTURES = 100_000  # prompts times seeds
 
-Rule = tuple[bool, str]  # whether a value is in its range, and the range in words
+Rule = tuple[bool, str]  # whether the value is in its range, and the range in words
 
 
 def whole(value: Any, low: int, high: int, note: str = "") -> Rule:
@@ -47,8 +47,11 @@ def one_of(value: Any, choices: Sequence[str]) -> Rule:
 
 
 def check(settings: Any, rules: Mapping[str, Rule]) -> None:
-    """Raise UserError for the first setting out of its range, or of no rule and neither finite nor of its default's
-    type; `settings` is a dataclass, and a rule is named as its field."""
+    """Raise UserError for the first setting that is out of its range.
+
+    A setting without a range must be finite and of its default's type. settings: a dataclass. rules: the ranges, by the
+    names of its fields.
+    """
     for field in fields(settings):
         value = getattr(settings, field.name)
         holds, range_ = rules.get(field.name, (True, ""))
@@ -62,7 +65,7 @@ def check(settings: Any, rules: Mapping[str, Rule]) -> None:
 
 
 def refuse_renamed(arguments: Sequence[str], renamed: Mapping[str, str]) -> None:
-    """Raise UserError for an option of a command by its earlier name. renamed: {"--old": "--new"}."""
+    """Raise UserError if a command is given an option by its earlier name. renamed: {"--old": "--new"}."""
     for argument in arguments:
         option = argument.split("=")[0].replace("_", "-")
         if option in renamed:
@@ -70,13 +73,16 @@ def refuse_renamed(arguments: Sequence[str], renamed: Mapping[str, str]) -> None
 
 
 def shown(value: Any) -> str:
-    """The value in a sentence, cut where it is long."""
+    """The value as a sentence shows it; a long one is shortened."""
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def parse_seeds(text: str) -> list[int]:
-    """Seeds of "0-7" or "1,5,10-12". Raises UserError for anything else, a range that runs backwards, and too many."""
+    """The seeds in a text such as "0-7" or "1,5,10-12".
+
+    Raises UserError for any other text, a range that runs backwards, or too many seeds.
+    """
     seeds: list[int] = []
     for part in text.split(","):
         first, dash, last = (piece.strip() for piece in part.partition("-"))

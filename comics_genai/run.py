@@ -2,10 +2,10 @@
 
 folder/settings.json          the settings the run was started with
 folder/log.jsonl              one row per logged step
-folder/checkpoints/           all that is needed to go on; the last two are kept
+folder/checkpoints/           the states to resume from; the last two are kept
 folder/validation/            pictures from the same noise, by step
 folder/best/                  the weights that validation chose, if it chose any
-folder/weights.safetensors    there only when the run is finished
+folder/weights.safetensors    the result; it exists only when the run is finished
 """
 
 import json
@@ -23,24 +23,24 @@ from comics_genai.paths import encodable
 SETTINGS_FILE = "settings.json"
 LORA_FILE = "pytorch_lora_weights.safetensors"
 FULL_FILE = "weights.safetensors"
-EMA_FILE = "ema.safetensors"  # of full weights, the average that their run was validated with
-BEST = "best"  # folder, in a run's, of the checkpoint that its validation chose
-CHOSEN_FILE = "chosen.json"  # in it: step and score
+EMA_FILE = "ema.safetensors"  # the average of full weights, which validation used
+BEST = "best"  # folder in a run's folder: the checkpoint that validation chose
+CHOSEN_FILE = "chosen.json"  # in BEST: the chosen step and its score
 LOG_FILE = "log.jsonl"
-CHECKPOINTS = "checkpoints"  # folder, in a run's, of all that is needed to go on
+CHECKPOINTS = "checkpoints"  # folder in a run's folder: the states to resume from
 CHECKPOINT_FILES = "step_*.safetensors"
 CHECKPOINT_NAME = re.compile(r"step_\d{6,}\.safetensors")
-VALIDATION = "validation"  # folder, in a run's, of pictures by step
+VALIDATION = "validation"  # folder in a run's folder: validation pictures, by step
 STEP_PICTURES = "step_*.png"
 EMBEDS_FILE = "learned_embeds.safetensors"  # the name that diffusers looks for
 PEFT_FILE, PEFT_CONFIG = "adapter_model.safetensors", "adapter_config.json"  # of an adapter that peft wrote
 
-# Settings that may name a folder of the machine that a run was begun on.
+# Settings that may name a folder of the machine on which the run was started.
 PLACES = frozenset({"drawings", "base", "gallery", "judge_clip", "judge_dino"})
 
-# How long a run may take and how often it reports or saves changes nothing in its weights.
+# These settings do not change the weights, so a resumed run may have others.
 MAY_CHANGE = frozenset({"max_minutes", "log_every", "checkpoint_every"})
-# Train on: a run may be given more steps than it was started with.
+# A resumed run may be given more steps than it was started with.
 MAY_GROW = frozenset({"loop.steps", "finetune.steps"})
 
 
@@ -67,7 +67,7 @@ def step_in_name(path: Path) -> int:
 
 
 def held(folder: Path) -> AbstractContextManager[None]:
-    """Within it no other process writes in the run's folder. Raises UserError where one does already."""
+    """A context in which no other process writes in the run's folder. Raises UserError if one does already."""
     if not encodable(str(folder.resolve())):
         raise UserError(f"The folder {str(folder)!r} has half a character in its name, which weights cannot lie under.")
     told = f"Another process is training in {folder}: wait until it ends, or choose another folder."
@@ -77,8 +77,8 @@ def held(folder: Path) -> AbstractContextManager[None]:
 def claim(folder: Path, settings: Mapping[str, Any], extend: bool = False) -> None:
     """Make `folder` the folder of a run with these settings, or check that it is one already.
 
-    extend: the number of steps may be larger than before. Raises UserError naming the first setting that differs; those
-    in MAY_CHANGE may, at any depth.
+    extend: the number of steps may be larger than before. Raises UserError that names the first setting that differs.
+    The settings in MAY_CHANGE may differ, at any depth.
     """
     path = folder / SETTINGS_FILE
     new = json.loads(json.dumps(settings, default=str))
@@ -107,7 +107,7 @@ def claim(folder: Path, settings: Mapping[str, Any], extend: bool = False) -> No
 
 
 def steps_of(weights: Path) -> int | None:
-    """The number of steps after which a run's final weights were written; None where they do not say."""
+    """The number of steps after which final weights were written; None if the file does not record it."""
     return record_of(weights).get("step")
 
 
@@ -128,8 +128,10 @@ def _flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def first_difference(
     old: Mapping[str, Any], new: Mapping[str, Any], free: frozenset[str], exactly: frozenset[str] = frozenset()
 ) -> tuple[str, str, str] | None:
-    """Name, value before and value now, as JSON, of the first setting that differs; None if none does. Settings called
-    as in `free`, at any depth, may differ, and those in `exactly`, named from the top."""
+    """The first setting that differs: its name, and its values before and now as JSON. None if no setting differs.
+
+    free: names that may differ at any depth. exactly: full names, from the top, that may differ too.
+    """
     before, now = _flatten(old), _flatten(new)
     for name in now | before:
         texts = [json.dumps(flat[name]) if name in flat else "(absent)" for flat in (before, now)]
@@ -152,7 +154,7 @@ def recorded(folder: str | Path) -> dict[str, Any]:
 
 
 def finetuning_settings(folder: str | Path, name: str | Path = "") -> dict[str, Any]:
-    """The settings of a fine-tuning. name: of the run, for the error. Raises UserError for any other folder."""
+    """The settings of a fine-tuning. Raises UserError, which calls the run `name`, for any other folder."""
     try:
         return dict(recorded(folder)["finetune"])
     except (UserError, KeyError, TypeError, ValueError) as error:
@@ -162,8 +164,11 @@ def finetuning_settings(folder: str | Path, name: str | Path = "") -> dict[str, 
 
 
 def weights_in(folder: Path, best: bool = True) -> Path | None:
-    """The file with the weights of a finished fine-tuning: the checkpoint its validation chose, if it chose one and
-    `best`, else the last, averaged where the run keeps an average. None where the run is not finished."""
+    """The weights file of a finished fine-tuning; None if the run is not finished.
+
+    With `best` it is the checkpoint that validation chose, if it chose one. Otherwise it is the last one, or the
+    average if the run keeps an average.
+    """
     for name in (LORA_FILE, FULL_FILE):
         if (folder / name).exists():
             if best and (folder / BEST / name).exists():
@@ -180,7 +185,7 @@ def is_finished(folder: Path, record: Mapping[str, Any]) -> bool:
     results += [EMBEDS_FILE] if settings["learn_token"] else []
     if not (is_run(folder) and all((folder / name).exists() for name in results)):
         return False
-    # Trained on and not yet at the new end, it keeps the result of the old one.
+    # A run that was given more steps keeps its old result until it reaches the new end.
     if (folder / FULL_FILE).exists() and steps_of(folder / FULL_FILE) not in (None, settings.get("steps")):
         return False
     old = recorded(folder)
@@ -188,7 +193,7 @@ def is_finished(folder: Path, record: Mapping[str, Any]) -> bool:
 
 
 def follow(folder: Path, record: Mapping[str, Any], name: str) -> None:
-    """Let a fine-tuning know where its drawings or its base (`name`) lie now: by their digest they are the same."""
+    """Record the new path of a run's drawings or base (`name`), if the digest shows that the content is the same."""
     digest = f"{name}_digest"
     try:
         old = recorded(folder)
@@ -205,10 +210,10 @@ def bring_up_to_date(
     renamed: Callable[[dict[str, Any]], dict[str, Any]],
     defaults: Mapping[str, Mapping[str, Any]],
 ) -> None:
-    """Rewrite the settings of a run that an earlier version began: new names, and of what did not exist the default.
+    """Rewrite the settings of a run that an earlier version started: today's names, and defaults for new settings.
 
-    renamed: what settings.json says to the same by today's names; it changes nothing that has them already.
-    defaults: of each section of settings.json ("finetune", "loop").
+    renamed: a function from settings.json's content to the same under today's names; it leaves those as they are.
+    defaults: for each section of settings.json ("finetune", "loop").
     """
     if not is_run(folder):
         return

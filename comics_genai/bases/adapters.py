@@ -1,14 +1,14 @@
-"""What fine-tunings left in their run folders, loaded into a base: adapters or full weights, one or several.
+"""Load the results of fine-tunings into a base: adapters or full weights, one or several.
 
     adapter = load_adapter(base, "runs/unicorn_girl")
     both = load_adapters(base, ["runs/unicorn_girl", "me/her-other-adapter"])
 
-All have a scale s. An adapter's output is multiplied by it. Full weights are mixed with the base's,
+Each has a scale s. The output of an adapter is multiplied by s. Full weights are mixed with the base's,
 
     theta = theta_0 + sum_i s_i (theta_i - theta_0),
 
-which for one and s < 1 is the interpolation of Wortsman et al. 2022 (WiSE-FT), for s > 1 an extrapolation, and for
-several the addition of task vectors (Ilharco et al. 2023, sec. 2).
+With one fine-tuning, s < 1 is the interpolation of Wortsman et al. 2022 (WiSE-FT) and s > 1 an extrapolation. With
+several, it is the addition of task vectors (Ilharco et al. 2023, sec. 2).
 """
 
 import hashlib
@@ -44,27 +44,28 @@ from comics_genai.run import (
 
 @dataclass(frozen=True)
 class Adapter:
-    """What a fine-tuning left, loaded into a base: the run's name and a digest of the weights."""
+    """The result of a fine-tuning that is loaded into a base: the run's name and a digest of its weights."""
 
     name: str
     digest: str
-    full: bool  # all weights of the UNet, not an adapter beside them
-    weight: float = 1.0  # its own part of the scale that all are drawn with, for several at once
+    full: bool  # all weights of the UNet instead of an adapter
+    weight: float = 1.0  # multiplies the scale, so that several can be loaded with unequal shares
 
 
 def load_adapter(base: Base, run: str | Path, best: bool = True) -> Adapter:
-    """Load the result of a fine-tuning into `base`, in place of any loaded before; which weights, see `weights_of`.
+    """Load the result of a fine-tuning into `base`, replacing any that was loaded. `weights_of` says which weights.
 
-    run: its folder, or OWNER/NAME of a repository on the Hub.
-
-    Raises UserError when the run is not finished, was trained on another kind of base, or lacks the token it learnt.
+    run: its folder, or OWNER/NAME of a repository on the Hub. Raises UserError if the run is not finished, was trained
+    on another kind of base, or has lost the token that it learnt.
     """
     return load_adapters(base, [run], best)[0]
 
 
 def load_adapters(base: Base, runs: Sequence[str | Path], best: bool = True) -> tuple[Adapter, ...]:
-    """Load the results of several fine-tunings, in the order of `runs`, in place of any loaded before; [] leaves the
-    base as it was without any. Raises UserError as `load_adapter` does, and for runs that cannot be mixed."""
+    """Load the results of several fine-tunings, in the order of `runs`, replacing any that were loaded.
+
+    [] restores the base. Raises UserError as `load_adapter` does, and for runs that cannot be mixed.
+    """
     paths = [weights_of(run, best) for run in runs]
     kinds = {path.name != FULL_FILE and path.name != EMA_FILE for path in paths}
     if len(kinds) > 1:
@@ -86,7 +87,7 @@ def load_adapters(base: Base, runs: Sequence[str | Path], best: bool = True) -> 
 
 
 def set_scale(base: Base, adapters: Sequence[Adapter], scale: float) -> None:
-    """Give each of `adapters` the scale times its own weight, and those that are loaded beside them none."""
+    """Set the scale of each of `adapters` to `scale` times its own weight, and that of all others to 0."""
     scales = {adapter.digest: scale * adapter.weight for adapter in adapters}
     if absent := [adapter.name for adapter in adapters if adapter.digest not in {a.digest for a in base.adapters}]:
         raise UserError(f"{_list(absent)} not loaded into this base: load what you draw with by load_adapters.")
@@ -98,7 +99,7 @@ def set_scale(base: Base, adapters: Sequence[Adapter], scale: float) -> None:
 
 
 def settings_of(run: str | Path) -> dict[str, Any]:
-    """The settings of a fine-tuning; of an adapter that other tools made, the name of its base if it says one."""
+    """The settings of a fine-tuning; for an adapter of another tool only the name of its base, if it has one."""
     folder = run_folder(run)
     if is_run(folder) or weights_in(folder) is None:
         return finetuning_settings(folder, run)
@@ -110,7 +111,7 @@ def settings_of(run: str | Path) -> dict[str, Any]:
 
 
 def base_of(run: str | Path, settings: Mapping[str, Any]) -> str:
-    """The base that a run's settings name. Those of a run from the Hub may name none of this machine's folders."""
+    """The base that a run's settings name. A run from the Hub may not name a folder of this machine."""
     base = settings.get("base", "mini")
     if run and not Path(run).is_dir():
         return from_elsewhere(base, frozenset({"mini", *HUB_IDS}), f"The run {run}", "--base")
@@ -149,7 +150,7 @@ def _load_lora(base: Base, path: Path, key: str) -> None:
 
 
 def _least_rank(runs: Sequence[str | Path]) -> int:
-    """The rank that the runs' adapters keep at full noise; 0 for those trained with all of it at any noise."""
+    """The rank that the runs' adapters keep at full noise; 0 if they were trained with their whole rank throughout."""
     known = [run for run in runs if is_run(run_folder(run))]
     values = [run_settings(run).get("least_rank", 0) for run in known] + [0] * (len(known) < len(runs))
     for run, value in zip(known, values, strict=False):
@@ -162,7 +163,7 @@ def _least_rank(runs: Sequence[str | Path]) -> int:
 
 
 def _load_token(base: Base, runs: Sequence[str | Path], paths: Sequence[Path]) -> None:
-    """The token that a run learnt, if one did, and no other."""
+    """Load the token that a run learnt, if one of them did; any other token is removed."""
     learnt = []
     for run, path in zip(runs, paths, strict=True):
         file = path.with_name(EMBEDS_FILE)
@@ -181,10 +182,10 @@ def _load_token(base: Base, runs: Sequence[str | Path], paths: Sequence[Path]) -
 
 
 class Mixture:
-    """Full weights in a base, kept apart from the base's own so that they can be mixed (the formula above).
+    """Full weights in a base, mixed with the base's own by the formula above.
 
-    A second copy of the base's weights stays in the CPU's memory. Raises UserError for weights of another model, which
-    leave the base as it was.
+    A second copy of the base's weights stays in the CPU's memory. Raises UserError for the weights of another model,
+    and then leaves the base as it was.
     """
 
     def __init__(self, base: Base, paths: Sequence[Path]):
@@ -203,33 +204,33 @@ class Mixture:
 
     @torch.no_grad()
     def mix(self, scales: Sequence[float]) -> None:
-        """Give the base the weights theta of these scales, one for each file."""
+        """Set the base's weights to theta for these scales, one for each file."""
         if list(scales) == self.scales:
             return
         self.remove()
         for i, (part, path, scale) in enumerate(zip(self.parts, self.paths, scales, strict=True)):
             targets = _tensors(part)
             with safetensors.safe_open(path, framework="pt") as file:
-                # A learnt token has no counterpart in the base.
+                # The base has no weight that corresponds to a learnt token.
                 for name in (name for name in file.keys() if scale and not name.startswith("token.")):
                     original, tuned = self.originals[id(targets[name])][1].float(), file.get_tensor(name).float()
-                    # Exactly the file's tensor at 1, as theta_0 + (theta - theta_0) is not.
+                    # At scale 1 this is exactly the file's tensor; theta_0 + (theta - theta_0) would be rounded.
                     mixed = torch.lerp(original, tuned, scale)
                     if i:
-                        mixed += targets[name].float().cpu() - original  # what the files before this one brought
+                        mixed += targets[name].float().cpu() - original  # the sum over the files before this one
                     targets[name].copy_(mixed)
         self.scales = list(scales)
 
     @torch.no_grad()
     def remove(self) -> None:
-        """Give the base its own weights back."""
+        """Restore the base's own weights."""
         self.scales = []
         for tensor, original in self.originals.values():
             tensor.copy_(original)
 
 
 def _part(base: Base, path: Path) -> nn.Module:
-    """What the names in the file belong to: the UNet, or all that was trained, each part's names behind its own."""
+    """The modules that the names in the file belong to: the UNet, or every trained part under its own prefix."""
     parts: dict[str, nn.Module] = {"unet": base.unet, **base.text_encoders()}
     if base.learned_token is not None:
         parts["token"] = base.learned_token
@@ -240,7 +241,7 @@ def _part(base: Base, path: Path) -> nn.Module:
 
 
 def _check_covered(part: nn.Module, base: Base, path: Path) -> None:
-    """UserError where the file lacks a weight of the UNet: mixed with the base's it would be neither."""
+    """Raise UserError if the file does not hold every weight of the UNet: the mixture would be neither model."""
     prefix = "" if part is base.unet else "unet."
     with safetensors.safe_open(path, framework="pt") as file:
         missing = sorted({f"{prefix}{name}" for name, _ in base.unet.named_parameters()} - set(file.keys()))
@@ -253,14 +254,13 @@ def _tensors(module: nn.Module) -> dict[str, Tensor]:
 
 
 def digest_of(weights: Path) -> str:
-    """Eight hex digits of a run's weights and the token beside them, as records name them."""
+    """A digest (eight hex digits) of a run's weights and its token, by which records name them."""
     files = [path for path in (weights, weights.with_name(EMBEDS_FILE)) if path.exists()]
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:8]
 
 
 def weights_of(run: str | Path, best: bool = True) -> Path:
-    """The file with the weights of a finished fine-tuning: the checkpoint its validation chose, if it chose one and
-    `best`, else the last. Raises UserError where there is none."""
+    """The weights file of a finished fine-tuning, see `run.weights_in`. Raises UserError if there is none."""
     weights = weights_in(run_folder(run), best)
     if weights is not None:
         return weights
@@ -268,5 +268,5 @@ def weights_of(run: str | Path, best: bool = True) -> Path:
 
 
 def run_settings(run: str | Path) -> dict[str, Any]:
-    """The settings of a fine-tuning, of its folder or its repository on the Hub. Raises UserError if it is neither."""
+    """The settings of a fine-tuning in a folder or a repository on the Hub. Raises UserError if it is neither."""
     return finetuning_settings(run_folder(run), run)

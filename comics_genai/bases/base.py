@@ -27,13 +27,13 @@ from comics_genai.errors import UserError
 
 __all__ = ["DTYPES", "HUB_IDS", "Base", "Embeddings", "Precision", "quiet_loading"]
 
-RARE = 40_000  # CLIP's tokens are numbered by frequency; from here on they mean little, such as "sks" (48,136)
-PIXELS_AT_ONCE = 1024 * 1024  # through the VAE: in fp32 its activations, not its weights, are what fills a GPU
+RARE = 40_000  # CLIP's tokens are numbered by frequency; from here on they are rare, such as "sks" (48,136)
+PIXELS_AT_ONCE = 1024 * 1024  # pictures at once through the VAE, whose fp32 activations fill a GPU, not its weights
 
 
 @dataclass(frozen=True)
 class Embeddings:
-    """What text encoders make of B prompts: hidden (B, tokens, width) and, with two encoders, pooled (B, width)."""
+    """The embeddings of B prompts: hidden (B, tokens, width) and, with two text encoders, pooled (B, width)."""
 
     hidden: Tensor
     pooled: Tensor | None = None
@@ -46,14 +46,17 @@ class Embeddings:
 
     @staticmethod
     def cat(parts: Sequence["Embeddings"]) -> "Embeddings":
-        """The prompts of all parts, in order."""
+        """All parts in order, as one batch."""
         pooled = None if parts[0].pooled is None else torch.cat([part.pooled for part in parts])
         return Embeddings(torch.cat([part.hidden for part in parts]), pooled)
 
 
 class Base:
-    """A diffusers pipeline and what training and sampling ask of it. Weights of the UNet are in `precision`; the VAE
-    and the text encoders, which run once a picture or prompt, are in fp32 (SDXL's VAE overflows in fp16)."""
+    """A diffusers pipeline, and what training and sampling ask of it.
+
+    The UNet's weights are in `precision`. The VAE and the text encoders are in fp32: they run only once for each
+    picture or prompt, and SDXL's VAE overflows in fp16.
+    """
 
     def __init__(
         self, name: str, pipeline: DiffusionPipeline, device: str | torch.device, precision: Precision, digest: str
@@ -65,25 +68,25 @@ class Base:
             module.to(self.device).requires_grad_(False).eval()
         self.latent_channels: int = self.unet.config.in_channels
         self.semantic_channels: slice | None = semantic_channels(pipeline)  # of the latents, None without any
-        self.downscale: int = pipeline.vae_scale_factor  # pixels a latent, each way
+        self.downscale: int = pipeline.vae_scale_factor  # pixels for each latent, in each direction
         sample_size = self.unet.config.sample_size
         if not isinstance(sample_size, int):
             raise TypeError(f"sample_size of its UNet is {sample_size!r}, and no number")
-        self.size: int = sample_size * self.downscale  # pixels each way, as pretrained
+        self.size: int = sample_size * self.downscale  # pixels of the side with which it was pretrained
         self.prediction_type: str = pipeline.scheduler.config.prediction_type
         self.micro_conditioned: bool = self.unet.config.addition_embed_type == "text_time"
-        self.learned_token: Any = None  # see learned_token.LearnedToken
-        self.adapters: tuple[Any, ...] = ()  # those loaded, see adapters.Adapter
+        self.learned_token: Any = None  # see textual_inversion.LearnedToken
+        self.adapters: tuple[Any, ...] = ()  # the loaded ones, see adapters.Adapter
         self.mixture: Any = None  # of full weights, see adapters.Mixture
-        self.shrinking_rank: ShrinkingRank | None = None  # in force while an adapter trained with it is loaded
+        self.shrinking_rank: ShrinkingRank | None = None  # active while an adapter that was trained with it is loaded
 
     @classmethod
     def load(
         cls, name_or_path: str | Path = "mini", device: str | torch.device = "cpu", precision: Precision = "fp32"
     ) -> "Base":
-        """A base by name ("mini" or one of HUB_IDS), Hub id, diffusers folder, or single .safetensors file.
+        """Load a base: by name ("mini" or one of HUB_IDS), Hub id, diffusers folder, or single .safetensors file.
 
-        Raises UserError when there is no such base, it cannot be downloaded, or it is neither SD nor SDXL.
+        Raises UserError if there is no such base, it cannot be downloaded, or it is neither SD nor SDXL.
         """
         if precision not in DTYPES:
             raise UserError(f"precision is {precision!r}, but must be fp32, bf16 or fp16.")
@@ -100,42 +103,42 @@ class Base:
             ) from error
 
     def text_encoders(self) -> dict[str, torch.nn.Module]:
-        """The one or two text encoders by their names in the pipeline; none once dropped."""
+        """The text encoders (one or two) by their names in the pipeline; empty after they were dropped."""
         encoders = {name: getattr(self.pipeline, name, None) for name in ("text_encoder", "text_encoder_2")}
         return {name: encoder for name, encoder in encoders.items() if encoder is not None}
 
     def modules(self) -> dict[str, torch.nn.Module]:
-        """All networks that are there, by their names in the pipeline."""
+        """All networks that were not dropped, by their names in the pipeline."""
         kept = {"unet": self.unet, "vae": self.vae, **self.text_encoders()}
         return {name: module for name, module in kept.items() if module is not None}
 
     def drop_text_encoders(self) -> None:
-        """Let the text encoders' memory go, once all prompts are encoded; who else holds them has them on the CPU."""
+        """Free the text encoders' memory after all prompts are encoded. Other references then find them on the CPU."""
         for name, encoder in self.text_encoders().items():
             encoder.to("cpu")
             setattr(self.pipeline, name, None)
 
     def shrink_rank(self, least: int) -> None:
-        """Let the loaded adapter's rank fall to `least` as noise grows, until it is unloaded; 0 = no more."""
+        """Let the loaded adapter's rank fall to `least` as the noise grows, until it is unloaded; 0 turns this off."""
         if self.shrinking_rank is not None:
             self.shrinking_rank.remove()
         steps = self.pipeline.scheduler.config.num_train_timesteps
         self.shrinking_rank = ShrinkingRank(self.unet, least, steps) if least else None
 
     def drop_vae(self) -> None:
-        """Let the VAE's memory go, once all pictures are encoded; who else holds it has it on the CPU."""
+        """Free the VAE's memory after all pictures are encoded. Other references then find it on the CPU."""
         if self.vae is not None:
             self.vae.to("cpu")
         self.vae = self.pipeline.vae = None
 
     def put_back(self, parts: Mapping[str, torch.nn.Module]) -> None:
-        """Take networks that were dropped, as `modules` gave them, onto the device again."""
+        """Take dropped networks, as `modules` returned them, and move them to the device again."""
         for name, module in parts.items():
             setattr(self.pipeline, name, module.to(self.device))
         self.unet, self.vae = self.pipeline.unet, self.pipeline.vae
 
     def autocast(self) -> torch.autocast:
-        """Half-precision arithmetic around the UNet, if that is the base's precision."""
+        """A context of half-precision arithmetic for the UNet, if that is the base's precision."""
         dtype = torch.float16 if self.precision == "fp16" else torch.bfloat16
         return torch.autocast(self.device.type, dtype=dtype, enabled=self.precision != "fp32")
 
@@ -143,8 +146,8 @@ class Base:
     def encode_images(self, images: np.ndarray | Tensor) -> Tensor:
         """Latents (B, channels, H/f, W/f) float32, scaled as the UNet expects.
 
-        images: uint8 (B, H, W, 3), or float (B, 3, H, W) in [0, 1]; H and W multiples of f = `downscale`. Where the
-        VAE gives a distribution, its mode.
+        images: uint8 (B, H, W, 3), or float (B, 3, H, W) in [0, 1]; H and W are multiples of f = `downscale`. If the
+        VAE returns a distribution, its mode is taken.
         """
         images = torch.as_tensor(images)
         if images.dtype == torch.uint8:
@@ -164,7 +167,7 @@ class Base:
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> np.ndarray:
-        """Pictures uint8 (B, H, W, 3) of latents as `encode_images` gives them."""
+        """Decode latents, as `encode_images` returns them, to pictures, uint8 (B, H, W, 3)."""
         scale, shift = self._latent_scale_and_shift()
         raw = latents.to(self.device, torch.float32) / scale + shift
         pictures = []
@@ -192,14 +195,19 @@ class Base:
 
     @torch.no_grad()
     def encode_prompts(self, prompts: Sequence[str]) -> Embeddings:
-        """Embeddings of prompts, float32. Warns of a prompt that is longer than the text encoders read (77 tokens)."""
+        """Embeddings of prompts, float32.
+
+        Warns of a prompt that is longer than the text encoders can read (77 tokens).
+        """
         for prompt in dict.fromkeys(prompts):
             self._warn_if_too_long(prompt)
         return self.embed(prompts)
 
     def embed(self, prompts: Sequence[str]) -> Embeddings:
-        """Embeddings of prompts, float32, with gradients where the text encoders are trained. Those of the empty prompt
-        are zeros where the base was trained so."""
+        """Embeddings of prompts, float32, with gradients if the text encoders are trained.
+
+        The embedding of the empty prompt is zero if the base was trained so.
+        """
         encoded = self.pipeline.encode_prompt(
             list(prompts), device=self.device, num_images_per_prompt=1, do_classifier_free_guidance=False
         )
@@ -222,7 +230,7 @@ class Base:
             )
 
     def knows_word(self, word: str) -> bool:
-        """Whether the tokenizer has the word whole and not among its rarest, so that it has a meaning already."""
+        """Whether the word is a common token of its own, and so has a meaning already."""
         ids = self.pipeline.tokenizer(word).input_ids
         return len(ids) == 3 and ids[1] < RARE
 
@@ -239,8 +247,8 @@ class Base:
     ) -> Tensor | None:
         """SDXL's micro-conditioning (Podell et al. 2023, sec. 2.2), (count, 6) float32; None for a base without it.
 
-        original: size in pixels before scaling; target: as trained or drawn; crop: top and left in pixels. Sizes are
-        (height, width), or one number for a square.
+        original: the size in pixels before scaling. target: the size at which it is trained or drawn. crop: top and
+        left in pixels. A size is (height, width), or one number for a square.
         """
         if not self.micro_conditioned:
             return None
@@ -255,12 +263,14 @@ class Base:
         time_ids: Tensor | None,
         unet: torch.nn.Module | None = None,
     ) -> Tensor:
-        """The UNet's prediction, like `latents` (B, channels, h, w), at training steps t (B,) or (); that of another
-        `unet` of the same kind where one is given."""
+        """The prediction of the UNet, of the shape of `latents` (B, channels, h, w), at training steps t, (B,) or ().
+
+        unet: another UNet of the same kind to use instead.
+        """
         added = {"text_embeds": embeddings.pooled, "time_ids": time_ids} if self.micro_conditioned else None
         network = self.unet if unet is None else unet
         return network(latents, t, embeddings.hidden, added_cond_kwargs=added, return_dict=False)[0]
 
     def digest(self) -> str:
-        """Eight hex digits that tell bases apart, whatever is loaded into them: of the content of all its files."""
+        """A digest (eight hex digits) of the content of the base's files; what is loaded into it does not matter."""
         return self._digest

@@ -1,4 +1,4 @@
-"""What a base's folder holds: which of its files are its own, a digest of all of them, and whether any tensor lacks.
+"""The files of a base's folder: which ones belong to it, a digest of them, and a check that no tensor is missing.
 
 files = files_of(folder, variant="fp16")     {"unet/config.json": Path, ...}
 digest_of_files(files)                       "3f1c09ab"
@@ -19,10 +19,10 @@ from torch import nn
 from comics_genai.errors import UserError
 from comics_genai.files import read_object, write_atomic
 
-UNUSED = frozenset({"safety_checker", "feature_extractor", "image_encoder"})  # parts that nobody here asks
+UNUSED = frozenset({"safety_checker", "feature_extractor", "image_encoder"})  # parts that are not used here
 WEIGHTS = re.compile(r"(diffusion_pytorch_model|model)(?:\.(?!safetensors)(\w+))?(-\d+-of-\d+)?\.safetensors")
-CACHED_FROM = 1_000_000  # bytes: smaller files are read faster than looked up
-# What old files call the same tensors: transformers 5 left out a level, diffusers renamed the VAE's attention.
+CACHED_FROM = 1_000_000  # bytes: hashing a smaller file is faster than looking its hash up
+# The same tensors by their names in old files: transformers 5 dropped a level, diffusers renamed the VAE's attention.
 RENAMED = ((r"^text_model\.", ""), (r"\.query\.", ".to_q."), (r"\.key\.", ".to_k."), (r"\.value\.", ".to_v."),
            (r"\.proj_attn\.", ".to_out.0."))  # fmt: skip
 
@@ -38,7 +38,7 @@ def variant_of(names: Iterable[str], half: bool) -> str | None:
 
 
 def files_of(folder: Path, variant: str | None) -> dict[str, Path]:
-    """The files of a diffusers folder that a base is made of, by their names without the variant's."""
+    """The files of a diffusers folder that make up the base, by their names without the variant's name."""
     index = read_object(folder / "model_index.json").items()
     parts = [name for name, value in index if isinstance(value, list) and value and value[0]]
     found = {"model_index.json": folder / "model_index.json"}
@@ -59,7 +59,7 @@ def files_of(folder: Path, variant: str | None) -> dict[str, Path]:
 
 
 def digest_of_files(files: Mapping[str, Path]) -> str:
-    """Eight hex digits of all content, under the names given. Large files' hashes are remembered by size and time."""
+    """A digest (eight hex digits) of the names and contents. Hashes of large files are cached by size and time."""
     remembered = _remembered()
     known = dict(remembered)
     lines = [f"{name} {_hash(path, known)}\n" for name, path in sorted(files.items())]
@@ -77,14 +77,14 @@ def _remembered() -> dict[str, Any]:
 
 
 def _place() -> Path:
-    """Among the assets that the Hub's library keeps beside its downloads, for this account and all of its folders."""
+    """The cache's place: beside the downloads of the Hub's library, so that all folders of this user share it."""
     return cached_assets_path("comics_genai", "bases", "digests") / "digests.json"
 
 
 def _hash(path: Path, known: dict[str, Any]) -> str:
     if path.suffix == ".json":
         with suppress(ValueError, OSError, RecursionError):
-            # Not what libraries add: their versions, the folder it was loaded from.
+            # Entries that libraries add are left out: their versions, and the folder it was loaded from.
             content = json.loads(path.read_text(encoding="utf-8"))
             if isinstance(content, dict):
                 left_out = ("_diffusers_version", "_name_or_path", "transformers_version")
@@ -102,7 +102,7 @@ def _hash(path: Path, known: dict[str, Any]) -> str:
 
 
 def check_complete(modules: Mapping[str, nn.Module], files: Mapping[str, Path], base: str) -> None:
-    """UserError naming part and tensor where a network has one that its files lack: libraries fill it in at random."""
+    """Raise UserError, naming part and tensor, if a tensor is in no file: libraries would fill it at random."""
     for part, module in modules.items():
         written: set[str] = set()
         for name, path in files.items():

@@ -1,4 +1,4 @@
-"""Numbers that are none, NaN or infinite, are errors that name where they are: never a black picture."""
+"""NaN and infinite numbers become errors that name their place, instead of a black picture."""
 
 from collections.abc import Iterator, Mapping
 
@@ -9,7 +9,7 @@ from comics_genai.errors import UserError
 
 
 def not_finite(modules: Mapping[str, nn.Module]) -> Iterator[str]:
-    """Names of the weights that hold NaN or infinite numbers, each behind its module's name."""
+    """The names of the weights that hold NaN or infinite numbers, with their module's name as prefix."""
     for part, module in modules.items():
         for name, weight in [*module.named_parameters(), *module.named_buffers()]:
             if weight.is_floating_point() and not bool(weight.isfinite().all()):
@@ -17,16 +17,16 @@ def not_finite(modules: Mapping[str, nn.Module]) -> Iterator[str]:
 
 
 def check_weights(modules: Mapping[str, nn.Module], base: str) -> None:
-    """Raise UserError naming the first weight that is not finite. Reads all of them."""
+    """Raise UserError that names the first weight that is not finite. All weights are read."""
     if (name := next(not_finite(modules), None)) is not None:
         of = f"an adapter on the base {base}" if "lora_" in name else f"the base {base}"
         raise UserError(f"{name} of {of} holds numbers that are NaN or infinite: the file is damaged, fetch it anew.")
 
 
 def check_latents(finite: list[Tensor], modules: Mapping[str, nn.Module], base: str, precision: str) -> None:
-    """Raise UserError unless the latents were finite after every step; it says whose weights or which step broke them.
+    """Raise UserError unless the latents were finite after every step. It names the weights or the step at fault.
 
-    finite: a flag each step, still on the device. Waits for it.
+    finite: one flag for each step, still on the device; this waits for them.
     """
     flags = torch.stack(finite).tolist()
     if all(flags):
@@ -40,7 +40,7 @@ def check_latents(finite: list[Tensor], modules: Mapping[str, nn.Module], base: 
 
 
 def check_tensor(tensor: Tensor, what: str, modules: Mapping[str, nn.Module], base: str) -> None:
-    """Raise UserError unless the tensor is finite, naming the weights that broke it, or else `what` was made of."""
+    """Raise UserError unless the tensor is finite. It names the weights at fault, or else `what` the tensor is."""
     if bool(tensor.isfinite().all()):
         return
     check_weights(modules, base)

@@ -1,4 +1,4 @@
-"""Loading a base's pipeline, by name, from the Hub, a diffusers folder or a single file: whole, or refused."""
+"""Load a base's pipeline by name, from the Hub, a diffusers folder or a single file; an incomplete one is refused."""
 
 import warnings
 from collections.abc import Iterator
@@ -26,14 +26,14 @@ HUB_IDS = {
     "sdxl": "stabilityai/stable-diffusion-xl-base-1.0",
     "noobai": "Laxhar/noobai-XL-Vpred-1.0",  # SDXL fine-tuned on drawings, by way of Illustrious; v-prediction
 }
-FEWEST_WORDS = 16  # of a tokenizer: one whose files lack has its special tokens alone
-# What libraries raise on configurations and weights that are not what they expect.
+FEWEST_WORDS = 16  # the least number of tokens; a tokenizer whose files are missing has only special ones
+# The errors that libraries raise for unexpected configurations and weights.
 UNREADABLE = (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError, RuntimeError, ImportError)
 UNREADABLE += (AssertionError, ZeroDivisionError, safetensors.SafetensorError)
 
 
 def load_pipeline(name: str, precision: Precision) -> tuple[DiffusionPipeline, str]:
-    """The pipeline of a base, see `Base.load`, and the digest of its content. Raises UserError."""
+    """The pipeline of a base and the digest of its content. Raises UserError as `Base.load` does."""
     source = environment.data() / "mini_sdxl" if name == "mini" else Path(name)
     if source.is_dir():
         return _load_folder(name, source, precision)
@@ -54,7 +54,7 @@ def load_pipeline(name: str, precision: Precision) -> tuple[DiffusionPipeline, s
 
 @contextmanager
 def quiet_loading() -> Iterator[None]:
-    """No bars for parts read from disk (downloads keep theirs), no remarks on a VAE that is an AutoencoderTiny."""
+    """A context without bars for parts read from disk, and without remarks on a VAE that is an AutoencoderTiny."""
     verbosity = diffusers.utils.logging.get_verbosity()
     diffusers.utils.logging.set_verbosity_error()
     diffusers.utils.logging.disable_progress_bar()
@@ -70,7 +70,7 @@ def quiet_loading() -> Iterator[None]:
 
 
 def _from_pretrained(source: str, precision: Precision, **options: object) -> DiffusionPipeline:
-    """The pipeline, its class read from model_index.json; UserError for any but SD and SDXL."""
+    """The pipeline, of the class that model_index.json names. Raises UserError for any but SD and SDXL."""
     class_name = DiffusionPipeline.load_config(source)["_class_name"]
     if class_name == "StableDiffusionPipeline":
         # A drawing is not checked by a classifier of photographs.
@@ -82,7 +82,7 @@ def _from_pretrained(source: str, precision: Precision, **options: object) -> Di
 
 
 def _load_folder(name: str, folder: Path, precision: Precision, half: bool = False) -> tuple[DiffusionPipeline, str]:
-    """half: the half-size files are enough where both are there."""
+    """Load a diffusers folder. half: the half-precision files are preferred if both kinds are there."""
     if not (folder / "model_index.json").exists():
         raise UserError(f"The folder {folder} has no model_index.json, so it is not a diffusers base: choose another.")
     try:
@@ -117,7 +117,7 @@ def _load_from_hub(name: str, precision: Precision) -> tuple[DiffusionPipeline, 
 
 
 def _downloaded(hub_id: str, half: bool) -> Path:
-    """The folder of a base on the Hub, its files downloaded once."""
+    """The folder of a base on the Hub; its files are downloaded once."""
     token, options = hub_access.token(), {"use_safetensors": True, "safety_checker": None}
     try:
         info = HfApi(token=token).model_info(hub_id, timeout=hub_access.SECONDS)
@@ -126,7 +126,7 @@ def _downloaded(hub_id: str, half: bool) -> Path:
             with suppress(OSError, ValueError):
                 return Path(DiffusionPipeline.download(hub_id, variant=variant, local_files_only=True, **options))
         raise error
-    # The half-size files are enough where the UNet is in half precision anyway.
+    # The half-precision files are enough if the UNet is in half precision anyway.
     variant = variant_of([file.rfilename for file in info.siblings or []], half)
     return Path(DiffusionPipeline.download(hub_id, variant=variant, revision=info.sha, token=token, **options))
 

@@ -1,4 +1,4 @@
-"""Adapters as files: written so that equal ones have equal bytes, and loaded whole or not at all.
+"""Files of adapters: equal adapters are written to equal bytes, and a file is loaded whole or not at all.
 
 folder/pytorch_lora_weights.safetensors                        as diffusers and this package write it
 folder/adapter_model.safetensors, folder/adapter_config.json   as peft writes it, of a UNet
@@ -25,17 +25,19 @@ METADATA = "lora_adapter_metadata"  # diffusers' name for it
 
 
 def write(base: Base, folder: Path) -> Path:
-    """Write the adapter that is being trained, of the UNet and of what else has one, with rank and alpha; returns the
-    file. Raises UserError where it cannot be written."""
-    # peft's names throughout: diffusers' own conversion renames attention alone, and its loader, which judges all names
-    # by the first, would then leave attention out without an error.
+    """Write the adapters of all networks that have one, with rank and alpha; returns the file.
+
+    Raises UserError if the file cannot be written.
+    """
+    # All names are peft's. diffusers' own conversion renames only attention, and its loader takes the first name as the
+    # pattern for all, so it would leave attention out without an error.
     adapted = {name: module for name, module in _parts(base).items() if hasattr(module, "peft_config")}
     tensors, config = {}, {}
     for name, module in adapted.items():
         tensors |= {f"{name}.{key}": tensor for key, tensor in get_peft_model_state_dict(module).items()}
     for name, values in _collate_lora_metadata(adapted).items():
         part = name.removesuffix("_lora_adapter_metadata")
-        # Not where the base lay, which is a path of this machine.
+        # Without the base's path, which is one of this machine.
         values = {key: value for key, value in values.items() if key != "base_model_name_or_path"}
         config |= {f"{part}.{key}": _sorted(value) for key, value in values.items()}
     metadata = {"format": "pt", METADATA: json.dumps(config, indent=2, sort_keys=True)}
@@ -51,16 +53,20 @@ def _sorted(value: Any) -> Any:
 
 
 def load(base: Base, path: Path, key: str) -> None:
-    """Load an adapter file into the base under peft's name `key`. Raises UserError for one that is damaged, or of which
-    not every tensor finds its place; what of it is in the base then is the caller's to unload."""
+    """Load an adapter file into the base under peft's name `key`.
+
+    Raises UserError if the file is damaged or the base has no place for one of its tensors. The caller then has to
+    unload the part that is already in the base.
+    """
     tensors, _ = load_tensors(path)
     try:
-        with quiet_loading(), warnings.catch_warnings():  # they remark on text encoders without, on UNets with adapters
+        # diffusers warns of text encoders without adapters, and of UNets that have some already.
+        with quiet_loading(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Already found a `peft_config`")
             if path.name == PEFT_FILE:
                 tensors = _load_peft(base, path, tensors, key)
             else:
-                # Without the last argument a damaged file would be tried as a pickle.
+                # Without the last argument, diffusers would try a damaged file as a pickle.
                 base.pipeline.load_lora_weights(
                     path.parent, weight_name=path.name, adapter_name=key, use_safetensors=True
                 )
@@ -75,7 +81,7 @@ def load(base: Base, path: Path, key: str) -> None:
 
 
 def _load_peft(base: Base, path: Path, tensors: dict[str, Tensor], key: str) -> dict[str, Tensor]:
-    """Load peft's own file of a UNet's adapter; returns its tensors under diffusers' names."""
+    """Load an adapter of a UNet that peft wrote; returns its tensors under diffusers' names."""
     config = read_object(path.with_name(PEFT_CONFIG))
     rank, alpha = config.get("r"), config.get("lora_alpha")
     if not all(isinstance(value, int | float) and value > 0 for value in (rank, alpha)):

@@ -1,4 +1,4 @@
-"""Which latent channels of a base hold meaning beside the picture: named maps that its autoencoder learnt to encode."""
+"""The latent channels in which a base's autoencoder encodes named semantic maps beside the picture."""
 
 import json
 from pathlib import Path
@@ -11,9 +11,9 @@ FILE = "semantic_channels.json"  # beside the autoencoder's weights
 
 
 def semantic_channels(pipeline: DiffusionPipeline) -> slice | None:
-    """The latent channels from `first` of the autoencoder's semantic_channels.json on; None for a base without it.
+    """The latent channels from `first` in the autoencoder's semantic_channels.json; None for a base without that file.
 
-    Raises UserError for a file that names no first channel within the latents.
+    Raises UserError if the file does not name a channel of the latents.
     """
     path = Path(pipeline.vae.config.get("_name_or_path") or "") / FILE
     if not path.is_file():

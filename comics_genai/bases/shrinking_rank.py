@@ -2,8 +2,8 @@
 
     r(t) = r_min + floor((r - r_min) (T - t) / T)
 
-Of the r rows of each factor A, those beyond r(t) are silent at timestep t. At high noise, where the layout and pose of
-a few drawings would be memorised, little of the adapter is left; at low noise all of it draws the details.
+At timestep t only the first r(t) of the r rows of each factor A are active. At high noise, where an adapter would
+memorise the layout and pose of the few drawings, little of it is left. At low noise all of it draws the details.
 """
 
 from typing import Any
@@ -14,12 +14,12 @@ from torch import Tensor, nn
 
 
 def active_rank(rank: int, least: int, t: Tensor, steps: int) -> Tensor:
-    """r(t) of timesteps t (B,) in [0, steps), int (B,), from `least` to `rank`."""
+    """r(t), int (B,), from `least` to `rank`, for timesteps t (B,) in [0, steps)."""
     return least + ((rank - least) * (steps - t.float()) / steps).floor().long()
 
 
 class ShrinkingRank:
-    """Hooks on a UNet and its adapters' first factors; in force from its making until `remove`."""
+    """Hooks on a UNet and on the factors A of its adapters, active from construction until `remove`."""
 
     def __init__(self, unet: nn.Module, least: int, steps: int):
         self.least, self.steps = least, steps

@@ -1,11 +1,11 @@
-"""A word of the character's own: a new token, whose vectors in the text encoders are learnt and nothing else of them.
+"""A new token for the character's name. Only its vectors in the text encoders are learnt.
 
     token = LearnedToken.like(base, "UnicornGirl", "girl")   # begins as the vector of "girl"
     token.save(folder / EMBEDS_FILE)
     LearnedToken.load(base, folder / EMBEDS_FILE)
 
-This is textual inversion (Gal et al. 2023, sec. 4.1); with weights trained beside it, pivotal tuning (after Roich et
-al. 2022). Without it an identifier is spelt out in the tokens of other words, and keeps a little of what these mean.
+This is textual inversion (Gal et al. 2023, sec. 4.1). If weights are trained with it, it is pivotal tuning (after Roich
+et al. 2022). Without a token of its own, the name is split into tokens of other words and keeps some of their meaning.
 """
 
 import copy
@@ -23,16 +23,16 @@ from comics_genai.drawings.captions import class_noun
 from comics_genai.errors import UserError
 from comics_genai.files import load_tensors, save_tensors
 
-# SDXL's two vectors as ComfyUI, A1111 and diffusers' examples name them; of one encoder alone it is named by its word.
+# The names of SDXL's two vectors in ComfyUI, A1111 and diffusers' examples; a single vector is named by its word.
 NAMES = {"text_encoder": "clip_l", "text_encoder_2": "clip_g"}
-LEGACY_EOS = 2  # with this in their configuration CLIP's text encoders take the largest id for the end of the prompt
+LEGACY_EOS = 2  # with this id in their configuration, CLIP's text encoders take the largest id as the end of the prompt
 
 
 class LearnedToken(nn.Module):
-    """The token `word` in the tokenizers and text encoders of a base, in place of any learnt before.
+    """The token `word` in the tokenizers and text encoders of a base; it replaces any other learnt token.
 
-    `vectors`: of each text encoder its own, (1, width), as parameters. Raises UserError for a word that the base has a
-    token of already, and vectors that are not of its text encoders.
+    vectors: one parameter (1, width) for each text encoder. Raises UserError if the base already has a token for the
+    word, or if the vectors do not fit its text encoders.
     """
 
     def __init__(self, base: Base, word: str, vectors: Mapping[str, Tensor]):
@@ -46,22 +46,22 @@ class LearnedToken(nn.Module):
         if any(word.lower() in _tokenizer(base, name).get_vocab() for name in encoders):
             raise UserError(f"The base {base.name} has a token {word!r} already: choose another identifier.")
         self.base, self.word = base, word
-        # Loaded vectors stay as they are; training turns the gradients on.
+        # Loaded vectors are frozen; training turns their gradients on.
         self.vectors = nn.ParameterDict(
             {name: nn.Parameter(vector.to(base.device, torch.float32)) for name, vector in vectors.items()}
         )
-        self._before: list[tuple[Any, str, Any]] = []  # (object, attribute, value) that `remove` puts back
+        self._before: list[tuple[Any, str, Any]] = []  # (object, attribute, value) for `remove` to restore
         for name, encoder in encoders.items():
             self._add(name, encoder)
         base.learned_token = self
 
     def _add(self, name: str, encoder: nn.Module) -> None:
         tokenizer = copy.deepcopy(_tokenizer(self.base, name))
-        # Not within a longer word: "Bo" is not the beginning of "boy".
+        # Only as a whole word: "Bo" is not the beginning of "boy".
         tokenizer.add_tokens(AddedToken(self.word, single_word=True, normalized=True))
         self._set(self.base.pipeline, name.replace("text_encoder", "tokenizer"), tokenizer)
         for module in encoder.modules():
-            # The new token's id is the largest of all.
+            # The new token has the largest id.
             if getattr(module, "eos_token_id", None) == LEGACY_EOS:
                 self._set(module, "eos_token_id", tokenizer.eos_token_id)
         embedding = encoder.get_input_embeddings()
@@ -74,7 +74,7 @@ class LearnedToken(nn.Module):
         setattr(owner, attribute, value)
 
     def remove(self) -> None:
-        """Leave the base as it was without the token."""
+        """Restore the base without the token."""
         for owner, attribute, value in reversed(self._before):
             if attribute:
                 setattr(owner, attribute, value)
@@ -84,7 +84,7 @@ class LearnedToken(nn.Module):
 
     @torch.no_grad()
     def settle(self) -> None:
-        """Make the token a part of the base's own text encoders and tokenizers for good, as saving these needs."""
+        """Make the token a permanent part of the base's text encoders and tokenizers, so that these can be saved."""
         for owner, attribute, value in self._before:
             if not attribute:
                 owner.set_input_embeddings(value)
@@ -98,7 +98,7 @@ class LearnedToken(nn.Module):
 
     @classmethod
     def like(cls, base: Base, word: str, class_name: str) -> "LearnedToken":
-        """A token that begins with the mean vector of the tokens of a noun, to be trained."""
+        """A token to be trained, which starts from the mean vector of the noun's tokens."""
         vectors, noun = {}, class_noun(class_name)
         for name, encoder in base.text_encoders().items():
             ids = _tokenizer(base, name)(noun, add_special_tokens=False).input_ids
@@ -108,7 +108,7 @@ class LearnedToken(nn.Module):
 
     @classmethod
     def load(cls, base: Base, path: Path) -> "LearnedToken":
-        """The token of a file that `save` wrote, frozen. Raises UserError for a damaged one."""
+        """Load a frozen token from a file that `save` wrote. Raises UserError for a damaged file."""
         try:
             tensors, record = load_tensors(path)
             word = record["word"]
@@ -120,7 +120,7 @@ class LearnedToken(nn.Module):
         return token
 
     def save(self, path: Path) -> None:
-        """Write the vectors, (1, width) each: two as clip_l and clip_g, a single one under its word."""
+        """Write the vectors, (1, width) each: two as clip_l and clip_g, a single one under the word itself."""
         names = {"text_encoder": self.word} if len(self.vectors) == 1 else NAMES
         save_tensors(path, {names[name]: vector for name, vector in self.vectors.items()}, {"word": self.word})
 
@@ -135,7 +135,7 @@ class _Extended(nn.Module):
     def __init__(self, embedding: nn.Embedding, token_id: int, vector: nn.Parameter):
         super().__init__()
         self.embedding, self.token_id = embedding, token_id
-        self._vector = (vector,)  # in a tuple, so that it is not registered here too
+        self._vector = (vector,)  # in a tuple, so that the parameter is not registered here a second time
 
     @property
     def weight(self) -> Tensor:
@@ -146,6 +146,6 @@ class _Extended(nn.Module):
         return self.embedding.embedding_dim
 
     def forward(self, ids: Tensor) -> Tensor:
-        """(..., width) of ids (...)."""
+        """Embed ids (...) as (..., width)."""
         new = ids == self.token_id
         return torch.where(new[..., None], self._vector[0], self.embedding(ids.masked_fill(new, 0)))

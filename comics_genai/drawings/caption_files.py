@@ -1,4 +1,4 @@
-"""Captions as people keep them: NAME.txt or NAME.caption beside NAME.png, metadata.jsonl or metadata.csv.
+"""Read captions: from NAME.txt or NAME.caption beside NAME.png, from metadata.jsonl or from metadata.csv.
 
 {"file_name": "00.png", "text": "a girl, jumping"}      a line of metadata.jsonl; "caption" or "prompt" serve too
 """
@@ -19,14 +19,14 @@ from comics_genai.paths import encodable
 
 METADATA = "metadata.jsonl"
 TABLES = (METADATA, "metadata.csv")
-BESIDE = (".txt", ".caption", ".captions")  # suffixes in any case; the first that is there counts
-COLUMNS = ("text", "caption", "prompt")  # of a table; the first that is there counts
+BESIDE = (".txt", ".caption", ".captions")  # suffixes, in any case; the first that exists counts
+COLUMNS = ("text", "caption", "prompt")  # columns of a table; the first that exists counts
 MAXIMUM_TABLE = 50_000_000  # bytes
 
 
 @dataclass
 class Captions:
-    """Captions by the pictures' names, pictures that only a table names, and notes on what is not used."""
+    """Captions by picture name, pictures that only a table names, and notes on files that are not used."""
 
     by_name: dict[str, str] = field(default_factory=dict)
     pictures: dict[str, Path] = field(default_factory=dict)
@@ -34,11 +34,11 @@ class Captions:
 
 
 def captions_of(folder: Path, pictures: Mapping[str, Path], column: str = "", root: Path | None = None) -> Captions:
-    """Captions of the pictures in `folder`, by their names there; Unicode's composed and decomposed names are equal.
+    """The captions of the pictures in `folder`, by their names there.
 
-    column: of tables, by default the first of COLUMNS. root: a folder above with tables of its own.
-    Raises UserError, with the place, for a caption that is not a text, one that is given twice, a name outside the
-    folder, a table that cannot be read.
+    Names in Unicode's composed and decomposed form are equal. column: the column of tables, by default the first of
+    COLUMNS. root: a folder above that may hold tables too. Raises UserError, which names the place, for a caption that
+    is not a text or is given twice, a name outside the folder, or a table that cannot be read.
     """
     found = Captions()
     places = dict.fromkeys([folder, *(path.parent for path in pictures.values()), *([root] if root else [])])
@@ -58,12 +58,15 @@ def is_table(name: str) -> bool:
 
 
 def normal(name: str) -> str:
-    """A file's name to compare: composed Unicode, forward slashes, no leading ./."""
+    """A file's name in the form in which names are compared: composed Unicode, forward slashes, no leading ./."""
     return PurePosixPath(unicodedata.normalize("NFC", name).replace("\\", "/")).as_posix()
 
 
 def caption_text(value: Any, place: str) -> str:
-    """The caption that `value`, found at `place`, is: "" for none. Raises UserError for what is no text or too long."""
+    """The caption in a `value` that was read at `place`, "" for none.
+
+    Raises UserError if it is not a text, or is too long.
+    """
     if value is None:
         return ""
     if not isinstance(value, str):
@@ -108,7 +111,7 @@ def _take_table(found: Captions, table: Path, folder: Path, index: Mapping[str, 
 def _picture(
     table: Path, line: int, given: str, folder: Path, index: Mapping[str, str]
 ) -> tuple[str | None, Path | None]:
-    """The name of the picture that a row names, None if it is not there, and its path if only the table names it."""
+    """The name of a row's picture, None if it is not there; and its path, if the table alone names it."""
     name = normal(given)
     if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or ":" in name[:2]:
         raise UserError(f"Line {line} of {table} names {given}, which is outside its folder: copy it there.")
@@ -121,7 +124,7 @@ def _picture(
 
 
 def _on_disk(place: Path, name: str) -> Path | None:
-    """The file of that name in `place`, whichever form of Unicode the disk has it in."""
+    """The file of that name in `place`, in whichever form of Unicode the disk stores its name."""
     path = place
     for part in PurePosixPath(name).parts:
         exact = path / part
@@ -143,7 +146,7 @@ def _rows(table: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     if table.suffix.lower() == ".csv":
         yield from _csv_rows(table, text)
         return
-    # Only a line feed ends a line: JSON's texts may hold Unicode's other line separators.
+    # Only a line feed ends a line, because texts in JSON may hold Unicode's other line separators.
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
@@ -158,7 +161,7 @@ def _rows(table: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def _csv_rows(table: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
     head = text.partition("\n")[0]
-    delimiter = max(",;\t", key=head.count)  # spreadsheets write ; where a comma is the decimal point
+    delimiter = max(",;\t", key=head.count)  # in countries with a decimal comma, spreadsheets separate cells by ;
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
     try:
         for row in reader:
@@ -198,7 +201,7 @@ def _take_files_beside(found: Captions, pictures: Mapping[str, Path]) -> None:
 
 
 def _caption_files(place: Path) -> dict[str, Path]:
-    """The files of `place` that may be captions, by stem and suffix to compare."""
+    """The files in `place` that may be captions, by stem and suffix in the form in which they are compared."""
     files = sorted(path for path in place.iterdir() if path.suffix.lower() in BESIDE and not path.name.startswith("."))
     return {normal(path.stem) + path.suffix.lower(): path for path in files if path.is_file()}
 
@@ -213,8 +216,10 @@ def _short_text(path: Path) -> str:
 
 
 def read_text(path: Path) -> str:
-    """The text of a UTF-8 file, with or without a byte-order mark, or of a UTF-16 file with one, as Windows' editor
-    saves "Unicode". Raises UserError for another encoding."""
+    """The text of a UTF-8 file, or of a UTF-16 file with a byte-order mark, which Windows' editor calls "Unicode".
+
+    Raises UserError for any other encoding.
+    """
     try:
         content = path.read_bytes()
         marked = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))

@@ -1,53 +1,56 @@
-"""Prompts that name a character, the class it belongs to, and its mirror image: one rule finds the name in a text.
+"""Prompts that name a character or only its class, and prompts of mirrored drawings.
 
     instance_prompt("a sks girl, jumping", "sks", "girl")          "sks, a girl, jumping"
     class_prompt("a drawing of sks, a girl, jumping", "sks", "girl")    "a drawing of a girl, jumping"
 
-A name is found as whole words in any case, together with the class noun around it: "the girl sks", "a tall sks girl",
-"sks (girl)" and "sks, a smiling girl" are one mention each, so that neither noun nor article is ever doubled.
+A name is found as whole words in any case, together with the class noun around it. So "the girl sks", "a tall sks
+girl", "sks (girl)" and "sks, a smiling girl" are one mention each, and neither noun nor article is ever doubled.
 """
 
 import re
 import unicodedata
 
 ARTICLE = r"(?:a|an|the)"
-MAXIMUM_CAPTION = 10_000  # characters: text encoders read 77 tokens, and what is longer is another file
+MAXIMUM_CAPTION = 10_000  # characters: text encoders read 77 tokens, so a longer file is not a caption
 _SILENT_H = ("heir", "honest", "honor", "honour", "hour")  # an hour
 _LIKE_YOU = re.compile(r"(?:u(?:ni|s[aeiu]|ti|r[aiou]|b[ia]|kr|k\b|fo)|eu|ew|one?\b|once)", re.IGNORECASE)  # a unicorn
-# Scripts that set no spaces between words: Thai to Khmer, kana, Chinese characters.
+# Scripts without spaces between words: Thai to Khmer, kana, Chinese characters.
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff\u3400-\u9fff\U00020000-\U0003ffff"
-_LETTER = rf"(?:-|(?![{_UNSPACED}])\w)"  # what beside a name makes it part of a longer word
+_LETTER = rf"(?:-|(?![{_UNSPACED}])\w)"  # next to a name, such a letter makes it part of a longer word
 _NO_ADJECTIVE = r"(?:a|an|the|and|or|with|of|in|on|to|is|who|her|his)"
 _MIRRORED = {"left": "right", "right": "left"}
 
 
 def normalized(text: str) -> str:
-    """The text in Unicode's composed form (NFC) with single spaces: texts that look alike are equal."""
+    """The text in Unicode's composed form (NFC) with single spaces, so that texts that look alike are equal."""
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
 def class_noun(class_name: str) -> str:
-    """The class without an article that was given with it: "girl" of "a girl"."""
+    """The class without its article: "girl" of "a girl"."""
     noun = normalized(class_name)
     return re.sub(rf"^{ARTICLE}\s+(?=\S)", "", noun, flags=re.IGNORECASE)
 
 
 def a(noun: str) -> str:
-    """The noun with its article, by its sound where spelling misleads: a girl, an elf, a unicorn, an hour."""
+    """The noun with its article, also where the spelling misleads: a girl, an elf, a unicorn, an hour."""
     noun = class_noun(noun)
     vowel = noun[:1].lower() in tuple("aeiou") and not _LIKE_YOU.match(noun)
     return f"{'an' if vowel or noun.lower().startswith(_SILENT_H) else 'a'} {noun}"
 
 
 def subject(identifier: str, class_name: str) -> str:
-    """How prompts name the character, in training and afterwards: "UnicornGirl, a girl"."""
+    """How prompts name the character, during training and afterwards: "UnicornGirl, a girl"."""
     name, noun = normalized(identifier), class_noun(class_name)
     return name if _ends_with(name, noun) else f"{name}, {a(noun)}"
 
 
 def instance_prompt(caption: str | None, identifier: str, class_name: str) -> str:
-    """The prompt of a drawing: its caption with the character's name and class wherever it is mentioned, else a prompt
-    that names it and goes on with the caption."""
+    """The prompt of a drawing, which always names the character.
+
+    Each mention of the character in the caption becomes its name and class. A caption without a mention follows after
+    the name.
+    """
     caption, mention = normalized(caption or ""), _mention(identifier, class_name)
     if mention.search(caption):
         return mention.sub(lambda found: _named(found, identifier, class_name), caption)
@@ -56,12 +59,12 @@ def instance_prompt(caption: str | None, identifier: str, class_name: str) -> st
 
 
 def class_prompt(prompt: str, identifier: str, class_name: str) -> str:
-    """The same prompt without the identifier, as "a dog" beside "a [V] dog" in the paper."""
+    """The prompt without the identifier, like "a dog" beside "a [V] dog" in the DreamBooth paper."""
     return _mention(identifier, class_name).sub(lambda found: _described(found, class_name), normalized(prompt))
 
 
 def mirrored_prompt(prompt: str, identifier: str = "") -> str:
-    """The prompt of the mirrored drawing: left and right change places, in any case, but not within the name."""
+    """The prompt of the mirrored drawing: "left" and "right" are exchanged, except within the name."""
     name = f"{_whole_words(identifier)}|" if identifier.strip() else ""
     words = re.compile(rf"{name}(?<!\w)(?P<side>left|right)(?=(?:most|wards?)?(?!\w))", re.IGNORECASE)
     return words.sub(lambda found: _swapped(found["side"]) if found["side"] else found[0], normalized(prompt))
@@ -73,7 +76,7 @@ def _swapped(word: str) -> str:
 
 
 def _whole_words(words: str) -> str:
-    """A pattern of these words, not within longer ones, their spaces as wide as they like."""
+    """A pattern for these words as whole words, with any amount of space between them."""
     text = normalized(words)
     unspaced = re.compile(f"[{_UNSPACED}]")
     before = "" if unspaced.match(text[:1]) else rf"(?<!{_LETTER})"
@@ -86,7 +89,7 @@ def _ends_with(name: str, noun: str) -> bool:
 
 
 def _mention(identifier: str, class_name: str) -> re.Pattern[str]:
-    """The name with an article and an adjective before it, and with the class noun before or behind it."""
+    """A pattern for the name, with optional article and adjective, and an optional class noun before or after it."""
     name, noun = _whole_words(identifier), _whole_words(class_noun(class_name))
     adjective = rf"(?!{_NO_ADJECTIVE}\b|{noun}|{name})[\w'-]+\s+"
     before = rf"(?:(?<![\w-]){ARTICLE}\s+(?P<adjective>{adjective})?)?(?:{noun},?\s+(?:(?:named|called)\s+)?)?"

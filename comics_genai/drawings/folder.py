@@ -1,4 +1,4 @@
-"""A folder of drawings as people lay it out: flat, with train/, or with kohya's 10_name/; every file used or named."""
+"""Read a folder of drawings: flat, with train/, or with kohya's 10_name/. Every file is used, or named in a warning."""
 
 import re
 import warnings
@@ -12,15 +12,15 @@ from comics_genai.drawings.opening import UNREADABLE, is_picture, suffixes
 from comics_genai.errors import UserError
 
 MINIMUM_DRAWINGS = 2
-MAXIMUM_DRAWINGS = 1000  # a character is learnt from a few; more is another kind of data set
-KOHYA = re.compile(r"(\d{1,4})_(.+)")  # 10_sks girl: every picture in it counts ten times
+MAXIMUM_DRAWINGS = 1000  # a character is learnt from a few drawings; a folder with more is another kind of data set
+KOHYA = re.compile(r"(\d{1,4})_(.+)")  # in a folder "10_sks girl" every picture counts ten times
 LEFT_BEHIND = frozenset({".DS_Store", "Thumbs.db", "desktop.ini", ".gitattributes", ".gitignore", ".gitkeep"})
 CARDS = re.compile(r"(README|LICEN[CS]E)(\.\w+)?", re.IGNORECASE)
 
 
 @dataclass
 class Survey:
-    """The pictures of a folder by name, in order, their captions and repeats, and notes on what is not used."""
+    """A folder's pictures by name, in order, with captions and repeats, and notes on files that are not used."""
 
     pictures: dict[str, Path]
     captions: dict[str, str]
@@ -29,7 +29,7 @@ class Survey:
 
 
 def folder_of(source: str | Path) -> Path | None:
-    """The folder `source` names, seen from here or from the repository; None if it may be a dataset's id."""
+    """The folder that `source` names, here or in the repository; None if it may be the id of a dataset."""
     found = environment.find(source)
     if found is not None and found.is_file():
         raise UserError(f"{found} is a file: give the folder that holds the drawings.")
@@ -37,22 +37,26 @@ def folder_of(source: str | Path) -> Path | None:
 
 
 def files_of(folder: Path, column: str = "") -> dict[str, tuple[Path, str]]:
-    """The pictures of a folder by name, in order, each with its caption, "" for none. Warns of files that are not used.
-    Raises UserError as `load` does."""
+    """A folder's pictures by name, in order, each with its caption ("" for none).
+
+    Warns of files that are not used. Raises UserError as `load` does.
+    """
     found = survey(folder, column)
     tell(found.notes)
     return {name: (path, found.captions.get(name, "")) for name, path in found.pictures.items()}
 
 
 def tell(notes: Sequence[str]) -> None:
-    """Warn of what is not used, in one sentence each."""
+    """Warn of the files that are not used, in one sentence each."""
     for note in notes:
         warnings.warn(f"{note}.", stacklevel=4)
 
 
 def survey(folder: Path, column: str = "") -> Survey:
-    """What is in the folder; see `Survey`. Raises UserError for fewer than two pictures, or files of a kind that
-    cannot be read here."""
+    """List what is in the folder, see `Survey`.
+
+    Raises UserError for fewer than two pictures, or for files of a kind that cannot be read here.
+    """
     root, notes, repeats = None, [], {}
     pictures = _pictures(folder, notes)
     if not pictures and (folder / "train").is_dir():
@@ -76,9 +80,9 @@ def _pictures(folder: Path, notes: list[str]) -> dict[str, Path]:
         if path.is_dir() or name.startswith("._") or name in LEFT_BEHIND or CARDS.fullmatch(name):
             continue
         if path.is_file() and (is_table(name) or (suffix in BESIDE and not name.startswith("."))):
-            continue  # captions, of which `captions_of` tells
+            continue  # captions, which `captions_of` reads
         if not path.is_file():
-            others.append(name)  # a link to nowhere, a pipe
+            others.append(name)  # such as a broken link or a pipe
         elif name.startswith("."):
             hidden += [name] if is_picture(path) else []
         elif suffix in UNREADABLE and not is_picture(path):
@@ -99,7 +103,7 @@ def _pictures(folder: Path, notes: list[str]) -> dict[str, Path]:
 
 
 def _kohya(folder: Path, notes: list[str]) -> tuple[dict[str, Path], dict[str, int]]:
-    """The pictures of the folders 10_name/ in `folder`, and how often each counts."""
+    """The pictures in kohya's folders 10_name/ below `folder`, and how often each counts."""
     found, repeats, read = {}, {}, []
     for place in sorted(path for path in folder.iterdir() if path.is_dir()):
         layout = KOHYA.fullmatch(place.name)
@@ -116,7 +120,7 @@ def _kohya(folder: Path, notes: list[str]) -> tuple[dict[str, Path], dict[str, i
 
 
 def _unread_folders(folder: Path, pictures: dict[str, Path]) -> list[str]:
-    """Notes on folders below that hold pictures of which none is used."""
+    """Notes on the subfolders whose pictures are not used."""
     used = {path.parent for path in pictures.values()}
     places = [path for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith(".")]
     unread = [

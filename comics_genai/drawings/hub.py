@@ -1,4 +1,4 @@
-"""A data set of drawings on the Hugging Face Hub: files as in a folder, or rows of a table."""
+"""Fetch a data set of drawings from the Hugging Face Hub, stored as files or as rows of a table."""
 
 import glob
 from collections.abc import Iterator
@@ -12,12 +12,14 @@ from comics_genai.drawings.folder import MAXIMUM_DRAWINGS
 from comics_genai.drawings.opening import suffixes
 from comics_genai.errors import UserError
 
-SECONDS = 20  # to wait for an answer; load_dataset tries half a minute before it says that there is no network
+SECONDS = 20  # to wait for an answer; load_dataset alone needs half a minute to report that there is no network
 
 
 def fetch(dataset_id: str) -> Path | list[dict[str, Any]]:
-    """The data set's files in a folder, as they were uploaded; of one that is stored as a table the rows of its train
-    split, pictures undecoded. Raises UserError where it cannot be read."""
+    """A folder with the data set's files; or, if it is stored as a table, the rows of its train split.
+
+    The pictures in the rows are not decoded. Raises UserError if the data set cannot be read.
+    """
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled
 
@@ -43,7 +45,7 @@ def fetch(dataset_id: str) -> Path | list[dict[str, Any]]:
 
 
 def caption_of(row: dict[str, Any], column: str, place: str) -> str:
-    """The caption of a table's row. Raises UserError for a column that is not there and for what is no text."""
+    """The caption in a table's row. Raises UserError if the column is missing or does not hold a text."""
     if column and column not in row:
         raise UserError(f"{place} has no column {column!r}, only {', '.join(row)}: name the one with the captions.")
     chosen = column or next((name for name in COLUMNS if name in row), "")
@@ -51,7 +53,7 @@ def caption_of(row: dict[str, Any], column: str, place: str) -> str:
 
 
 def _like_a_folder(names: list[str]) -> list[str]:
-    """The pictures and captions among a repository's files; [] where it is not pictures that it holds."""
+    """The pictures and captions among a repository's files; [] if it stores tables or archives instead."""
     if any(_suffix(name) in (".parquet", ".arrow", ".zip", ".tar", ".gz") for name in names):
         return []
     pictures = [name for name in names if _suffix(name) in suffixes()]
@@ -64,7 +66,7 @@ def _suffix(name: str) -> str:
 
 
 def _rows(dataset_id: str, token: str | None) -> list[dict[str, Any]]:
-    """The rows of the train split, each with its picture first: {"path": ..., "bytes": ...}."""
+    """The rows of the train split. Each begins with its picture, {"path": ..., "bytes": ...}."""
     import datasets
 
     dataset = datasets.load_dataset(dataset_id, split="train", token=token)
@@ -82,7 +84,7 @@ def _rows(dataset_id: str, token: str | None) -> list[dict[str, Any]]:
 
 @contextmanager
 def _sentences(dataset_id: str) -> Iterator[None]:
-    """The Hub's and the data set library's refusals as sentences."""
+    """A context in which refusals by the Hub and the datasets library become sentences."""
     from datasets.data_files import EmptyDatasetError
     from datasets.exceptions import DataFilesNotFoundError, DatasetNotFoundError
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled, RepositoryNotFoundError

@@ -1,4 +1,4 @@
-"""One picture file, whatever Pillow opens: its kind told by its content, decoded at bounded cost, turned upright."""
+"""Open one picture file of any kind that Pillow reads: check it, decode it at bounded cost, turn it upright."""
 
 import io
 import struct
@@ -13,16 +13,16 @@ from PIL import PngImagePlugin
 from comics_genai.drawings.preparation import layers_of, plain
 from comics_genai.errors import UserError
 
-# Pillow opens these by running another program, or finds no loader for them.
+# For these, Pillow runs another program or has no loader.
 CLOSED = frozenset({"EPS", "WMF", "HDF5", "GRIB", "BUFR", "MPEG"})
 UNREADABLE = frozenset(
     ".heic .heif .jxl .svg .clip .kra .procreate .xcf .ai .pdf .eps .ps .wmf .emf .h5 .hdf .grib .bufr".split()
 )
-MINIMUM_SIDE = 64  # pixels of the shorter side: below it there is nothing to learn lines from
-MAXIMUM_SIDE = 2048  # pixels of the longer side that are kept: twice what the largest base draws
-MAXIMUM_PIXELS = 80_000_000  # a tall A3 page at 600 dpi; a picture that claims more is damaged or an attack
-MAXIMUM_ASPECT = 40  # beyond it a strip is a few pixels wide in its square
-STRIP = 8  # longer side by shorter side from which on a picture is told to be a strip
+MINIMUM_SIDE = 64  # pixels of the shorter side: in a smaller drawing no lines can be seen
+MAXIMUM_SIDE = 2048  # pixels of the longer side that are kept: twice the size of the largest base
+MAXIMUM_PIXELS = 80_000_000  # an A3 page at 600 dpi; a file that claims more is damaged or an attack
+MAXIMUM_ASPECT = 40  # the largest ratio of sides: a longer strip would be a few pixels wide in its square
+STRIP = 8  # the ratio of sides from which on a warning calls the picture a strip
 ORIENTATION = 0x0112  # EXIF's tag
 TURNS = {
     2: PIL.Image.Transpose.FLIP_LEFT_RIGHT,
@@ -38,20 +38,20 @@ DAMAGE = (
     AttributeError, OverflowError, MemoryError, ZeroDivisionError, NotImplementedError, RuntimeError,
 )  # fmt: skip
 
-# Tools for generated pictures write whole workflows into the text, and printers' profiles have megabytes.
+# Tools that generate pictures write whole workflows into their text, and printers' profiles take megabytes.
 PngImagePlugin.MAX_TEXT_CHUNK = 16 << 20
 PngImagePlugin.MAX_TEXT_MEMORY = 64 << 20
 
 
 def suffixes() -> frozenset[str]:
-    """Suffixes, in lower case, of the kinds of pictures that are read."""
+    """The suffixes, in lower case, of the kinds of pictures that can be read."""
     kinds = PIL.Image.registered_extensions()
     readable = {suffix for suffix, kind in kinds.items() if kind in PIL.Image.OPEN and kind not in CLOSED}
     return frozenset(readable | {".avif", ".jfif"}) - UNREADABLE
 
 
 def is_picture(path: Path) -> bool:
-    """Whether the file's content is a picture's, whatever its name says."""
+    """Whether the file's content is a picture, whatever its name is."""
     try:
         with _open(path):
             return True
@@ -62,8 +62,10 @@ def is_picture(path: Path) -> bool:
 
 
 def upright(path: Path) -> PIL.Image.Image:
-    """The picture as it is looked at, sRGB, with its transparency if it has any, and with nothing else that its file
-    says, such as the place where a photo was taken."""
+    """The picture as it is looked at: upright, in sRGB, with its transparency if it has any.
+
+    Nothing else in its file is kept, such as the place where a photo was taken.
+    """
     colors, alpha = layers_of(read_picture(path.name, path))
     if alpha is not None:
         colors.putalpha(alpha)
@@ -71,7 +73,7 @@ def upright(path: Path) -> PIL.Image.Image:
 
 
 def orientation_of(picture: PIL.Image.Image) -> int:
-    """How the picture is turned, 1 (upright) to 8, by its EXIF data; 1 where these are absent or broken."""
+    """The picture's orientation by its EXIF data, 1 (upright) to 8; 1 if they are absent or broken."""
     try:
         turn = picture.getexif().get(ORIENTATION)
     except DAMAGE:
@@ -82,7 +84,7 @@ def orientation_of(picture: PIL.Image.Image) -> int:
 def read_picture(name: str, content: Path | bytes, side: int = MAXIMUM_SIDE) -> PIL.Image.Image:
     """The whole picture, upright, at most `side` px each way, in one of the modes that `plain` gives.
 
-    Raises UserError, one sentence, for what is no whole still picture of a size that can be learnt from.
+    Raises UserError if the file is not a whole still picture, or is too small or too large to learn from.
     """
     try:
         picture = _open(content)
@@ -101,12 +103,12 @@ def read_picture(name: str, content: Path | bytes, side: int = MAXIMUM_SIDE) -> 
             _bring_key_to_pixels(picture)
             frame = _frame_alone(picture)
             frames = getattr(picture, "n_frames", 1)
-            # A phone's MPO is a photo with its own preview behind it, and a PSD's first picture is all its layers.
+            # A phone's MPO holds a photo and its preview; the first picture of a PSD is all of its layers merged.
             if frames > 1 and picture.format not in ("MPO", "PSD"):
                 raise UserError(f"{name} holds {frames} pictures, an animation or pages: save the one you mean.")
             turn = orientation_of(picture)
             if max(picture.size) > side:
-                picture.draft(None, (side, side))  # a JPEG is decoded at a fraction of its size
+                picture.draft(None, (side, side))  # a JPEG can be decoded at a fraction of its size
             picture.load()
             whole = plain(picture)
             if frame is not None:
@@ -122,10 +124,10 @@ def read_picture(name: str, content: Path | bytes, side: int = MAXIMUM_SIDE) -> 
 
 
 def _open(content: Path | bytes) -> Any:
-    """The picture, of which only the header is read."""
+    """Open the picture and read only its header."""
     PIL.Image.init()
     with warnings.catch_warnings():
-        # The size is judged before any pixel is decoded, and of what else is broken an error tells.
+        # The size is checked before any pixel is decoded; other damage raises errors of its own.
         warnings.simplefilter("ignore")
         return PIL.Image.open(
             io.BytesIO(content) if isinstance(content, bytes) else content,

@@ -1,4 +1,4 @@
-"""Pictures as the models take them: sRGB, on paper that their strokes stand out from, padded to squares."""
+"""Prepare pictures for the models: sRGB, on paper on which their strokes can be seen, padded to squares."""
 
 import io
 from collections.abc import Sequence
@@ -12,17 +12,19 @@ from comics_genai.errors import UserError
 Color = tuple[int, int, int]
 WHITE: Color = (255, 255, 255)
 PAPERS: tuple[Color, ...] = (WHITE, (0, 0, 0), (128, 128, 128))  # grey shows dark and pale strokes alike
-AUTO = "auto"  # white, or where a drawing would vanish on it, the one of PAPERS with the most contrast
-CONTRAST = 32  # of 255, in the channel that differs most: below it a stroke is hardly seen
-NEARLY_VANISHED = 0.05  # share of what is drawn that is seen on its paper
-LOOK = 256  # pixels of the side at which contrast is judged
+AUTO = "auto"  # white; or the colour of PAPERS with the most contrast, if a drawing would vanish on white
+CONTRAST = 32  # of 255, in the channel that differs most: a stroke with less contrast is hardly seen
+NEARLY_VANISHED = 0.05  # the least share of a drawing that must be seen on its paper
+LOOK = 256  # side in pixels at which contrast is measured
 
-Layers = tuple[PIL.Image.Image, PIL.Image.Image | None]  # sRGB, and opacity (L) if it is not full everywhere
+Layers = tuple[PIL.Image.Image, PIL.Image.Image | None]  # sRGB, and the opacity (L) unless it is full everywhere
 
 
 def to_square(image: PIL.Image.Image, size: int | None = None, paper: Color | int | None = None) -> PIL.Image.Image:
-    """Pad, centred, to a square of the longer side, then resize to `size` px if given. The room is filled with `paper`
-    (0-255, as many values as the image has channels), or without one by continuing the picture's border."""
+    """Pad the picture to a square of its longer side, centred, then resize it to `size` px if given.
+
+    The padding is filled with `paper` (0-255, one value for each channel), or by continuing the picture's border.
+    """
     side = max(image.size)
     square = image
     if image.width != image.height:
@@ -40,7 +42,7 @@ def to_square(image: PIL.Image.Image, size: int | None = None, paper: Color | in
 
 
 def box_in_square(width: int, height: int, size: int | None = None) -> tuple[int, int, int, int] | None:
-    """Left, top, right and bottom of a picture in the square that `to_square` pads it to; None if it fills it."""
+    """Left, top, right and bottom of the picture in the square that `to_square` makes; None if it fills the square."""
     side = max(width, height)
     if width == height:
         return None
@@ -50,7 +52,10 @@ def box_in_square(width: int, height: int, size: int | None = None) -> tuple[int
 
 
 def paper_of(text: str) -> Color | None:
-    """The colour that a setting names, such as white or #f0e8d8; None for "auto". Raises UserError for no colour."""
+    """The colour that a setting names, such as white or #f0e8d8; None for "auto".
+
+    Raises UserError if the text names no colour.
+    """
     if text == AUTO:
         return None
     try:
@@ -60,7 +65,7 @@ def paper_of(text: str) -> Color | None:
 
 
 def chosen_paper(pictures: Sequence[Layers]) -> Color:
-    """White, or where one of the pictures nearly vanishes on it, what gives the palest of them the most contrast."""
+    """White; or the colour that shows the palest picture best, if one of the pictures nearly vanishes on white."""
     drawn = [layers for layers in pictures if layers[1] is not None]
     if all(visibility(*layers, WHITE)[0] >= NEARLY_VANISHED for layers in drawn):
         return WHITE
@@ -68,7 +73,7 @@ def chosen_paper(pictures: Sequence[Layers]) -> Color:
 
 
 def visibility(colors: PIL.Image.Image, alpha: PIL.Image.Image, paper: Color) -> tuple[float, float]:
-    """The share of what is drawn that is seen on the paper, and its mean contrast to it (0-255)."""
+    """The share of the drawing that can be seen on the paper, and its mean contrast to the paper (0-255)."""
     small = (LOOK, LOOK) if max(colors.size) > LOOK else colors.size
     opacity = np.asarray(alpha.resize(small, PIL.Image.Resampling.BOX), np.float32) / 255
     inks = np.asarray(colors.resize(small, PIL.Image.Resampling.NEAREST), np.float32)
@@ -78,13 +83,13 @@ def visibility(colors: PIL.Image.Image, alpha: PIL.Image.Image, paper: Color) ->
 
 
 def on_paper(layers: Layers, paper: Color) -> PIL.Image.Image:
-    """The picture, RGB, laid on paper where it is transparent."""
+    """The picture in RGB, with paper where it is transparent."""
     colors, alpha = layers
     return colors if alpha is None else PIL.Image.composite(colors, PIL.Image.new("RGB", colors.size, paper), alpha)
 
 
 def layers_of(picture: PIL.Image.Image) -> Layers:
-    """The picture, of a mode that `plain` gives, as sRGB, and its opacity. Raises ValueError for unknown colours."""
+    """The picture (in a mode that `plain` returns) as sRGB, and its opacity. Raises ValueError for unknown colours."""
     profile = picture.info.get("icc_profile")
     alpha = None
     if picture.mode == "RGBA":
@@ -96,7 +101,7 @@ def layers_of(picture: PIL.Image.Image) -> Layers:
 
 
 def plain(picture: PIL.Image.Image) -> PIL.Image.Image:
-    """The picture in one of the modes L, RGB, RGBA, CMYK, LAB: no palette, no key colour, no more than 8 bits.
+    """Convert the picture to one of the modes L, RGB, RGBA, CMYK or LAB, without palette, with 8 bits a channel.
 
     Raises ValueError for numbers that are not finite, and for colours that Pillow does not convert.
     """
@@ -110,10 +115,11 @@ def plain(picture: PIL.Image.Image) -> PIL.Image.Image:
 
 
 def _eight_bits(picture: PIL.Image.Image) -> PIL.Image.Image:
-    """Grey of 16 or 32 bits or of floating-point numbers, which Pillow would clip at 255, scaled to 8 bits.
+    """Scale grey of 16 bits, 32 bits or floating-point numbers to 8 bits; Pillow would clip it at 255.
 
-    16 bits end at 65535; other numbers at the first of the usual ends that holds them (floats: 1, 255, 65535), and
-    floats beyond are stretched from their least to their greatest. A colour that means transparency becomes opacity.
+    The white of 16 bits is 65535. The white of other numbers is the smallest usual one that no value exceeds (floats:
+    1, 255, 65535). Floats above all of these are stretched from their minimum to their maximum. A colour that means
+    transparency becomes opacity.
     """
     values = np.asarray(picture)
     low = 0.0
@@ -139,7 +145,7 @@ def _eight_bits(picture: PIL.Image.Image) -> PIL.Image.Image:
 
 
 def _to_srgb(picture: PIL.Image.Image, profile: bytes | None) -> PIL.Image.Image:
-    """The picture as RGB; what its profile says of its colours is heeded, a broken profile is not."""
+    """The picture as RGB, converted by its colour profile unless the profile is broken."""
     if picture.mode == "LAB":
         lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
         return ImageCms.profileToProfile(picture, lab, srgb, outputMode="RGB")

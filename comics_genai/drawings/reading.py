@@ -35,7 +35,7 @@ from comics_genai.drawings.preparation import (
 from comics_genai.errors import UserError
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-PIXELS_IN_ALL = 1_000_000_000  # of all drawings in their squares, 3 GB: of many, each is kept smaller
+PIXELS_IN_ALL = 1_000_000_000  # pixels of all drawings together, 3 GB; if there are many, each is kept smaller
 
 
 @dataclass(frozen=True)
@@ -64,15 +64,15 @@ class _Source:
 def load(
     source: str | Path, *, paper: Color | str = AUTO, size: int | None = None, caption_column: str = ""
 ) -> list[Drawing]:
-    """The drawings of a folder or Hub dataset, in the order of their names (Hub: of the rows).
+    """The drawings of a folder or of a dataset on the Hub, in the order of their names or rows.
 
-    A folder holds the pictures, or a folder train/ that does, or folders 10_name/ as kohya's tools take them. Captions
-    come from metadata.jsonl or metadata.csv (`file_name`, and `caption_column` or text, caption, prompt), or from
-    NAME.txt or NAME.caption beside NAME.png. A relative folder is sought in the current folder, then in the repository.
-    Transparency is laid on `paper`: a colour, or "auto" for white or what pale strokes show on. What is not square is
-    padded to one by continuing its border, never cropped; `size` px a side, or as large as it is, up to 2048.
-    Warns of a picture that is there twice or nearly vanishes, and of files that are not used. Raises UserError for
-    anything that is not at least two whole still pictures of 64 px or more.
+    A folder holds the pictures itself, in train/, or in folders 10_name/ as kohya's tools use. Captions come from
+    metadata.jsonl or metadata.csv (`file_name`, and `caption_column` or text, caption, prompt), or from NAME.txt or
+    NAME.caption beside NAME.png. A relative path is looked up in the current folder, then in the repository.
+    `paper` fills transparent areas: a colour, or "auto" for white or a colour on which pale strokes can be seen.
+    Pictures are padded to squares by continuing their border, never cropped. Their side becomes `size` px; by default
+    it stays as it is, up to 2048. Warns of a picture that is there twice or nearly vanishes, and of files that are not
+    used. Raises UserError unless there are at least two whole still pictures of 64 px or more.
     """
     paper = paper_of(paper) if isinstance(paper, str) else paper
     sources = _sources(source, caption_column)
@@ -86,7 +86,7 @@ def load(
 
 
 def load_one(path: str | Path, *, paper: Color | str = AUTO) -> Drawing:
-    """A single picture, such as a sketch to begin from, read and checked as `load` does; its caption is empty."""
+    """Read and check a single picture, such as a sketch to start from, as `load` does; its caption is empty."""
     path = Path(path).expanduser()
     if not path.is_file():
         raise UserError(f"There is no picture {path}: give a file such as sketch.png.")
@@ -97,7 +97,7 @@ def load_one(path: str | Path, *, paper: Color | str = AUTO) -> Drawing:
 
 
 def told(character: Sequence[Drawing]) -> str:
-    """What was loaded, in one line: "6 drawings, 5 captions (04.png has none)"."""
+    """One line on what was loaded: "6 drawings, 5 captions (04.png has none)"."""
     without = [drawing.name for drawing in character if not drawing.caption]
     count = len(character) - len(without)
     line = f"{len(character)} drawings, {count or 'no'} caption{'' if count == 1 else 's'}"

@@ -2,8 +2,8 @@
 
     pictures = generate(base, ["a drawing of a girl, jumping"], seeds=range(4), folder=Path("pictures"))
 
-A picture is a function of its record alone, on a CPU to the byte: started again, those already there with an equal
-record are kept, and only the missing ones are drawn.
+A picture depends on its record alone, on a CPU to the byte. So a second call keeps the pictures that are there with an
+equal record, and draws only the missing ones.
 """
 
 import hashlib
@@ -40,7 +40,7 @@ from comics_genai.sampling.records import (
 from comics_genai.sampling.schedulers import SCHEDULERS, scheduler_of
 
 GPU_BATCH = 8
-STRENGTH = 0.8  # of image to image where none is given, as it customarily is
+STRENGTH = 0.8  # of image to image if none is given, the usual value
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,10 @@ class Sampling:
     scheduler: str = "default"  # the base's own, or one of SCHEDULERS
     negative: str = ""  # prompt to move away from
     size: int = 0  # pixels each way; 0 = the base's own
-    adapter_scale: float = 1.0  # of what was fine-tuned: 0 = the base alone, 1 = as trained; beyond, an extrapolation
+    adapter_scale: float = 1.0  # of the fine-tuning: 0 = the base alone, 1 = as trained, more = an extrapolation
     # Of image to image: the share of the noise that hides the start image, in (0, 1] (t0 of SDEdit, Meng et al. 2022).
     strength: float | None = None  # None = STRENGTH
-    batch_size: int = 0  # pictures at once, no part of the record; 0 = one on a CPU, 8 on a GPU
+    batch_size: int = 0  # pictures at once, not part of the record; 0 = one on a CPU, 8 on a GPU
 
     def __post_init__(self) -> None:
         ranges = {
@@ -103,11 +103,11 @@ def sample(
     progress: Progress | None = None,
     start: Tensor | None = None,
 ) -> np.ndarray:
-    """Pictures uint8 (B, H, W, 3) of B embedded prompts, one seed each; negative has B = 1.
+    """Draw B embedded prompts with one seed each: pictures, uint8 (B, H, W, 3). negative: embeddings with B = 1.
 
-    start: latents (1, channels, h, w) of a picture that all begin from, hidden under the noise of `strength` (SDEdit,
-    Meng et al. 2022, alg. 1); without it they begin from noise alone. Each picture's noise comes from its own generator
-    on the CPU, so it depends on neither the batch nor the device.
+    start: latents (1, channels, h, w) of a picture that all start from, under the noise of `strength` (SDEdit, Meng et
+    al. 2022, alg. 1). Without it they start from pure noise. Each picture's noise comes from its own generator on the
+    CPU, so it depends on neither the batch nor the device.
     """
     size = sampling.size or base.size
     if size % base.downscale:
@@ -121,7 +121,7 @@ def sample(
     first = 0 if start is None else (sampling.steps - evaluations(sampling)) * scheduler.order
     timesteps = timesteps[first:]
     if hasattr(scheduler, "set_begin_index"):
-        # A sampler that looks its place up by timestep goes wrong where two are equal, as the first of Karras' are.
+        # A sampler that finds its position by the timestep fails if two are equal, as Karras' first ones are.
         scheduler.set_begin_index(first)
     if start is None:
         latents = latents * scheduler.init_noise_sigma
@@ -143,14 +143,14 @@ def sample(
         latents = scheduler.step(prediction, t, latents, **extra).prev_sample
         finite.append(latents.isfinite().all())
         if progress is not None:
-            # A second-order sampler takes more evaluations than steps.
+            # A second-order sampler evaluates the network more often than it has steps.
             progress.update(progress.done + (i < sampling.steps))
     check_latents(finite, base.modules(), base.name, base.precision)
     return base.decode(latents)
 
 
 def evaluations(sampling: Sampling) -> int:
-    """Steps that a picture begun from a drawing takes, at least 1: those of the schedule from `strength` on."""
+    """The number of steps, at least 1, for a picture that starts from a drawing: those from `strength` on."""
     return max(1, int(sampling.steps * (STRENGTH if sampling.strength is None else sampling.strength)))
 
 
@@ -163,14 +163,15 @@ def generate(
     adapter: Adapter | Sequence[Adapter] | None = None,
     start_image: Drawing | None = None,
 ) -> list[Picture]:
-    """Draw every prompt with every seed into `folder`, prompt by prompt; those already there are read, not redrawn.
+    """Draw every prompt with every seed into `folder`, prompt by prompt; pictures that are there are only read.
 
-    adapter: what is drawn with, one or several of those that are loaded; others that are loaded have no effect.
-    start_image: a drawing to begin from (image to image); `sampling.strength` says how much noise hides it.
-    metadata.jsonl gets one record a picture: file_name, prompt, negative, seed, steps, guidance, guidance_rescale,
-    scheduler, base, base_digest, precision, adapter, adapter_digest, adapter_scale (lists for several adapters), size,
-    and with a drawing to begin from start_image, start_image_digest, strength; the PNG's text chunk holds the same.
-    Earlier records of the folder stay. Raises UserError for no prompts or seeds, or settings that do not fit.
+    adapter: one or several of the loaded adapters to draw with; the other loaded ones have no effect.
+    start_image: a drawing to start from (image to image); `sampling.strength` says how much noise hides it.
+    metadata.jsonl gets one record for each picture: file_name, prompt, negative, seed, steps, guidance,
+    guidance_rescale, scheduler, base, base_digest, precision, adapter, adapter_digest, adapter_scale (lists for several
+    adapters), size, and with a start image start_image, start_image_digest, strength. The PNG's text chunk holds the
+    same record. Records that are in the folder stay. Raises UserError without prompts or seeds, or for settings that do
+    not fit.
     """
     sampling, folder = sampling or Sampling(), Path(folder)
     check_own(folder)
@@ -214,7 +215,7 @@ def generate(
 
 
 def _earlier(record: dict[str, Any], folder: Path) -> dict[str, Any] | None:
-    """The record of the same picture under the names that fields had before, if an earlier version drew it."""
+    """The record of the same picture under the fields' earlier names, if an earlier version drew it."""
     older = with_file_name(renamed_back(record))
     return older if read_record(folder / older["file_name"]) == older else None
 
@@ -235,7 +236,7 @@ def _check_asked(prompts: Sequence[str], seeds: Sequence[int]) -> None:
 
 
 def _begun(base: Base, start_image: Drawing | None, sampling: Sampling) -> np.ndarray | None:
-    """The drawing to begin from as the base draws, uint8 (1, size, size, 3)."""
+    """The start image at the size that the base draws, uint8 (1, size, size, 3)."""
     if start_image is not None:
         if sampling.strength == 1:
             warnings.warn(
@@ -253,11 +254,11 @@ def _begun(base: Base, start_image: Drawing | None, sampling: Sampling) -> np.nd
 
 
 def batched(items: list[Any], base: Base, sampling: Sampling) -> list[list[Any]]:
-    """The items in groups that are drawn at once.
+    """Split the items into groups that are drawn at once.
 
-    A kernel sums in another order when the batch is another, and the sampler makes that difference visible. So the same
-    record gives the same bytes only when pictures are drawn one at a time. On a CPU that costs a tenth of the time, on
-    a GPU too much.
+    In a batch of another size, kernels sum in another order, and sampling makes the difference visible. So the same
+    record gives the same bytes only if pictures are drawn one at a time. On a CPU that costs a tenth of the time; on a
+    GPU it would cost too much.
     """
     at_once = sampling.batch_size or (1 if base.device.type == "cpu" else GPU_BATCH)
     return [items[i : i + at_once] for i in range(0, len(items), at_once)]
@@ -272,7 +273,7 @@ def _draw(
 ) -> None:
     start = None if begun is None else base.encode_images(begun)
     steps = sampling.steps if begun is None else evaluations(sampling)
-    # Prompts are encoded one at a time, so that an embedding does not depend on what else is asked for.
+    # Prompts are encoded one at a time, so that an embedding does not depend on the other prompts.
     embedded = {prompt: base.encode_prompts([prompt]) for prompt in {record["prompt"]: None for record in records}}
     negative = base.encode_prompts([sampling.negative]) if sampling.negative else base.unconditional()
     batches = batched(records, base, sampling)

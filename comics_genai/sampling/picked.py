@@ -1,9 +1,9 @@
-"""Picked pictures: the list that the gallery saves, and the prompts of what it names, for `finetune --add-picked FILE`.
+"""The list of picked pictures that the gallery saves, and their prompts, for `finetune --add-picked FILE`.
 
     {"format": "comics-genai-picked", "version": 1, "pictures": ["dreambooth/finetuned/a-girl-0-1a2b3c4d.png"]}
 
-Paths are relative to the gallery's folder, with "/" between names. A text file with one path a line does as well; there
-lines that are empty or begin with # are skipped.
+Paths are relative to the gallery's folder, with "/" between names. A text file with one path in each line will do too;
+its empty lines and lines that begin with # are skipped.
 """
 
 import json
@@ -18,10 +18,10 @@ FORMAT, VERSION = "comics-genai-picked", 1
 
 
 def read_picked(file: str | Path, gallery: str | Path) -> list[Path]:
-    """The picked pictures as paths of files that are there, in the order of the list, each once.
+    """The paths of the picked pictures, in the order of the list, each once.
 
-    file: the list. gallery: the folder that holds the gallery's index.html. Raises UserError for a list that is absent,
-    torn, empty or of another format, and for a path that leaves the gallery's folder or is no file.
+    file: the list. gallery: the folder that holds the gallery's index.html. Raises UserError if the list is absent, cut
+    off, empty or of another format, or if a path leads out of the gallery's folder or is not a file.
     """
     file, gallery = Path(file), Path(gallery)
     try:
@@ -35,8 +35,11 @@ def read_picked(file: str | Path, gallery: str | Path) -> list[Path]:
 
 
 def picture_of(name: str, gallery: Path, whose: str) -> Path:
-    """The file of a picture named by its path in the gallery. whose: where the name stands, for the message. Raises
-    UserError for a path that leaves the gallery's folder, links followed, or is no file."""
+    """The file of a picture that is named by its path in the gallery.
+
+    whose: where the name was read, for the message. Raises UserError if the path, after following links, leads out of
+    the gallery's folder or is not a file.
+    """
     path = gallery / name
     if not is_inside(path, gallery):
         raise UserError(f"{whose} names {name!r}, which is outside the gallery {gallery}: take it out.")
@@ -46,8 +49,7 @@ def picture_of(name: str, gallery: Path, whose: str) -> Path:
 
 
 def prompt_of(path: Path) -> str:
-    """What a generated picture was asked for: by its own record, or else by the metadata.jsonl beside it; "" where
-    neither says it."""
+    """The prompt of a generated picture, from its own record or the metadata.jsonl beside it; "" if neither has it."""
     rows = {row.get("file_name"): row for row in read_metadata(path.parent)}
     prompt = (read_record(path) or rows.get(path.name) or {}).get("prompt")
     return prompt if isinstance(prompt, str) else ""

@@ -16,7 +16,7 @@ from comics_genai.errors import UserError
 from comics_genai.files import json_line, one_writer, read_rows, write_atomic
 
 METADATA = "metadata.jsonl"
-# Fields by the names that earlier versions gave them.
+# Fields and the names that earlier versions gave them.
 EARLIER_NAMES = {"adapter_scale": "strength", "strength": "t0"}
 EARLIER_NAMES |= {"start_image": "start", "start_image_digest": "start_digest"}
 OWN_FIELDS = frozenset({"prompt", "seed", "base_digest"})
@@ -26,7 +26,7 @@ TEXT_CHUNK = "comics_genai"  # keyword of the PNG text chunk with the record as 
 
 
 def with_file_name(record: dict[str, Any]) -> dict[str, Any]:
-    """The record with a file name that says prompt and seed, and is another for any other record."""
+    """The record with a file name that tells prompt and seed, and differs for any other record."""
     words = re.sub(r"[^a-z0-9]+", "-", record["prompt"].lower().removeprefix("a drawing of ")).strip("-")
     digest = hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()[:8]
     return {"file_name": f"{words[:48].rstrip('-') or 'picture'}-{record['seed']}-{digest}.png", **record}
@@ -47,10 +47,10 @@ def write_picture(path: Path, image: PIL.Image.Image, record: dict[str, Any]) ->
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
-    """The record in a PNG's text chunk; None where there is no such file, no record in it, or it is damaged."""
+    """The record in a PNG's text chunk; None if the file is absent or damaged, or holds no record."""
     try:
         with PIL.Image.open(path) as image:
-            image.load()  # text after the pixels, and a torn file, show only now
+            image.load()  # text behind the pixels is read, and a cut-off file noticed, only now
             record = json.loads(image.text[TEXT_CHUNK])
     except (*DAMAGE, PIL.Image.DecompressionBombError):
         return None
@@ -58,13 +58,13 @@ def read_record(path: Path) -> dict[str, Any] | None:
 
 
 def read_metadata(folder: Path) -> list[dict[str, Any]]:
-    """All records of a folder of pictures; [] where there are none. Raises UserError for a line that is no record."""
+    """All records of a folder of pictures, [] if it has none. Raises UserError for a line that is not a record."""
     path = Path(folder) / METADATA
     return read_rows(path, "file_name") if path.exists() else []
 
 
 def write_metadata(folder: Path, records: list[dict[str, Any]]) -> None:
-    """Add records to the folder's, in place of those of the same pictures; several processes may do so at once."""
+    """Add records to a folder and replace those of the same pictures; several processes may do so at once."""
     told = f"Another process writes to {folder / METADATA} all the time: wait until it ends."
     with one_writer(folder, told, wait=PATIENCE):
         rows = {row["file_name"]: row for row in read_metadata(folder)}
@@ -74,7 +74,7 @@ def write_metadata(folder: Path, records: list[dict[str, Any]]) -> None:
 
 
 def check_own(folder: Path) -> None:
-    """UserError for a folder with pictures, or records of pictures, that `generate` did not draw."""
+    """Raise UserError for a folder with pictures, or records of pictures, that `generate` did not draw."""
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder} is a file: give a folder for the pictures.")
     foreign = [row["file_name"] for row in read_metadata(folder) if not OWN_FIELDS <= row.keys()]

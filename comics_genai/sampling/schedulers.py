@@ -1,4 +1,4 @@
-"""The samplers by name, each with the base's own noise schedule."""
+"""Samplers by name, each with the base's own noise schedule."""
 
 from typing import Any
 
@@ -20,9 +20,9 @@ SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
 def scheduler_of(base: Base, name: str) -> Any:
     """A fresh diffusers scheduler with the base's noise schedule and prediction type.
 
-    A base whose schedule ends without any signal is drawn from its last step on, whatever spacing its configuration
-    says: published ones say "leading", which leaves that step out, and bright or dark pictures come out grey (Lin et
-    al. 2024, sec. 3.3).
+    If the base's schedule ends without any signal, sampling starts from the last step, whatever spacing the
+    configuration says. Published ones say "leading", which leaves that step out, so that bright and dark pictures
+    become grey (Lin et al. 2024, sec. 3.3).
     """
     config = base.pipeline.scheduler.config
     trailing = {"timestep_spacing": "trailing"} if config.get("rescale_betas_zero_snr") else {}

@@ -1,8 +1,8 @@
-"""Attention of few tokens on a CPU, written out: softmax(q k^T / sqrt(d)) v.
+"""Attention for short sequences on a CPU, as two matrix products: softmax(q k^T / sqrt(d)) v.
 
-torch's fused kernel never writes the scores, which is what long sequences need. On a CPU without AMX its backward pass
-in bf16 multiplies without the processor's bf16 instructions, and took a third of a LoRA step of the miniature; the
-same formula as two batched products takes a fifth of that.
+torch's fused kernel never stores the scores, which long sequences need. But on a CPU without AMX, its backward pass in
+bf16 does not use the processor's bf16 instructions. It took a third of a LoRA step of the miniature; the two products
+take a fifth of that.
 """
 
 import torch
@@ -10,12 +10,14 @@ from diffusers.models.attention_processor import Attention
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-MOST_SCORES = 1024**2  # of a head: beyond them, to write them costs more memory than is saved in time
+MOST_SCORES = 1024**2  # scores of a head: storing more of them costs more memory than the time is worth
 
 
 class PlainAttention:
-    """A diffusers attention processor for the transformer blocks of SD and SDXL, which know neither masks nor norms of
-    their own. On a GPU, and for long sequences, torch's fused kernel as ever."""
+    """A diffusers attention processor for the transformer blocks of SD and SDXL, which use no masks and no norms.
+
+    On a GPU and for long sequences it calls torch's fused kernel.
+    """
 
     def __call__(
         self,
@@ -25,7 +27,7 @@ class PlainAttention:
         attention_mask: None = None,
         temb: Tensor | None = None,
     ) -> Tensor:
-        """hidden_states (B, N, c), encoder_hidden_states (B, M, c') or None for attention to itself: (B, N, c)."""
+        """Attention of hidden_states (B, N, c) to encoder_hidden_states (B, M, c'), or to itself if None: (B, N, c)."""
         source = hidden_states if encoder_hidden_states is None else encoder_hidden_states
         q, k, v = attn.to_q(hidden_states), attn.to_k(source), attn.to_v(source)
         q, k, v = (x.unflatten(-1, (attn.heads, -1)).transpose(1, 2) for x in (q, k, v))
@@ -40,11 +42,11 @@ def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         return F.scaled_dot_product_attention(q, k, v)
     shape, scale = q.shape, q.shape[-1] ** -0.5
     q, k, v = (x.flatten(0, 1) for x in (q, k, v))
-    # With beta 0 the first argument is not read: the scale costs no pass of its own.
+    # With beta = 0 the first argument is not read, and the scale needs no pass of its own.
     scores = torch.baddbmm(q.new_empty(()).expand(len(q), q.shape[1], k.shape[1]), q, k.mT, beta=0, alpha=scale)
     return (scores.softmax(-1) @ v).reshape(shape)
 
 
 def write_out(unet: nn.Module) -> None:
-    """Let all attention of a UNet go through `PlainAttention`."""
+    """Use `PlainAttention` for all attention of a UNet."""
     unet.set_attn_processor(PlainAttention())

@@ -1,12 +1,12 @@
-"""Several processes train one model, each on its own batches, as `accelerate launch` or `torchrun` started them.
+"""Train one model in several processes, each on its own batches, started by `accelerate launch` or `torchrun`.
 
     accelerate launch --multi_gpu --num_processes 2 -m -- comics_genai finetune --drawings my_drawings
 
-The gradients are averaged, so n processes do what one does with n times the batches a step (`accumulate`). The first
-process alone writes, validates and speaks. Started without a launcher, everything here does nothing.
+The gradients are averaged, so n processes do what one process does with n times as many batches a step (`accumulate`).
+Only the first process writes, validates and prints. Without a launcher, the functions here do nothing.
 
-accelerate's Accelerator is not used inside: it wraps model, optimizer and data loader, while here a batch is a function
-of seed and step and a checkpoint holds plain tensors, so that a run resumes to the same bytes with any launcher.
+accelerate's Accelerator is not used: it wraps model, optimizer and data loader. Here a batch is a function of seed and
+step, and a checkpoint holds plain tensors, so that a run resumes to the same bytes with any launcher.
 """
 
 import os
@@ -18,7 +18,7 @@ from torch import Tensor, distributed
 
 
 def join() -> None:
-    """Meet the other processes, if the launcher started any; take this process's own GPU, and be silent but in one."""
+    """Connect to the other processes, if there are any; use this process's own GPU, and print only in the first one."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or distributed.is_initialized():
         return
     if torch.cuda.is_available():
@@ -26,13 +26,13 @@ def join() -> None:
     distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
     if not is_first():
         os.environ["TQDM_DISABLE"] = "1"
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  to the end of the process
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  stays open to the end of the process
 
 
 def work_alone() -> str:
-    """Let this process train on its own though a launcher started several; its device, "" where the launcher says none.
+    """Let this process train on its own even if a launcher started several; returns its device, or "" without one.
 
-    For work that is shared by the run and not by the batch.
+    This is for work in which the processes share whole runs rather than batches.
     """
     os.environ["WORLD_SIZE"] = "1"
     rank = os.environ.get("LOCAL_RANK", "")
@@ -45,12 +45,12 @@ def count() -> int:
 
 
 def rank() -> int:
-    """This process's number among them, from 0."""
+    """The number of this process, from 0."""
     return distributed.get_rank() if distributed.is_initialized() else 0
 
 
 def is_first() -> bool:
-    """Whether this is the process that writes."""
+    """Whether this is the first process, the one that writes."""
     return rank() == 0
 
 
@@ -63,7 +63,10 @@ def average(gradients: Iterable[Tensor]) -> None:
 
 
 def any_of(wish: bool, device: torch.device) -> bool:
-    """Whether any process has the wish: all must stop at the same step, or those that go on would wait for ever."""
+    """Whether the wish holds in any process.
+
+    All processes must stop at the same step, or those that go on would wait forever.
+    """
     if count() == 1:
         return wish
     wishes = torch.tensor(int(wish), device=device)
@@ -72,6 +75,6 @@ def any_of(wish: bool, device: torch.device) -> bool:
 
 
 def wait() -> None:
-    """Go on when all processes are here."""
+    """Wait until all processes have come here."""
     if count() > 1:
         distributed.barrier()

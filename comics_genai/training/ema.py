@@ -24,7 +24,7 @@ class ExponentialMovingAverage:
 
     @contextmanager
     def weights(self) -> Iterator[None]:
-        """Within it the model holds the average; afterwards its own weights, exactly."""
+        """A context in which the model holds the average. Afterwards it has exactly its own weights again."""
         own = {name: parameter.detach().clone() for name, parameter in self.parameters.items()}
         self._copy(self.average)
         try:

@@ -2,9 +2,9 @@
 
     result = train(model, step_loss, LoopSettings(steps=1000), Path("run"))
 
-Start it again with the same arguments after any interruption and it goes on; the final weights are, byte for byte,
-those of an uninterrupted run (on a GPU: as far as its kernels are deterministic). Every random draw of step i is a
-function of (seed, i), see `seeding`, so checkpoints hold no random states.
+After any interruption, the same call resumes the run. Its final weights equal those of an uninterrupted run byte for
+byte (on a GPU, as far as the kernels are deterministic). Every random draw of step i is a function of (seed, i), see
+`seeding`, so checkpoints hold no random states.
 """
 
 import time
@@ -33,7 +33,7 @@ __all__ = ["LoopSettings", "StepLoss", "TrainResult", "Validate", "train"]
 
 @dataclass(frozen=True)
 class TrainResult:
-    """Where training ended: steps done, whether that is all of them, minutes over all starts, and a sentence."""
+    """Where training ended: the steps done, whether they are all, the minutes of all starts, and a sentence."""
 
     step: int
     finished: bool
@@ -53,21 +53,21 @@ def train(
     all_settings: dict[str, Any] | None = None,
     extend: bool = False,
 ) -> TrainResult:
-    """Train the parameters of `model` that require gradients, in place, until done, stopped, or out of time.
+    """Train the parameters of `model` that require gradients, in place, until all steps are done or it is stopped.
 
-    step_loss(i, generator) returns the scalar loss of batch i (0-based; step i, unless a step takes several, see
-    `accumulate` and `processes`) and figures to log; it draws from `generator` (on the CPU) and runs under autocast.
-    validate(steps_done, model) returns figures, logged as validation_<name>; it sees the EMA weights, eval mode and no
-    gradients. The mode during the steps is the caller's.
+    step_loss(i, generator) returns the scalar loss of batch i (from 0) and figures to log. It draws its random numbers
+    from `generator` (on the CPU) and runs under autocast. A step takes one batch, or several with `accumulate` and
+    several processes. validate(steps_done, model) returns figures, which are logged as validation_<name>. It runs with
+    the EMA weights, in eval mode, without gradients. During the steps the model is in the mode that the caller chose.
 
     The folder gets settings.json, log.jsonl, checkpoints/ and, at the end, weights.safetensors (trained parameters and
-    the model's persistent buffers) and with EMA ema.safetensors. `all_settings` (JSON-able) is kept in settings.json
-    beside the loop's own. A run already finished is not repeated: its weights are loaded into `model`.
+    the model's persistent buffers), with EMA also ema.safetensors. `all_settings` (JSON-able) is written to
+    settings.json beside the loop's own. A finished run is not repeated: its weights are loaded into `model`.
 
-    Signals (see `stopping`) and max_minutes end it after the current step with a checkpoint and finished=False.
-    extend: a run may have been started with fewer steps; it goes on from its last checkpoint, and the rate of every
-    further step is that of the schedule over the new number of steps. Raises UserError for a folder started with other
-    settings or in use by another process, a loss that is not finite, a full disk.
+    A signal (see `stopping`) or max_minutes ends training after the current step, with a checkpoint and finished=False.
+    extend: the run may have been started with fewer steps. It then resumes from its last checkpoint, and the learning
+    rate follows the schedule over the new number of steps. Raises UserError if the folder was started with other
+    settings or is in use by another process, if the loss is not finite, or if the disk is full.
     """
     keep_freed_memory()
     folder, trainer, writes = Path(folder), Trainer(model, settings), distributed.is_first()
@@ -86,7 +86,7 @@ def train(
             return stopped
         if writes and trainer.ema is not None:
             save_tensors(folder / EMA_FILE, trainer.ema.average | trainer.buffers)
-        # Written last: its presence says that the run is finished.
+        # This file is written last, because its presence says that the run is finished.
         if writes:
             save_tensors(weights, trainer.parameters | trainer.buffers, {"step": settings.steps})
         distributed.wait()
@@ -95,7 +95,7 @@ def train(
 
 
 def _go_on(trainer: Trainer, folder: Path, extend: bool) -> Path | None:
-    """Take over the newest checkpoint that can be read, and return its path; None where there is none."""
+    """Resume from the newest checkpoint that can be read, and return its path; None if there is none."""
     last_good = None
     if (latest := Checkpoints(folder).latest()) is not None:
         last_good = latest[0]
@@ -117,7 +117,10 @@ def _take_steps(
     describe: str,
     last_good: Path | None,
 ) -> TrainResult | None:
-    """All steps that are left, with log, validation and checkpoints; None when they are done, else where it stopped."""
+    """Take the steps that are left, with log, validation and checkpoints.
+
+    None if all are done, else where it stopped.
+    """
     settings, checkpoints, log, writes = trainer.settings, Checkpoints(folder), Log(folder), distributed.is_first()
     start, seconds_before = time.monotonic(), trainer.seconds
     logged_step, logged_at = trainer.step, start

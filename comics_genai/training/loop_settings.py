@@ -12,23 +12,23 @@ from comics_genai.training import optimizers
 class LoopSettings:
     """How to train. Raises UserError for a value out of its range."""
 
-    steps: int  # optimizer steps in all, >= 1
+    steps: int  # number of optimizer steps, >= 1
     learning_rate: float = 1e-3  # peak, > 0
     schedule: Literal["constant", "linear", "cosine"] = "constant"
-    warmup_steps: int = 0  # the rate rises linearly over these
-    decay_from: float = 0.0  # fraction of steps, in [0, 1), after which linear or cosine begin to fall to 0
+    warmup_steps: int = 0  # the learning rate rises linearly during these
+    decay_from: float = 0.0  # fraction of the steps, in [0, 1), after which "linear" or "cosine" begins to fall to 0
     optimizer: optimizers.Name = "adamw"  # prodigy wants a learning rate of 1
-    accumulate: int = 1  # batches an optimizer step: their gradients are averaged
-    fused_backward: bool = False  # each weight is updated as soon as its gradient is there, which is freed at once
+    accumulate: int = 1  # batches for each optimizer step; their gradients are averaged
+    fused_backward: bool = False  # each weight is updated as soon as its gradient is there, and the gradient is freed
     weight_decay: float = 0.0  # decoupled
     beta1: float = 0.9
     beta2: float = 0.999
-    clip_norm: float = 1.0  # largest global gradient norm; 0 = off
+    clip_norm: float = 1.0  # the global gradient norm is clipped to this; 0 = off
     ema_decay: float = 0.0  # 0 = off
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"  # of autocast; weights are fp32 always
     seed: int = 0
     log_every: int = 10  # steps
-    checkpoint_every: int = 0  # steps; 0 = only on stop and at the end
+    checkpoint_every: int = 0  # steps; 0 = only when stopped and at the end
     validate_every: int = 0  # steps, and at the end; 0 = never
     max_minutes: float = 0.0  # of this start; 0 = no budget
 

@@ -1,4 +1,4 @@
-"""The diffusion step that pretraining, fine-tuning and the baseline share: noise, targets, weights, loss.
+"""One diffusion training step (noise, target, weight, loss), which pretraining, fine-tuning and the baseline share.
 
 z_t = sqrt(alpha_bar_t) z + sqrt(1 - alpha_bar_t) eps          (Ho et al. 2020, eq. 4)
 
@@ -16,10 +16,10 @@ from comics_genai.errors import UserError
 
 
 def alpha_bar(scheduler: object) -> Tensor:
-    """alpha_bar_t of a diffusers scheduler's training steps: (num_train_timesteps,) float32 in [0, 1], falling.
+    """alpha_bar_t for all training steps of a diffusers scheduler: (num_train_timesteps,) float32, falling in [0, 1].
 
-    0 at the end where the scheduler is configured for zero terminal SNR (Lin et al. 2024). Raises UserError for a
-    scheduler without a variance-preserving noise schedule (flow matching).
+    It ends at 0 if the scheduler has zero terminal SNR (Lin et al. 2024). Raises UserError for a scheduler without a
+    variance-preserving noise schedule (flow matching).
     """
     alphas_cumprod = getattr(scheduler, "alphas_cumprod", None)
     if alphas_cumprod is None:
@@ -28,24 +28,24 @@ def alpha_bar(scheduler: object) -> Tensor:
             "(Stable Diffusion 1.x, 2.x, XL) can be trained here."
         )
     alphas_cumprod = alphas_cumprod.float().clone()
-    # Some samplers replace the terminal 0 by a tiny number to divide by it; the training schedule has the 0.
+    # Some samplers replace the last 0 by a tiny number, to be able to divide by it. Training needs the 0.
     if getattr(scheduler.config, "rescale_betas_zero_snr", False):
         alphas_cumprod[-1] = 0.0
     return alphas_cumprod
 
 
 def _like(values: Tensor, latents: Tensor) -> Tensor:
-    """(B,) values shaped to multiply (B, ...) latents, in their dtype."""
+    """Reshape values (B,) so that they multiply latents (B, ...), in the latents' dtype."""
     return values.to(latents.dtype).reshape(-1, *[1] * (latents.dim() - 1))
 
 
 def add_noise(latents: Tensor, noise: Tensor, alpha_bar_t: Tensor) -> Tensor:
-    """z_t of latents z and noise eps, both (B, ...), with alpha_bar_t (B,) (Ho et al. 2020, eq. 4)."""
+    """The noised latents z_t of z and noise eps, both (B, ...), at alpha_bar_t (B,) (Ho et al. 2020, eq. 4)."""
     return _like(alpha_bar_t.sqrt(), latents) * latents + _like((1 - alpha_bar_t).sqrt(), latents) * noise
 
 
 def target(noise: Tensor, latents: Tensor, alpha_bar_t: Tensor, prediction_type: str) -> Tensor:
-    """What the network is to predict, (B, ...).
+    """What the network has to predict, (B, ...).
 
     epsilon: the noise. v_prediction: sqrt(alpha_bar) eps - sqrt(1 - alpha_bar) z (Salimans & Ho 2022, app. D).
     sample: the latents. Raises UserError for any other type.
@@ -65,12 +65,12 @@ def snr(alpha_bar_t: Tensor) -> Tensor:
 
 
 def min_snr_weight(snr: Tensor, gamma: float, prediction_type: str) -> Tensor:
-    """Loss weight of each step, like `snr`: min-SNR of Hang et al. 2023, eq. 7, on the error of what is predicted.
+    """The loss weight of each step, of the shape of `snr`: min-SNR of Hang et al. 2023, eq. 7.
 
-    min(SNR, gamma)/SNR on epsilon, min(SNR, gamma) on the latents. On v it is min(SNR + 1, gamma)/(SNR + 1), not the
-    paper's min(SNR, gamma)/(SNR + 1): that vanishes with the SNR, and a base with zero terminal SNR places figures and
-    colours in just those steps. gamma is 5 in the paper; 0 turns weighting off: all 1. Raises UserError for an unknown
-    prediction type.
+    It is min(SNR, gamma)/SNR for epsilon and min(SNR, gamma) for the latents. For v it is min(SNR + 1, gamma)/(SNR + 1)
+    instead of the paper's min(SNR, gamma)/(SNR + 1). The paper's weight goes to 0 with the SNR, but in just those steps
+    a base with zero terminal SNR decides where figures and colours go. gamma is 5 in the paper; with 0 all weights are
+    1. Raises UserError for an unknown prediction type.
     """
     if prediction_type not in ("epsilon", "v_prediction", "sample"):
         raise UserError(f"The prediction type {prediction_type!r} is unknown: use epsilon, v_prediction or sample.")
@@ -84,17 +84,17 @@ def min_snr_weight(snr: Tensor, gamma: float, prediction_type: str) -> Tensor:
 
 
 def spread_timesteps(count: int, steps: int, generator: torch.Generator, noise_bias: float = 1.0) -> Tensor:
-    """(count,) timesteps in [0, steps), spread evenly over the batch, which varies less than independent ones
-    (the low-discrepancy sampler of Kingma et al. 2021, app. I.1).
+    """Timesteps (count,) in [0, steps), spread evenly over the batch, so that the loss varies less.
 
-    noise_bias: 1 = all alike; above, more of the noisy ones: steps * (1 - (1 - u)^noise_bias) of a uniform u.
+    This is the low-discrepancy sampler of Kingma et al. 2021, app. I.1. noise_bias: 1 draws all timesteps equally
+    often; more draws noisy ones more often, as steps * (1 - (1 - u)^noise_bias) with u uniform.
     """
     u = (torch.rand(1, generator=generator) + torch.randperm(count, generator=generator) / count) % 1
     return ((1 - (1 - u) ** noise_bias) * steps).long().clamp(max=steps - 1)
 
 
 class Noised(NamedTuple):
-    """A batch of the diffusion step: what the network sees, what it should say, and what each example counts."""
+    """A batch of the diffusion step: the network's input, its target, and the weight of each example."""
 
     latents: Tensor  # z_t, (B, ...)
     target: Tensor  # (B, ...)
@@ -102,7 +102,7 @@ class Noised(NamedTuple):
 
 
 def noised(latents: Tensor, noise: Tensor, alpha_bar_t: Tensor, prediction_type: str, min_snr_gamma: float) -> Noised:
-    """Latents and noise (B, ...) at alpha_bar_t (B,): z_t with its target and weights."""
+    """Noise latents with `noise`, both (B, ...), at alpha_bar_t (B,): z_t with its target and weights."""
     return Noised(
         add_noise(latents, noise, alpha_bar_t),
         target(noise, latents, alpha_bar_t, prediction_type),
@@ -117,9 +117,9 @@ def weighted_error(
     channel_weights: Tensor | None = None,
     cell_weights: Tensor | None = None,
 ) -> Tensor:
-    """The mean squared error of predictions (B, C, h, w), in float32, each example's weighted by `weights` (B,).
+    """The mean squared error of predictions (B, C, h, w) in float32, with a weight for each example, `weights` (B,).
 
-    channel_weights: (C,), cell_weights: (B, 1, h, w); without them all channels and cells count alike.
+    channel_weights: (C,). cell_weights: (B, 1, h, w). Without them all channels and cells count equally.
     """
     errors = (prediction.float() - target).square()
     if channel_weights is not None:

@@ -1,4 +1,4 @@
-"""The optimizers by name, and their state as tensors and numbers, so that a run with any of them resumes exactly."""
+"""Optimizers by name, and their state as tensors and numbers, so that a run with any of them resumes exactly."""
 
 import contextlib
 import io
@@ -17,13 +17,14 @@ NAMES: tuple[Name, ...] = get_args(Name)
 def build(
     name: Name, parameters: Iterable[nn.Parameter], learning_rate: float, betas: tuple[float, float], decay: float
 ) -> torch.optim.Optimizer:
-    """AdamW (Loshchilov & Hutter 2019), the same with 8-bit moments (Dettmers et al. 2022), Adafactor (Shazeer & Stern
-    2018), or Prodigy (Mishchenko & Defazio 2024), which finds its own rate: give it a learning rate of 1.
+    """Build AdamW, AdamW with 8-bit moments, Adafactor or Prodigy.
 
-    Schedule-free AdamW (Defazio et al. 2024) is left out: it spares knowing the number of steps, which here is always
-    known, and for that has two sets of weights to exchange at every validation and checkpoint.
+    Loshchilov & Hutter 2019; Dettmers et al. 2022; Shazeer & Stern 2018; Mishchenko & Defazio 2024. Prodigy finds its
+    own rate and wants a learning rate of 1. Schedule-free AdamW (Defazio et al. 2024) is left out. Its advantage is
+    that the number of steps need not be known, but here it always is. Its price is a second set of weights, which would
+    have to be exchanged at every validation and checkpoint.
 
-    decay is decoupled weight decay. Raises UserError where the optimizer's package is missing.
+    decay: decoupled weight decay. Raises UserError if the optimizer's package is missing.
     """
     parameters = list(parameters)
     options: dict[str, Any] = {"lr": learning_rate, "weight_decay": decay}
@@ -31,7 +32,7 @@ def build(
         return torch.optim.Adafactor(parameters, **options)
     if name == "prodigy":
         prodigy = _package("prodigyopt", name).Prodigy
-        with contextlib.redirect_stdout(io.StringIO()):  # it prints that the decay is decoupled
+        with contextlib.redirect_stdout(io.StringIO()):  # it would print that the decay is decoupled
             return prodigy(parameters, betas=betas, use_bias_correction=True, safeguard_warmup=True, **options)
     if name == "adamw8bit":
         return _package("bitsandbytes", name).optim.AdamW8bit(parameters, betas=betas, **options)
@@ -48,7 +49,7 @@ def _package(package: str, name: Name) -> Any:
 
 
 def state_of(optimizer: torch.optim.Optimizer, names: Mapping[nn.Parameter, str]) -> tuple[dict[str, Tensor], Any]:
-    """The state as tensors, KEY.PARAMETER each, and as JSON-able numbers: of parameters, and of groups."""
+    """The state as tensors, named KEY.PARAMETER, and as JSON-able numbers of the parameters and of the groups."""
     tensors: dict[str, Tensor] = {}
     numbers: dict[str, dict[str, float]] = {}
     for parameter, state in optimizer.state.items():
@@ -64,7 +65,7 @@ def state_of(optimizer: torch.optim.Optimizer, names: Mapping[nn.Parameter, str]
 def restore(
     optimizer: torch.optim.Optimizer, names: Mapping[nn.Parameter, str], tensors: Mapping[str, Tensor], record: Any
 ) -> None:
-    """Take over what `state_of` gave. Raises ValueError where moments are missing or are not their parameter's."""
+    """Load a state from `state_of`. Raises ValueError if moments are missing or do not fit their parameters."""
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     index = {names[parameter]: i for i, parameter in enumerate(parameters)}
     state: dict[int, dict[str, Any]] = {i: dict(record["parameters"].get(name, {})) for name, i in index.items()}
@@ -73,7 +74,7 @@ def restore(
         if name not in index:
             continue
         parameter = parameters[index[name]]
-        # A moment has its parameter's memory layout; the file holds it contiguous.
+        # A moment has the memory layout of its parameter, but in the file it is contiguous.
         alike = tensor.shape == parameter.shape and tensor.dtype == parameter.dtype and key != "step"
         state[index[name]][key] = torch.empty_like(parameter).copy_(tensor) if alike else tensor
     _check_moments(optimizer, {parameters[i]: values for i, values in state.items() if values})

@@ -1,7 +1,7 @@
-"""Randomness of a step as a function of (seed, step), never of what was drawn before.
+"""The random numbers of a step depend on (seed, step) alone, never on what was drawn before.
 
-Before a step all generators are seeded anew: torch (all devices), numpy, random, and the step's own. A run that
-was interrupted therefore draws what it would have drawn, and no random state has to be saved.
+Before each step, all generators are seeded anew: torch (all devices), numpy, random, and the step's own. A resumed run
+therefore draws what it would have drawn without the interruption, and no random state has to be saved.
 """
 
 import random
@@ -13,7 +13,7 @@ import torch
 
 
 def step_seed(seed: int, step: int) -> int:
-    """64-bit seed of a step, unrelated between neighbouring seeds and steps."""
+    """A 64-bit seed for a step; those of neighbouring seeds and steps are unrelated."""
     return int(np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0])
 
 
@@ -31,7 +31,7 @@ def seed_step(seed: int, step: int) -> torch.Generator:
 
 @contextmanager
 def global_random_states_kept(device: torch.device) -> Iterator[None]:
-    """Whatever is seeded or drawn within, the global random states are afterwards as they were."""
+    """A context after which the global random states are as before, whatever was seeded or drawn in it."""
     python_state, numpy_state = random.getstate(), np.random.get_state()
     try:
         with torch.random.fork_rng([device] if device.type == "cuda" else []):

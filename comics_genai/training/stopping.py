@@ -1,6 +1,7 @@
-"""Signals that ask a training to stop: it ends after the step it is in, with a checkpoint.
+"""Signals that stop a training after its current step, with a checkpoint.
 
-Besides a terminal's: clusters send SIGUSR1 some minutes before the time is up, SIGXCPU when the processor's is.
+Besides those of a terminal: clusters send SIGUSR1 some minutes before a job's time ends, and SIGXCPU when its processor
+time is used up.
 """
 
 import signal
@@ -8,13 +9,13 @@ import threading
 from typing import Any
 
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGXCPU")
-NUMBERS = tuple(getattr(signal, name) for name in NAMES if hasattr(signal, name))  # Windows has but the first two
+NUMBERS = tuple(getattr(signal, name) for name in NAMES if hasattr(signal, name))  # Windows has only the first two
 
 
 class StopSignals:
-    """Turns the first of those signals into a wish to stop; a second acts as it would have without the loop.
+    """Turn the first signal into a wish to stop; a second one acts as it would without the loop.
 
-    What is ignored stays so: nohup ignores SIGHUP, a shell's background jobs SIGINT.
+    Signals that are ignored stay ignored: nohup ignores SIGHUP, and a shell's background jobs ignore SIGINT.
     """
 
     def __init__(self) -> None:
@@ -39,7 +40,7 @@ class StopSignals:
 
 
 def exit_status(stopped_by: str) -> int:
-    """The status that a command ends with: 0 if nothing stopped it, 130 for Ctrl-C, 143 for all else."""
+    """The exit status of a command: 0 if nothing stopped it, 130 for Ctrl-C, 143 for any other signal."""
     if not stopped_by:
         return 0
     return 128 + signal.SIGINT if stopped_by == "SIGINT" else 128 + signal.SIGTERM

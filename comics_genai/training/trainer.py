@@ -1,4 +1,4 @@
-"""A model in training: one step of its optimizers, and all that changes, into a checkpoint and back, checked."""
+"""A model in training: it takes optimizer steps, checks its numbers, and goes into a checkpoint and back."""
 
 import math
 import warnings
@@ -24,7 +24,7 @@ Validate = Callable[[int, nn.Module], dict[str, float]]
 
 
 class Trainer:
-    """A model with all that changes while it is trained; `state` and `restore` carry it through a checkpoint."""
+    """A model with everything that changes during training; `state` and `restore` carry it through a checkpoint."""
 
     def __init__(self, model: nn.Module, settings: LoopSettings):
         self.model, self.settings = model, settings
@@ -49,16 +49,16 @@ class Trainer:
             optimizers.build(settings.optimizer, part, settings.learning_rate, betas, settings.weight_decay)
             for part in each
         ]
-        self.squared_norms: list[Tensor] = []  # of gradients that are already gone
+        self.squared_norms: list[Tensor] = []  # of gradients that are freed already
         if settings.fused_backward:
             for (parameter,), optimizer in zip(each, self.optimizers, strict=True):
                 parameter.register_post_accumulate_grad_hook(partial(self._update, optimizer))
-        # Only fp16 gradients underflow; the scaler is the identity otherwise.
+        # Only fp16 gradients underflow; in other precisions the scaler does nothing.
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=settings.precision == "fp16")
         self.ema = ExponentialMovingAverage(self.parameters, settings.ema_decay) if settings.ema_decay else None
         self.step = 0  # steps done
         self.seconds = 0.0  # spent on them, over all starts
-        # Figures since the last log row stay on the device, unread: reading one waits for the device.
+        # Figures since the last log row stay on the device, because reading one waits for the device.
         self.window: dict[str, list[Tensor]] = {}
 
     def autocast(self) -> torch.autocast:
@@ -92,7 +92,7 @@ class Trainer:
         self.step += 1
 
     def _step(self) -> Tensor:
-        """Update all weights by their gradients; the norm of these."""
+        """Update all weights by their gradients; returns the norm of the gradients."""
         (optimizer,) = self.optimizers
         distributed.average(p.grad for p in self.parameters.values() if p.grad is not None)
         self.scaler.unscale_(optimizer)
@@ -102,19 +102,19 @@ class Trainer:
         return norm.detach().float()
 
     def _update(self, optimizer: torch.optim.Optimizer, parameter: nn.Parameter) -> None:
-        """Within the backward pass: update one weight and let its gradient go."""
+        """Within the backward pass, update one weight and free its gradient."""
         distributed.average([parameter.grad])
         self.squared_norms.append(parameter.grad.detach().float().square().sum())
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
 
     def _step_fused(self) -> Tensor:
-        """All weights are updated; the norm of what were their gradients."""
+        """After the backward pass has updated all weights: the norm of the gradients that they had."""
         norm, self.squared_norms = torch.stack(self.squared_norms).sum().sqrt(), []
         return norm
 
     def check_finite(self, last_good: Path | None) -> None:
-        """UserError if a loss or a gradient since the last log row is not finite; the weights are spoilt then."""
+        """Raise UserError if a loss or a gradient since the last log row is not finite: the weights are lost then."""
         names = ["loss"] if self.scaler.is_enabled() else ["loss", "grad_norm"]  # the scaler skips infinite gradients
         for name in names:
             figures = torch.stack(self.window[name]).tolist() if self.window else []
@@ -128,7 +128,7 @@ class Trainer:
                     )
 
     def check_weights(self, last_good: Path | None) -> None:
-        """UserError if the last update made a weight NaN or infinite, which no loss has shown yet."""
+        """Raise UserError if the last update made a weight NaN or infinite, which no loss has shown yet."""
         finite = torch.stack([parameter.isfinite().all() for parameter in self.parameters.values()]).tolist()
         if not all(finite):
             name = list(self.parameters)[finite.index(False)]
@@ -146,7 +146,7 @@ class Trainer:
         return {"loss": means.pop("loss"), "lr": lr, "grad_norm": means.pop("grad_norm"), **means}
 
     def validate(self, validate: Validate) -> dict[str, float]:
-        """Figures of `validate`, in eval mode, without gradients, with EMA weights if there are any."""
+        """The figures of `validate`, in eval mode, without gradients, with the EMA weights if there are any."""
         seed_step(self.settings.seed, self.step)
         modes = {module: module.training for module in self.model.modules()}
         self.model.eval()
@@ -177,7 +177,7 @@ class Trainer:
         return tensors, record | {"loop": asdict(self.settings), "threads": torch.get_num_threads()}
 
     def restore(self, path: Path, tensors: dict[str, Tensor], record: dict[str, Any], extend: bool = False) -> None:
-        """Take over the state of the checkpoint read from `path`. Raises UserError where it is not of this training."""
+        """Load the state of the checkpoint that was read from `path`. Raises UserError if it is of another training."""
         self._check_record(path, record, extend)
         parts: dict[str, dict[str, Tensor]] = {"weights": {}, "optimizer": {}, "ema": {}, "window": {}}
         for name, tensor in tensors.items():

@@ -1,4 +1,4 @@
-"""Bases without their weights: modules on the meta device, built from the configurations they were published with.
+"""Bases without weights: modules on the meta device, built from the published configurations.
 
 sdxl: stabilityai/stable-diffusion-xl-base-1.0; sd15: stable-diffusion-v1-5. The JSON files hold only what defines the
 architecture, so that a plan needs neither the network nor a download.
@@ -16,7 +16,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 from comics_genai import environment
 from comics_genai.errors import UserError
 
-# Fine-tuned SDXL, such as Illustrious and NoobAI, is of its very architecture.
+# Fine-tuned versions of SDXL, such as Illustrious and NoobAI, have the same architecture.
 FOLDERS = {"sdxl": "sdxl", "noobai": "sdxl", "sd15": "sd15"}
 PUBLISHED = {name: Path(__file__).parent / folder for name, folder in FOLDERS.items()}
 PARTS = ("unet", "vae", "text_encoder", "text_encoder_2")
@@ -24,7 +24,7 @@ PARTS = ("unet", "vae", "text_encoder", "text_encoder_2")
 
 @dataclass(frozen=True)
 class Architecture:
-    """A base's parts as empty modules in float32: no weight has a value, or takes memory."""
+    """A base's parts as float32 modules whose weights have no values and take no memory."""
 
     unet: UNet2DConditionModel
     vae: AutoencoderKL | AutoencoderTiny
@@ -32,13 +32,13 @@ class Architecture:
 
     @property
     def downscale(self) -> int:
-        """Pixels a latent, each way."""
+        """Pixels for each latent, in each direction."""
         config = self.vae.config
         return 2 ** (len(config.get("block_out_channels") or config.encoder_block_out_channels) - 1)
 
     @property
     def size(self) -> int:
-        """Pixels each way, as pretrained."""
+        """Pixels of the side with which it was pretrained."""
         return self.unet.config.sample_size * self.downscale
 
 
