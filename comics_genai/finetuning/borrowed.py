@@ -1,4 +1,4 @@
-"""A base that is loaded already, lent to a fine-tuning and given back as it was: it need not be loaded twice."""
+"""Lend a loaded base to a fine-tuning and restore it afterwards, so that it need not be loaded twice."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,11 +13,11 @@ from comics_genai.finetuning.settings import FinetuneSettings
 
 @contextmanager
 def borrowed(base: Base, settings: FinetuneSettings, device: str | torch.device) -> Iterator[Base]:
-    """Within it the base has nothing loaded and may be trained; afterwards it has its own weights, no adapter, and all
-    its parts on its device again.
+    """A context in which the base has no adapter and may be trained.
 
-    A copy of the weights that are trained in place (method dreambooth) waits in the CPU's memory. Raises UserError for
-    a base that is not the one of the settings, in another precision, or on another device.
+    Afterwards it has its own weights, no adapter, and all its parts on its device again. A copy of weights that are
+    trained in place (method dreambooth) is kept in the CPU's memory. Raises UserError if the base is not that of the
+    settings, has another precision, or is on another device.
     """
     wanted = {
         "name": (base.name, settings.base),
@@ -39,10 +39,10 @@ def borrowed(base: Base, settings: FinetuneSettings, device: str | torch.device)
         yield base
     finally:
         base.put_back(parts)
-        load_adapters(base, [])  # a trained adapter goes as a loaded one does, and so does a learnt token
+        load_adapters(base, [])  # this removes a trained adapter and a learnt token as it removes loaded ones
         base.unet.set_attn_processor(processors)
         base.unet.disable_gradient_checkpointing()
-        base.unet._compiled_call_impl = None  # what `compile` set, and nothing of torch's takes back
+        base.unet._compiled_call_impl = None  # `compile` set this, and torch has no function that resets it
         with torch.no_grad():
             for parameter, original in originals:
                 parameter.copy_(original)

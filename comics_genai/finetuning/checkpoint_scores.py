@@ -1,11 +1,11 @@
-"""Which checkpoint is the best: scores of validation pictures, while a character is being learnt.
+"""Score validation pictures during a fine-tuning, to find its best checkpoint.
 
     judge = judge_of(drawings.load("1_data/unicorn_girl"), "UnicornGirl", "girl")
     finetune(FinetuneSettings(validation_prompts=judge.prompts, validate_every=50), folder, validate=judge)
 
-The last weights are seldom the best: identity rises and falls over the steps, while copying only rises. Pictures of a
-character of the comic world are compared with the truth, anyone else's are scored by CLIP and DINO. The prompts are
-never those of a test.
+The last weights are seldom the best: over the steps, identity rises and then falls, while copying only rises. Pictures
+of a character of the comic world are compared with the truth; those of any other character are scored by CLIP and DINO.
+The prompts are never those of a test.
 """
 
 import warnings
@@ -28,10 +28,10 @@ FIGURES = ("identity", "pose", "copied")
 
 
 class Judge:
-    """Callable as `finetune` wants its `validate`: (step, pictures of `prompts`) to their mean scores.
+    """Mean scores of the pictures of `prompts`; called with (step, pictures), as `finetune` calls its `validate`.
 
-    "score", by which the best is chosen: the mean over pictures of identity times pose, a copy counting 0. Without a
-    character the truth is not known: the prompts ask for the same poses, and nothing is scored.
+    The best checkpoint has the highest "score": the mean over pictures of identity times pose, where a copy counts 0.
+    character: None if the truth is not known. The prompts then ask for the same poses, but nothing is scored.
     """
 
     def __init__(
@@ -59,11 +59,11 @@ class Judge:
 
 
 class FeatureJudge(Judge):
-    """The same for anybody's drawings, scored by CLIP and DINO.
+    """The same for drawings of any character, scored by CLIP and DINO.
 
-    "score": the mean over pictures of DINO's similarity to the drawings times CLIP's to the prompt, a copy counting 0.
-    CLIP is asked with the class alone, since it does not know the character's name either. own: prompts to be asked in
-    place of those of the comic world.
+    "score" is the mean over pictures of DINO's similarity to the drawings times CLIP's similarity to the prompt, where
+    a copy counts 0. CLIP sees the prompt with the class alone, because it does not know the character's name. own:
+    prompts to use instead of those of the comic world.
     """
 
     def __init__(
@@ -96,10 +96,10 @@ def judge_of(
     device: str | torch.device = "cpu",
     own: Sequence[str] = (),
 ) -> Judge:
-    """What scores validation pictures of the character in the drawings.
+    """The judge that scores validation pictures of the character in the drawings.
 
-    clip, dino: networks for a character from outside the comic world, by name or folder. Where they cannot be loaded, a
-    warning says that nothing is scored and the last checkpoint is kept. own: the user's prompts, see `FeatureJudge`.
+    clip, dino: names or folders of the networks for a character from outside the comic world. If they cannot be loaded,
+    a warning says that nothing is scored and the last checkpoint is kept. own: the user's prompts, see `FeatureJudge`.
     """
     images = [drawing.image for drawing in drawings]
     character = metrics.known_character(images)

@@ -1,4 +1,4 @@
-"""The command `finetune`: settings from a preset and the options beside it, a run folder, and what validation scores.
+"""The command `finetune`: it takes settings from a preset and the options, and trains in a run folder.
 
 python -m comics_genai finetune --preset sd15-t4 --method lora --drawings my_drawings --identifier Hoo --class owl
 """
@@ -32,24 +32,24 @@ from comics_genai.training.stopping import exit_status
 
 @dataclass(frozen=True)
 class Finetune:
-    """Teach a base a character from its drawings; started again, go on where it was."""
+    """Teach a base a character from its drawings. The same command resumes an interrupted run."""
 
     settings: Annotated[FinetuneSettings, tyro.conf.arg(name="")] = field(default_factory=FinetuneSettings)
     preset: str = ""
-    """mini, sd15-t4, sdxl-t4, noobai-t4, the same with -24gb, or sdxl-80gb: settings that fit that GPU, which options
-    change"""
+    """mini, sd15-t4, sdxl-t4, noobai-t4, the same with -24gb, or sdxl-80gb: settings that fit that GPU; options change
+    them"""
     print: bool = False
     """only print the settings"""
     add_picked: Path | None = None
-    """list of pictures that was saved in the gallery: they join the drawings, their prompts as captions"""
+    """list of pictures, saved in the gallery, that are added to the drawings with their prompts as captions"""
     run: Path | None = None
     """folder of the run; by default runs/IDENTIFIER-METHOD"""
     resume: Path | None = None
-    """folder of a run to go on with, by its own settings; with a larger --steps, past its end"""
+    """folder of a run to resume with its own settings; with a larger --steps it is trained past its end"""
     resume_from: str = ""
-    """OWNER/NAME on the Hub that `push --checkpoint` went to: go on with that run, with its settings"""
+    """OWNER/NAME on the Hub of a run to resume with its own settings, as `push --checkpoint` uploaded it"""
     upload_to: str = ""
-    """OWNER/NAME on the Hub, private: its newest checkpoint goes there while training goes on"""
+    """OWNER/NAME on the Hub, private, to which the newest checkpoint is uploaded during training"""
     upload_every: float = 10.0
     """minutes between two uploads"""
     device: str = ""
@@ -57,9 +57,10 @@ class Finetune:
 
 
 def main(arguments: list[str], uploading: Callable[[Path, str, float], AbstractContextManager[None]]) -> int:
-    """What `python -m comics_genai finetune` does with these arguments; returns the exit status.
+    """Run `python -m comics_genai finetune` with these arguments; returns the exit status.
 
-    uploading: (run, repository, minutes) to a context in which the run's checkpoints go up to the Hub.
+    uploading: a function of (run, repository, minutes) that returns a context in which the run's checkpoints are
+    uploaded to the Hub.
     """
     given = parsed(arguments)
     settings, device = given.settings, given.device or hardware.device()
@@ -96,7 +97,7 @@ def main(arguments: list[str], uploading: Callable[[Path, str, float], AbstractC
 
 
 def parsed(arguments: list[str]) -> Finetune:
-    """The options; those that are not given are the preset's, or else the defaults."""
+    """The options. One that is not given has the preset's value, or the default without a preset."""
     # `class` is a keyword in Python, but not on a command line.
     renamed = ["--class-name" + a.removeprefix("--class") if a.split("=")[0] == "--class" else a for a in arguments]
     refuse_renamed(renamed, {"--sampling.t0": "--sampling.strength"})
@@ -128,8 +129,10 @@ def lines(settings: FinetuneSettings, preset: str) -> str:
 
 
 def _of_the_hub(name: str, options: set[str]) -> FinetuneSettings:
-    """The settings of an unfinished run on the Hub, which may name no folder of this machine; those among `options`
-    are the user's to say."""
+    """The settings of an unfinished run on the Hub, which must not name a folder of this machine.
+
+    options: the options that the user gives, whose settings are therefore not checked.
+    """
     settings = FinetuneSettings.of_run(finetuning_settings(hub_runs.unfinished_run(name), name))
     own = {"drawings": {FinetuneSettings.drawings}, "base": {"mini", *HUB_IDS}}
     own |= {"judge_clip": set(), "judge_dino": set()} if settings.validate_every else {}
@@ -142,7 +145,7 @@ def _of_the_hub(name: str, options: set[str]) -> FinetuneSettings:
 
 
 def _tell_schedule(settings: FinetuneSettings, folder: Path) -> None:
-    """Say at what rates a run goes on that has more steps than it was begun with."""
+    """Print the learning rates of a run that gets more steps than it was started with."""
     before = finetuning_settings(folder).get("steps")
     if isinstance(before, int) and before < settings.steps:
         loop = settings.loop()
@@ -155,11 +158,13 @@ def _tell_schedule(settings: FinetuneSettings, folder: Path) -> None:
 
 
 def _validated(settings: FinetuneSettings, device: Any) -> tuple[FinetuneSettings, Validate | None]:
-    """The settings with prompts for validation, and what scores their pictures; None for a user's own prompts, which
-    ask for what cannot be scored."""
+    """The settings with validation prompts, and the judge of their pictures.
+
+    The judge is None if the user's own prompts ask for something that it cannot score.
+    """
     networks = {"clip": settings.judge_clip, "dino": settings.judge_dino, "device": device}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # `finetune` loads the drawings too, and tells of them
+        warnings.simplefilter("ignore")  # `finetune` loads the drawings too, and warns then
         character = drawings.load(settings.drawings, paper=settings.paper, caption_column=settings.caption_column)
     own = settings.validation_prompts
     judge = judge_of(character, settings.identifier, settings.class_name, **networks, own=own)

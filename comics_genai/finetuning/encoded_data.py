@@ -1,4 +1,4 @@
-"""Six drawings as training reads them: every variant and every prompt encoded once and kept on the device."""
+"""The training data: every variant of every drawing and every prompt, encoded once and kept on the device."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,18 +19,18 @@ from comics_genai.finetuning.settings import FinetuneSettings
 from comics_genai.sampling.generate import generate
 from comics_genai.training.seeding import step_seed
 
-MAX_SHRINK = 0.12  # of an augmented variant, as a fraction of the side; shifts stay within what this frees
+MAX_SHRINK = 0.12  # the largest, as a fraction of the side; variants are shifted within the room that it leaves
 
 
 def squared(image: PIL.Image.Image, size: int) -> PIL.Image.Image:
-    """The whole drawing in a square of `size` px, its border continued where it is not square."""
+    """The whole drawing in a square of `size` px; its border fills the rest of the square."""
     return _placed(image, size, shrink=0.0, across=0.5, down=0.5)
 
 
 def _placed(image: PIL.Image.Image, size: int, shrink: float, across: float, down: float) -> PIL.Image.Image:
-    """The whole drawing, smaller by the fraction `shrink`, at `across` and `down` (in [0, 1]) of the room that leaves.
+    """The whole drawing, smaller by the fraction `shrink`, placed at `across` and `down` in [0, 1] of the free room.
 
-    The room is filled by continuing the border pixels: paper stays paper, and a sky sky.
+    The room is filled by continuing the border pixels, so that paper stays paper and sky stays sky.
     """
     scale = size * (1 - shrink) / max(image.size)
     width, height = (max(1, round(side * scale)) for side in image.size)
@@ -41,14 +41,14 @@ def _placed(image: PIL.Image.Image, size: int, shrink: float, across: float, dow
 
 
 def variants_of(image: PIL.Image.Image, size: int, count: int, seed: int) -> np.ndarray:
-    """uint8 (count, size, size, 3): the drawing itself, then slightly smaller and shifted ones; nothing is cut off."""
+    """The drawing and slightly smaller, shifted variants of it, uint8 (count, size, size, 3); nothing is cut off."""
     rng = np.random.default_rng(seed)
     places = [(0.0, 0.5, 0.5)] + [(MAX_SHRINK * rng.random(), rng.random(), rng.random()) for _ in range(count - 1)]
     return np.stack([np.asarray(_placed(image, size, *place)) for place in places])
 
 
 def as_seen(base: Base, character: Sequence[drawings.Drawing], size: int = 0) -> list[PIL.Image.Image]:
-    """The drawings as the base sees them: squared, in its size, through its VAE; what is lost here cannot be learnt."""
+    """The drawings squared, at the base's size and through its VAE. What is lost here cannot be learnt."""
     side = size or base.size
     pixels = np.stack([np.asarray(squared(drawing.image, side)) for drawing in character])
     return [PIL.Image.fromarray(picture) for picture in base.decode(base.encode_images(pixels))]
@@ -56,7 +56,7 @@ def as_seen(base: Base, character: Sequence[drawings.Drawing], size: int = 0) ->
 
 @dataclass(frozen=True)
 class TrainingData:
-    """All that the steps read, on the device: N drawings in V variants, and what prior preservation needs."""
+    """All data of the steps, on the device: N drawings in V variants, and the data of prior preservation."""
 
     latents: Tensor  # (N, V, channels, h, w)
     texts: list[str]  # N prompts
@@ -65,10 +65,10 @@ class TrainingData:
     class_prompts: Embeddings  # N
     unconditional: Embeddings  # 1
     time_ids: Tensor | None  # (N, 6)
-    turns: Tensor  # indices of the N in the order in which steps take them; a drawing that counts twice is there twice
-    cell_weights: Tensor | None = None  # (N, V, 1, h, w): what each cell counts in the loss; None = all alike
+    turns: Tensor  # indices of drawings in the order of the steps; a drawing that counts twice appears twice
+    cell_weights: Tensor | None = None  # (N, V, 1, h, w): weights of the cells in the loss; None = all equal
     class_latents: Tensor | None = None  # (M, channels, h, w), M class pictures
-    class_of: Tensor | None = None  # (M,): which of the N class prompts each was drawn from
+    class_of: Tensor | None = None  # (M,): index of each one's class prompt among the N
     class_time_ids: Tensor | None = None  # (1, 6)
 
 
@@ -86,7 +86,7 @@ def prepare(base: Base, character: Sequence[drawings.Drawing], settings: Finetun
         base.encode_images(variants_of(image, size, settings.variants, step_seed(settings.seed, i)))
         for i, image in enumerate(images)
     ]
-    # SDXL takes the original size as a measure of sharpness: beyond the target's it says nothing, and was hardly seen.
+    # SDXL reads the original size as sharpness. Sizes above the target say nothing, and SDXL has hardly seen any.
     sizes = [min(max(image.size), size) for image in images]
     time_ids = [base.time_ids(original, size) for original in sizes]
     data = {
@@ -110,7 +110,7 @@ def prepare(base: Base, character: Sequence[drawings.Drawing], settings: Finetun
 
 
 def turns_of(repeats: Sequence[int]) -> Tensor:
-    """Indices, the i-th `repeats[i]` times, each spread evenly over the whole: [2, 1] gives 0, 1, 0."""
+    """Index i occurs `repeats[i]` times, spread evenly over the list: [2, 1] gives 0, 1, 0."""
     turns = [((k + 0.5) / count, i) for i, count in enumerate(repeats) for k in range(count)]
     return torch.tensor([i for _, i in sorted(turns)])
 
@@ -118,8 +118,10 @@ def turns_of(repeats: Sequence[int]) -> Tensor:
 def _cell_weights(
     character: Sequence[drawings.Drawing], settings: FinetuneSettings, latents: Tensor, size: int
 ) -> Tensor:
-    """What each cell of `latents` counts: 1 on the figure, `background_weight` beside it, 0 where the drawing was
-    padded to a square; over their mean."""
+    """The weight of each cell of `latents`: 1 on the figure, `background_weight` beside it, 0 on the padding.
+
+    The weights are divided by their mean.
+    """
     masks = [drawing.mask or estimated_mask(drawing.image) for drawing in character]
     if settings.background_weight < 1 and None in masks:
         raise UserError(
@@ -135,14 +137,14 @@ def _cell_weights(
 
 
 def _within(drawing: drawings.Drawing) -> PIL.Image.Image:
-    """L, as large as the drawing: 255 on the picture, 0 on what it was padded with."""
+    """A mask (mode L) of the drawing's size: 255 on the picture, 0 on its padding."""
     within = PIL.Image.new("L", drawing.image.size, 0)
     within.paste(255, drawing.box or (0, 0, *within.size))
     return within
 
 
 def _covered(masks: Sequence[PIL.Image.Image], settings: FinetuneSettings, latents: Tensor, size: int) -> Tensor:
-    """How much of each cell of `latents` the masks cover, in [0, 1]: (N, V, 1, h, w), placed as the variants are."""
+    """The share of each cell of `latents` that the masks cover: (N, V, 1, h, w), placed like the variants."""
     mirrored = [mask.transpose(PIL.Image.Transpose.FLIP_LEFT_RIGHT) for mask in masks] if settings.mirror else []
     placed = np.stack([
         variants_of(mask.convert("RGB"), size, settings.variants, step_seed(settings.seed, i))[..., 0]
@@ -154,7 +156,7 @@ def _covered(masks: Sequence[PIL.Image.Image], settings: FinetuneSettings, laten
 def _class_pictures(
     base: Base, class_prompts: Sequence[str], settings: FinetuneSettings, cache: Path
 ) -> tuple[list[PIL.Image.Image], list[int]]:
-    """`class_images` pictures, spread over the prompts that differ, and for each the index of its prompt."""
+    """`class_images` class pictures, spread over the different prompts, and the index of the prompt of each."""
     sampling = replace(settings.sampling, size=settings.size or base.size)
     different = list(dict.fromkeys(class_prompts))
     each, more = divmod(settings.class_images, len(different))

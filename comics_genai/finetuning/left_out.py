@@ -1,11 +1,11 @@
-"""How long to train, chosen by drawings left out: train on all but one, measure on that one, for each in turn.
+"""Choose the number of steps by leave-one-out: train on all drawings but one and measure on that one, for each.
 
     choice = choose_steps(settings, Path("runs/her-left-out"), every=50)
     finetune(choice.settings, Path("runs/her"))        # on all drawings, to the chosen step
 
-The caption of the left-out drawing is drawn from fixed noise at every `every` steps. A step's score is the mean
-likeness of these pictures to the drawing, a copy of one that was trained on counting 0. Needs no truth and no network,
-so it serves anyone's drawings; with a real base give `likeness`, for instance DINO's cosine.
+Every `every` steps, the caption of the left-out drawing is drawn from fixed noise. The score of a step is the mean
+likeness of these pictures to the drawing, where a copy of a training drawing counts 0. This needs neither a known
+character nor a network. With a real base, give a better `likeness`, such as DINO's cosine.
 """
 
 import json
@@ -29,21 +29,21 @@ from comics_genai.finetuning.train import finetune
 from comics_genai.training.checkpoint import Log
 
 Likeness = Callable[[Sequence[PIL.Image.Image], PIL.Image.Image], np.ndarray]
-COPY = 0.5  # a picture is a copy within this share of the smallest distance between two of the drawings
+COPY = 0.5  # a picture is a copy if it is nearer than this share of the least distance between two drawings
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The chosen step, the settings that train to it on all drawings, and the curves that it was chosen by."""
+    """The chosen step, the settings that train up to it on all drawings, and the curves behind the choice."""
 
     step: int
     settings: FinetuneSettings
     steps: tuple[int, ...]
-    curves: dict[int, tuple[float, ...]]  # of each left-out drawing, its score at each of `steps`
+    curves: dict[int, tuple[float, ...]]  # for each left-out drawing, its score at each of `steps`
 
 
 class LeftOutScore:
-    """Scores of pictures of a left-out drawing's caption, as `finetune` wants its `validate`."""
+    """Score pictures of a left-out drawing's caption; called as `finetune` calls its `validate`."""
 
     def __init__(self, left_out: PIL.Image.Image, trained: Sequence[PIL.Image.Image], likeness: Likeness | None = None):
         self.left_out, self.trained = left_out, list(trained)
@@ -59,8 +59,10 @@ class LeftOutScore:
         return {"score": float(likeness.mean()), "copied": float(copied.mean())}
 
     def _likeness(self, pictures: Sequence[PIL.Image.Image], drawing: PIL.Image.Image) -> np.ndarray:
-        """1 for the drawing itself, about 0 for another drawing of hers: of its lines in their places and of its
-        colours, the mean of both."""
+        """The mean likeness of lines, place by place, and of colours.
+
+        It is 1 for the drawing itself, and about 0 for another drawing of the character.
+        """
         place = 1 - reference_distances(pictures, [drawing])[:, 0] / self.far["place"]
         palette = 1 - palette_distance(pictures, [drawing] * len(pictures)) / max(self.far["palette"], 1e-6)
         return (place + palette) / 2
@@ -78,9 +80,9 @@ def choose_steps(
 ) -> Choice:
     """Train once for each of `left_out` (by default every drawing) and choose the step with the best mean score.
 
-    The learning rate is constant, so that a run to the chosen step is the beginning of the longer one. folder/left_out
-    .json keeps the curves; runs that are finished are not repeated. pictures: drawn of the caption at each step. Raises
-    UserError for fewer than three drawings, and KeyboardInterrupt when a signal stopped a training.
+    The learning rate is constant, so that a run to the chosen step is the beginning of a longer one. The curves are
+    kept in left_out.json; finished runs are not repeated. pictures: how many are drawn of the caption at each step.
+    Raises UserError for fewer than three drawings, and KeyboardInterrupt if a signal stopped a training.
     """
     settings = replace(settings, schedule="constant")
     character = drawings.load(settings.drawings, paper=settings.paper, caption_column=settings.caption_column)

@@ -1,16 +1,17 @@
-"""The loss of a fine-tuning's step: the drawings' term, and prior preservation's.
+"""The loss of a fine-tuning step: a term for the drawings, and one for prior preservation.
 
-DreamBooth (Ruiz et al. 2023, eq. 2) binds the identifier to the drawings and holds the class where it was:
+DreamBooth (Ruiz et al. 2023, eq. 2) binds the identifier to the drawings and keeps the class as it was:
 
     L = E w_t |f(z_t, t, "UnicornGirl, a girl, ...") - y|^2  +  lambda E w_t |f(z'_t, t, "a girl, ...") - y'|^2
 
-y is the noise or v (see `training.objective`), w_t the min-SNR weight. In the second term, prior preservation, either
-z' are class pictures that the base drew once (the paper's way), or z' = z and y' is what the frozen base predicts
-there: with LoRA that is the adapter switched off, and no class pictures are needed. Said on the class prompt that is
-ai-toolkit's differential output preservation, on the blank prompt its blank-prompt preservation.
+y is the noise or v (see `training.objective`), and w_t the min-SNR weight. The second term is prior preservation. In
+the paper, z' are class pictures that the base has drawn before. Otherwise z' = z, and y' is the frozen base's
+prediction there; with LoRA the frozen base is the UNet with its adapter switched off, and no class pictures are needed.
+With the class prompt this is ai-toolkit's differential output preservation, with the blank prompt its blank-prompt
+preservation.
 
-A base may have semantic latent channels, which hold where the parts of the figure are. Left out of the drawings' term,
-or given the base's own prediction as target, they do not learn the drawings' poses.
+A base may have semantic latent channels, which say where the parts of the figure are. If these are left out of the
+drawings' term, or have the base's own prediction as target, they do not learn the drawings' poses.
 """
 
 import torch
@@ -25,7 +26,7 @@ from comics_genai.training import objective
 
 
 class FinetuneLoss:
-    """The loss of a step, callable as `loop.train` wants it. Nothing in it waits for the device."""
+    """The loss of a step; called as `loop.train` calls its `step_loss`. Nothing in it waits for the device."""
 
     def __init__(self, base: Base, data: TrainingData, settings: FinetuneSettings, frozen: nn.Module | None = None):
         self.base, self.data, self.settings, self.frozen = base, data, settings, frozen
@@ -34,9 +35,9 @@ class FinetuneLoss:
         self.channel_weights = _channel_weights(base, settings)
 
     def __call__(self, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss of a batch and its parts; every draw is from `generator`, on the CPU."""
+        """The loss of a batch and its parts. All random numbers come from `generator`, on the CPU."""
         settings, data, count = self.settings, self.data, self.settings.batch_size
-        # In turn, so that every drawing is seen as often as it counts, whatever the batch size.
+        # Drawings are taken in turn, so that each is seen as often as it counts, whatever the batch size.
         chosen = data.turns[(torch.arange(count) + step * count) % len(data.turns)]
         variant = torch.randint(data.latents.shape[1], (count,), generator=generator)
         cell_weights = None if data.cell_weights is None else data.cell_weights[chosen, variant]
@@ -53,7 +54,7 @@ class FinetuneLoss:
             prediction = self.base.predict(drawn.latents, t, prompts, time_ids)
             return objective.weighted_error(prediction, target, drawn.weights, **weigh), {}
         owners, prior_t, prior_time_ids, prior = self._prior(chosen, t, drawn, said, time_ids, generator)
-        # Both terms in one pass: small batches cost nearly as much as large ones.
+        # Both terms share one pass, because a small batch takes nearly as long as a large one.
         prediction, prior_prediction = self.base.predict(
             torch.cat([drawn.latents, prior.latents]),
             torch.cat([t, prior_t]),
@@ -66,7 +67,7 @@ class FinetuneLoss:
         return on_drawings + settings.prior_weight * on_class, logs
 
     def _target(self, target: Tensor, said: Tensor | None) -> Tensor:
-        """What the drawings teach; with semantic_loss "prior", in the semantic channels what the base said."""
+        """The drawings' target; with semantic_loss "prior", the base's prediction in the semantic channels."""
         if self.settings.semantic_loss != "prior":
             return target
         semantic = self.base.semantic_channels
@@ -81,7 +82,7 @@ class FinetuneLoss:
         time_ids: Tensor | None,
         generator: torch.Generator,
     ) -> tuple[Tensor, Tensor, Tensor | None, objective.Noised]:
-        """Of the prior's term: whose class prompts, timesteps, micro-conditioning, and the noised batch."""
+        """The prior term's indices of class prompts, timesteps, micro-conditioning and noised batch."""
         data, count = self.data, len(chosen)
         if self.settings.prior in ("prediction", "blank"):
             return chosen, t, time_ids, drawn._replace(target=said)
@@ -91,7 +92,7 @@ class FinetuneLoss:
         return data.class_of[picture], prior_t, prior_time_ids, prior
 
     def _noised(self, latents: Tensor, generator: torch.Generator) -> tuple[Tensor, objective.Noised]:
-        """Timesteps, and the latents noised at them with their targets and weights."""
+        """Timesteps, and the noised latents at these with their targets and weights."""
         noise = torch.randn(latents.shape, generator=generator)
         if offset := self.settings.noise_offset:
             noise += offset * torch.randn(*latents.shape[:2], 1, 1, generator=generator)
@@ -102,7 +103,10 @@ class FinetuneLoss:
         return t, objective.noised(latents, noise, self.alpha_bar[t], self.base.prediction_type, gamma)
 
     def _prompts(self, chosen: Tensor, dropped: Tensor) -> Embeddings:
-        """The prompts of the drawings `chosen`, and no prompt where `dropped`; encoded anew if those change."""
+        """The embedded prompts of the drawings `chosen`; the empty prompt where `dropped`.
+
+    They are encoded anew if training changes their embeddings.
+    """
         if self.settings.changes_prompts:
             rows = zip(chosen.tolist(), dropped.tolist(), strict=True)
             return self.base.embed(["" if left_out else self.data.texts[i] for i, left_out in rows])
@@ -110,7 +114,7 @@ class FinetuneLoss:
         return rows[torch.where(dropped, len(self.data.prompts), chosen)]
 
     def _taught_prompts(self, chosen: Tensor) -> Embeddings:
-        """What the frozen base is asked: the class prompts of the drawings, or the blank prompt."""
+        """The prompts for the frozen base: the class prompts of the drawings, or the blank prompt."""
         blank = self.settings.preserves_prior and self.settings.prior == "blank"
         return self.data.unconditional[[0] * len(chosen)] if blank else self.data.class_prompts[chosen]
 
@@ -124,7 +128,7 @@ class FinetuneLoss:
 
     @torch.no_grad()
     def _frozen_prediction(self, noised: Tensor, t: Tensor, prompts: Embeddings, time_ids: Tensor | None) -> Tensor:
-        """What the base itself says: its frozen copy, or the UNet with the adapter switched off."""
+        """The prediction of the frozen base, which is a copy of the UNet or the UNet with its adapter switched off."""
         if self.frozen is not None:
             return self.base.predict(noised, t, prompts, time_ids, self.frozen).float()
         for layer in self.lora_layers:
@@ -137,9 +141,10 @@ class FinetuneLoss:
 
 
 def _channel_weights(base: Base, settings: FinetuneSettings) -> Tensor | None:
-    """(channels,): 0 where the semantic channels learn nothing from the drawings, over their mean; None = all alike.
+    """Weights (channels,) of the drawings' term, divided by their mean; None = all equal.
 
-    Raises UserError where a base without semantic channels is to spare them.
+    They are 0 for semantic channels that must learn nothing from the drawings. Raises UserError if the base has no
+    semantic channels to leave out.
     """
     if settings.semantic_loss == "drawings":
         return None

@@ -1,4 +1,4 @@
-"""Generated pictures that a person picked, as drawings to learn from: what a model draws well teaches the next one.
+"""Use generated pictures that a person picked as drawings: what one model draws well teaches the next one.
 
 python -m comics_genai finetune --add-picked picked.json --run runs/unicorngirl-second
 """
@@ -12,20 +12,20 @@ from comics_genai.errors import UserError
 from comics_genai.finetuning.settings import FinetuneSettings
 from comics_genai.sampling.picked import picture_of, prompt_of, read_picked
 
-OPENING = "a drawing of "  # of the prompts here; `instance_prompt` puts one of its own where the character is not named
+OPENING = "a drawing of "  # prompts here begin so; `instance_prompt` adds its own if the character is not named
 
 
 def with_picked(settings: FinetuneSettings, file: Path) -> FinetuneSettings:
-    """The settings with the pictures of a list that the gallery saved. Raises UserError as `read_picked` does."""
+    """Add the pictures of a list that the gallery saved to the settings. Raises UserError as `read_picked` does."""
     gallery = _gallery(settings)
     names = [path.resolve().relative_to(gallery.resolve()).as_posix() for path in read_picked(file, gallery)]
     return replace(settings, picked=tuple(dict.fromkeys([*settings.picked, *names])))
 
 
 def picked_drawings(settings: FinetuneSettings) -> list[drawings.Drawing]:
-    """The picked pictures as drawings, each with the prompt that it was asked in as its caption.
+    """The picked pictures as drawings, each with its prompt as its caption.
 
-    Raises UserError for a picture that is gone, outside the gallery, without a prompt, or that cannot be learnt from.
+    Raises UserError for a picture that is missing, outside the gallery, without a prompt, or of no use as a drawing.
     """
     if not settings.picked:
         return []

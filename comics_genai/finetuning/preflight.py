@@ -1,9 +1,9 @@
-"""Before a fine-tuning begins: can this machine carry it to its end? What is wrong is named with its cure.
+"""Check before a fine-tuning whether this machine can finish it; if not, say what is wrong and what to do.
 
     check_machine(settings, device)            before anything is loaded
     check_room(trainable, settings, folder)    before the first step
 
-`plan` answers the same for a machine that is not at hand.
+`plan` answers the same question for another machine.
 """
 
 import os
@@ -20,13 +20,15 @@ from comics_genai.errors import UserError
 from comics_genai.finetuning.settings import FinetuneSettings
 from comics_genai.training.checkpoint import CHECKPOINTS_KEPT
 
-MOMENTS = {"adamw": 8, "adamw8bit": 2, "adafactor": 0, "prodigy": 16}  # bytes a weight that an optimizer keeps
+MOMENTS = {"adamw": 8, "adamw8bit": 2, "adafactor": 0, "prodigy": 16}  # bytes that an optimizer keeps for each weight
 SMALLEST_DISK = 50_000_000  # bytes: log, pictures, settings
 
 
 def check_machine(settings: FinetuneSettings, device: str | torch.device, loaded: bool = False) -> None:
-    """Raise UserError if the device cannot compute, peft cannot make adapters here, or the base does not fit the
-    memory unless it is `loaded` already; warn of a precision that the device only emulates."""
+    """Raise UserError if the device cannot compute, peft cannot make adapters, or the base does not fit the memory.
+
+    loaded: the base is in memory already. Warns of a precision that the device only emulates.
+    """
     device = torch.device(device)
     try:
         hardware.check_arithmetic(device)
@@ -53,26 +55,30 @@ def check_machine(settings: FinetuneSettings, device: str | torch.device, loaded
 
 
 def base_bytes(settings: FinetuneSettings) -> int:
-    """What the base's weights take in memory: the UNet in its precision, all else in float32; 0 where it is not known
-    before it is downloaded."""
+    """The bytes of the base's weights: the UNet in its precision, the rest in float32.
+
+    0 if they are not known before the base is downloaded.
+    """
     if settings.base not in architectures.PUBLISHED and not (Path(settings.base) / "unet").is_dir():
         return 0
     try:
         base = architectures.load(settings.base)
     except (UserError, OSError, ValueError, KeyError):
-        return 0  # whatever is wrong with the folder, loading it will say
+        return 0  # loading the folder will say what is wrong with it
     half = settings.precision != "fp32" and settings.method != "dreambooth"
     unet = sum(p.numel() for p in base.unet.parameters()) * (2 if half else 4)
     return unet + sum(p.numel() * 4 for module in (base.vae, *base.text_encoders) for p in module.parameters())
 
 
 def check_room(trainable: nn.Module, settings: FinetuneSettings, folder: Path) -> None:
-    """Raise UserError if the checkpoints do not fit the disk, or gradients and the optimizer's state the memory of the
-    device that the weights are on."""
+    """Raise UserError if the checkpoints do not fit the disk, or the training state does not fit the memory.
+
+    The training state is the gradients and the optimizer's state, on the device of the weights.
+    """
     weights = [p for p in trainable.parameters() if p.requires_grad]
     count, device = sum(p.numel() for p in weights), weights[0].device
     each = 4 + MOMENTS.get(settings.optimizer, 8) + (4 if settings.ema_decay else 0)
-    # One more than is kept while the newest is written, and the result.
+    # While a checkpoint is written there is one more than is kept; then there is the result.
     on_disk = count * (each * (CHECKPOINTS_KEPT + 1) + 8) + SMALLEST_DISK
     on_disk -= sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) if folder.exists() else 0
     free = shutil.disk_usage(_existing(folder)).free

@@ -1,4 +1,4 @@
-"""Named presets: settings that suit a base on a kind of GPU, for the command line, the notebooks and `plan`.
+"""Named presets: settings for a base on a kind of GPU, read by the command line, the notebooks and `plan`.
 
     python -m comics_genai finetune --preset sdxl-t4 --method lora --print
     settings = FinetuneSettings(**preset("sdxl-t4").values("lora"))
@@ -20,12 +20,15 @@ class Preset:
 
     about: str
     base: str
-    gpu: str  # the smallest that it is for, a name in planning.gpus; "" = any machine, one without a GPU included
+    gpu: str  # the smallest GPU that it fits, a name in planning.gpus; "" = any machine, also one without a GPU
     common: Mapping[str, Any]  # of all methods
     methods: Mapping[str, Mapping[str, Any]]  # of each method that fits
 
     def values(self, method: str) -> dict[str, Any]:
-        """Settings of a method, as arguments of FinetuneSettings. Raises UserError for one that does not fit."""
+        """The settings of a method, as arguments of FinetuneSettings.
+
+        Raises UserError for a method that does not fit.
+        """
         if method not in self.methods:
             others = ", ".join(name for name, preset in PRESETS.items() if method in preset.methods)
             raise UserError(
@@ -35,11 +38,11 @@ class Preset:
         return {"base": self.base, "method": method, **self.common, **self.methods[method]}
 
 
-# Drawn by classifier-free guidance of 7.5, as Stable Diffusion usually is; the batch size is of pictures at once.
+# Stable Diffusion is usually sampled with a guidance of 7.5. The batch size is the number of pictures at once.
 _STABLE_DIFFUSION = {"batch_size": 1, "steps": 500, "sampling": Sampling(guidance=7.5, batch_size=8)}
 _ON_T4 = _STABLE_DIFFUSION | {"precision": "fp16", "validate_every": 125, "checkpoint_every": 125}
 _ON_AMPERE = _ON_T4 | {"precision": "bf16"}  # and newer
-# Of a base with v-prediction and noise without any signal: a strong guidance saturates it (Lin et al. 2024, sec. 3.4).
+# This base predicts v and starts from pure noise, so a strong guidance saturates colours (Lin et al. 2024, sec. 3.4).
 _NOOBAI = Sampling(guidance=5.0, guidance_rescale=0.7, batch_size=8)
 _LORA = {"learning_rate": 1e-4}
 _FULL = {"learning_rate": 5e-6, "steps": 800, "validate_every": 200, "checkpoint_every": 400}
@@ -109,14 +112,17 @@ PRESETS = {
 
 
 def preset(name: str) -> Preset:
-    """The preset of that name. Raises UserError, with the known names, where there is none."""
+    """The preset of that name. Raises UserError, which lists the names, if there is none."""
     if name not in PRESETS:
         raise UserError(f"There is no preset {name!r}: choose one of {', '.join(PRESETS)}.")
     return PRESETS[name]
 
 
 def preset_for(base: str, method: str) -> Preset:
-    """The first preset, so that for the smallest GPU, which has the base and the method; for a base that is not in the
-    table, such as a folder or a Hub id, that of SDXL, which asks for least."""
+    """The preset of the base and the method for the smallest GPU, which is the first one.
+
+    A base that is not in the table, such as a folder or a Hub id, gets the preset of SDXL, which needs the least
+    memory.
+    """
     fitting = [one for one in PRESETS.values() if one.base == base and method in one.methods]
     return fitting[0] if fitting else PRESETS["sdxl-80gb"]

@@ -1,4 +1,4 @@
-"""What a fine-tuning is told: the drawings, the base, the method and every number, as one typed record."""
+"""The settings of a fine-tuning: the drawings, the base, the method and every number, as one typed record."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -23,10 +23,10 @@ TEXT_TARGETS = ["q_proj", "k_proj", "v_proj", "out_proj"]
 
 
 def renamed_sampling(sampling: Mapping[str, Any]) -> dict[str, Any]:
-    """The sampling of a run's settings by today's names.
+    """The sampling settings of a run, under today's names.
 
-    An earlier version's `strength` is today's `adapter_scale`, while today's `strength` was its `t0`. It recorded a t0
-    even where nothing was begun from a drawing, as validation and class pictures never are.
+    `strength` in an earlier version is `adapter_scale` today, and its `t0` is `strength` today. The earlier version
+    also recorded a t0 without a start image; validation and class pictures never have one.
     """
     if "adapter_scale" in sampling:
         return dict(sampling)
@@ -35,7 +35,7 @@ def renamed_sampling(sampling: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def renamed(record: dict[str, Any]) -> dict[str, Any]:
-    """What a fine-tuning's settings.json says, by today's names."""
+    """The content of a fine-tuning's settings.json, under today's names."""
     settings = record.get("finetune")
     if not isinstance(settings, dict) or not isinstance(settings.get("sampling"), dict):
         return record
@@ -47,60 +47,60 @@ class FinetuneSettings:
     """What to learn, on what, and how; the defaults suit the miniature. Raises UserError for a value out of range."""
 
     drawings: str = "1_data/unicorn_girl"  # folder or Hub dataset id
-    caption_column: str = ""  # of metadata.jsonl, metadata.csv or the dataset; by default text, caption or prompt
-    picked: tuple[str, ...] = ()  # generated pictures to learn from too, with their prompts: paths in `gallery`
-    gallery: str = "6_generated"  # folder that holds the page on which they were picked
-    paper: str = "auto"  # under transparency: a colour, or auto for white or what pale strokes show on
+    caption_column: str = ""  # in metadata.jsonl, metadata.csv or the dataset; by default text, caption or prompt
+    picked: tuple[str, ...] = ()  # generated pictures, by path in `gallery`, that join the drawings with their prompts
+    gallery: str = "6_generated"  # folder of the page on which they were picked
+    paper: str = "auto"  # fills transparency: a colour, or auto for white or a colour on which pale strokes show
     identifier: str = "UnicornGirl"  # the word that comes to mean the character
     class_name: str = "girl"  # what kind of thing it is, a noun
     base: str = "mini"  # see Base.load
     method: Literal["dreambooth-lora", "lora", "dreambooth"] = "dreambooth-lora"
     steps: int = 300
-    batch_size: int = 6  # drawings a step; prior preservation adds as many again
+    batch_size: int = 6  # drawings in each step; prior preservation doubles it
     learning_rate: float = 1e-3  # SDXL's LoRA takes 1e-4, full weights 2e-6 to 5e-6
     schedule: Literal["constant", "linear", "cosine"] = "cosine"
     warmup_steps: int = 10
     decay_from: float = 0.5  # fraction of steps after which the schedule falls to 0
     optimizer: optimizers.Name = "adamw"  # prodigy wants a rate of 1; why not schedule-free: optimizers.build
-    accumulate: int = 1  # batches an optimizer step, for a larger batch than memory holds
-    fused_backward: bool = False  # each weight is updated in the backward pass, and its gradient freed at once
+    accumulate: int = 1  # batches for each optimizer step, for a larger batch than memory holds
+    fused_backward: bool = False  # each weight is updated during the backward pass, and its gradient freed
     weight_decay: float = 1e-2
     ema_decay: float = 0.0  # 0 = off
     rank: int = 16
     alpha: float = 16.0  # the adapter's output is scaled by alpha / rank
-    least_rank: int = 0  # the rank left at full noise, between growing as noise falls (T-LoRA); 0 = all at any noise
-    start: Literal["gaussian", "orthogonal"] = "gaussian"  # of the rows of A; B begins as 0
+    least_rank: int = 0  # rank at full noise, which grows as the noise falls (T-LoRA); 0 = the whole rank always
+    start: Literal["gaussian", "orthogonal"] = "gaussian"  # initial rows of A; B starts at 0
     lora_targets: Literal["attention", "all"] = "attention"
-    train_text_encoders: bool = False  # with adapters in their attention, or with method dreambooth all their weights
-    learn_token: bool = False  # the identifier becomes a token whose vector is learnt too: pivotal tuning
-    lora_dropout: float = 0.0  # share of the adapter's inputs that a step leaves out
-    dora: bool = False  # weight-decomposed adapters: direction and magnitude apart (Liu et al. 2024)
-    # Prior preservation: the frozen base's prediction of the class prompt on the same noised drawings, or of the blank
-    # prompt; or class pictures drawn by the base once.
+    train_text_encoders: bool = False  # adapters in their attention, or all weights with method dreambooth
+    learn_token: bool = False  # the identifier becomes a token whose vector is trained too (pivotal tuning)
+    lora_dropout: float = 0.0  # share of the adapter's inputs that are dropped in a step
+    dora: bool = False  # weight-decomposed adapters: direction and magnitude separate (Liu et al. 2024)
+    # Prior preservation by the frozen base's prediction on the same noised drawings, with the class prompt or the blank
+    # prompt; or by class pictures that the base has drawn before.
     prior: Literal["prediction", "blank", "images", "none"] = "prediction"
     prior_weight: float = 1.0  # lambda
     class_images: int = 24  # drawn by the base for prior "images"
     min_snr_gamma: float = 5.0  # 0 = off
-    noise_offset: float = 0.0  # standard deviation of noise alike in all of a channel, which lets brightness change
-    # What a base's semantic latent channels, which hold the pose, learn: as all others; nothing; what the base says.
+    noise_offset: float = 0.0  # standard deviation of noise that is equal in a whole channel; lets brightness change
+    # A base's semantic latent channels, which hold the pose, learn from the drawings, not at all, or from the base.
     semantic_loss: Literal["drawings", "none", "prior"] = "drawings"
-    timesteps: tuple[float, float] = (0.0, 1.0)  # share of the noise schedule that is trained, from clean to noise
-    background_weight: float = 1.0  # of the loss beside the figure (by transparency, or flat paper); 0 = figure alone
+    timesteps: tuple[float, float] = (0.0, 1.0)  # the trained part of the schedule, from clean (0) to noise (1)
+    background_weight: float = 1.0  # loss weight beside the figure (found by transparency or flat paper)
     left_out: tuple[int, ...] = ()  # numbers of drawings, from 0, that are not trained on
-    caption_dropout: float = 0.05  # share of drawings shown without a prompt, so that guidance keeps its meaning
-    variants: int = 8  # of each drawing: itself, and others slightly shrunk and shifted
-    mirror: bool = False  # also mirrored: only for a character that is the same from both sides
+    caption_dropout: float = 0.05  # share of drawings trained without a prompt, which guidance needs
+    variants: int = 8  # of each drawing: itself, and slightly smaller, shifted ones
+    mirror: bool = False  # mirrored drawings too: only for a character that looks the same from both sides
     size: int = 0  # pixels each way; 0 = the base's own
     seed: int = 0
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"  # on the command line on a GPU: what that has in hardware
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"  # the command line's default on a GPU: what it has in hardware
     gradient_checkpointing: bool = False  # less memory, more time
-    compile: bool = False  # the first step takes a minute or more longer, all others less
+    compile: bool = False  # the first step takes a minute or more longer, all others are faster
     max_minutes: float = 0.0  # 0 = no budget
-    checkpoint_every: int = 100  # steps, so that a machine that dies costs no more; 0 = only on stop and at the end
+    checkpoint_every: int = 100  # steps; a crash loses no more than these; 0 = only when stopped and at the end
     validate_every: int = 0  # steps; 0 = never
     validation_prompts: tuple[str, ...] = ()
     validation_seed: int = 1000
-    # Networks that score validation pictures of a stranger to the comic world, by name or folder: those of `features`.
+    # Networks that score validation pictures of a character from outside the comic world, by name or folder.
     judge_clip: str = "openai/clip-vit-base-patch32"
     judge_dino: str = "facebook/dino-vits16"
     sampling: Sampling = field(default_factory=Sampling)  # of validation and class pictures
@@ -138,14 +138,14 @@ class FinetuneSettings:
             "size": whole(self.size, 0, LARGEST_SIDE, "pixels; 0 = the base's own"),
             "validation_seed": whole(self.validation_seed, 0, LARGEST_SEED - 10_000),
         }
-        self.loop()  # what it is told has ranges of its own
+        self.loop()  # the loop's settings have ranges of their own
         check(self, ranges)
         plain_name(self.identifier, "The identifier")
         paper_of(self.paper)
 
     @classmethod
     def of_run(cls, record: Mapping[str, Any]) -> "FinetuneSettings":
-        """The settings that a run's settings.json holds under "finetune". Raises UserError for what are none."""
+        """Read the settings from "finetune" in a run's settings.json. Raises UserError if they are damaged."""
         names = ("validation_prompts", "timesteps", "left_out", "picked")
         try:
             tuples = {name: tuple(record[name]) for name in names if name in record}
@@ -162,17 +162,17 @@ class FinetuneSettings:
 
     @property
     def weights_precision(self) -> Literal["fp32", "bf16", "fp16"]:
-        """Of the UNet's weights: those that are trained are float32, frozen ones are in `precision`."""
+        """The precision of the UNet's weights: fp32 if they are trained, `precision` if they are frozen."""
         return "fp32" if self.method == "dreambooth" else self.precision
 
     @property
     def changes_prompts(self) -> bool:
-        """Whether training changes what a prompt says, so that prompts are encoded anew in every step."""
+        """Whether training changes the embeddings of prompts, so that every step has to encode them anew."""
         return self.train_text_encoders or self.learn_token
 
     @property
     def asks_base(self) -> bool:
-        """Whether a step needs what the base alone predicts on its noised drawings."""
+        """Whether a step needs the frozen base's prediction on its noised drawings."""
         return (self.preserves_prior and self.prior in ("prediction", "blank")) or self.semantic_loss == "prior"
 
     @property
@@ -180,10 +180,10 @@ class FinetuneSettings:
         return self.method != "lora" and self.prior != "none" and self.prior_weight > 0
 
     def loop(self) -> LoopSettings:
-        """The part that the training loop is told."""
+        """The settings of the training loop."""
         names = ("steps", "learning_rate", "schedule", "warmup_steps", "decay_from", "weight_decay", "ema_decay")
         names += ("seed", "precision", "max_minutes", "checkpoint_every", "validate_every")
         names += ("optimizer", "accumulate", "fused_backward")
-        # Without all gradients at once there is no norm of all of them to clip.
+        # The fused backward pass never has all gradients at once, so it cannot clip their common norm.
         clip = {"clip_norm": 0.0} if self.fused_backward else {}
         return LoopSettings(**{name: getattr(self, name) for name in names}, **clip)

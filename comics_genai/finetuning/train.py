@@ -2,7 +2,7 @@
 
     finetune(FinetuneSettings(drawings="1_data/unicorn_girl"), Path("runs/unicorn_girl"))
 
-What is learnt is in `loss`, which weights learn it in `trainable`, and the loop in `training.loop`.
+`loss` holds what is learnt, `trainable` which weights learn it, and `training.loop` the loop.
 """
 
 import copy
@@ -49,18 +49,19 @@ def finetune(
     encode: Encode = prepare,
     extend: bool = False,
 ) -> TrainResult:
-    """Train until done, stopped or out of time; started again, go on, or return at once when finished.
+    """Train until all steps are done, or a signal or the time budget stops it. The same call resumes the run.
 
-    The folder gets what `loop.train` writes (settings.json, log.jsonl, checkpoints/, weights.safetensors), for LoRA
-    pytorch_lora_weights.safetensors in diffusers' format with rank and alpha, with `learn_token`
-    learned_embeds.safetensors, and every `validate_every` steps validation/step_000100.png from fixed noise;
-    validate(step, pictures) returns figures to log beside it. Where they have a "score", best/ keeps the weights with
-    the highest so far, and best/chosen.json says at which step.
+    The folder gets the files of `loop.train` (settings.json, log.jsonl, checkpoints/, weights.safetensors); with LoRA
+    pytorch_lora_weights.safetensors in diffusers' format with rank and alpha; with `learn_token`
+    learned_embeds.safetensors; and every `validate_every` steps validation/step_000100.png from fixed noise.
+    validate(step, pictures) returns figures to log. If they have a "score", best/ keeps the weights with the highest
+    score so far, and best/chosen.json its step.
 
-    base: settings.base if it is loaded already, in `settings.weights_precision` and on the device; it is given back as
-    it was, without an adapter. By default it is loaded here, and let go. encode: in place of `prepare`, one that
-    remembers what an earlier run had encoded. extend: the run may have been begun with fewer steps, see `loop.train`.
-    Raises UserError for drawings, a base or settings that do not fit, and for a folder begun with other ones.
+    base: settings.base if it is loaded already, in `settings.weights_precision` and on the device. It is restored
+    afterwards, without an adapter. By default the base is loaded here and freed afterwards. encode: a replacement of
+    `prepare` that reuses what an earlier run encoded. extend: the run may have been started with fewer steps, see
+    `loop.train`. Raises UserError if the drawings, the base or the settings do not fit together, and for a folder that
+    was started with others.
     """
     distributed.join()
     folder = Path(folder)
@@ -90,7 +91,7 @@ def finetune(
         record["base_digest"] = base.digest()
         run.follow(folder, record, "base")
         data = partial(encode, base, character, settings, folder.parent / "class_images")
-        # To the last file: a second start of the same run would find weights without an adapter.
+        # The lock covers the last file too: otherwise a second process could find weights without an adapter.
         with run.held(folder) if distributed.is_first() else nullcontext():
             return _train(base, data, settings, folder, validate, record, extend)
 
@@ -104,7 +105,7 @@ def _train(
     record: dict[str, Any],
     extend: bool,
 ) -> TrainResult:
-    """Encode the drawings, let go of what the steps do not need, train, and write what was learnt."""
+    """Encode the drawings, free what the steps do not need, train, and write the result."""
     if base.knows_word(settings.identifier):
         warnings.warn(
             f"The identifier {settings.identifier!r} is a word that this base knows, and its meaning will mix with the "
@@ -112,7 +113,7 @@ def _train(
             stacklevel=3,
         )
     token = LearnedToken.like(base, settings.identifier, settings.class_name) if settings.learn_token else None
-    data = encoded()  # with the token, if there is one
+    data = encoded()  # includes the token, if there is one
     validates = settings.validate_every and distributed.is_first()
     validation = Validation(base, settings, folder, validate) if validates else None
     if not settings.changes_prompts:
@@ -142,10 +143,10 @@ def _train(
 
 
 def _frozen_copy(base: Base, settings: FinetuneSettings) -> nn.Module | None:
-    """The UNet as it is before training, where the prior needs its predictions and no adapter can be switched off."""
+    """A copy of the UNet before training, if the prior needs its predictions and no adapter can be switched off."""
     if settings.method != "dreambooth" or not settings.asks_base:
         return None
-    # What never changes need not be cast anew in every step, nor kept in float32.
+    # The copy never changes, so it is kept in half precision instead of being cast in every step.
     return nn.Module.to(copy.deepcopy(base.unet), DTYPES[settings.precision])
 
 
@@ -170,7 +171,7 @@ def _loop(
 
 
 def _without(character: list[drawings.Drawing], left_out: tuple[int, ...]) -> list[drawings.Drawing]:
-    """The drawings less those of these numbers."""
+    """The drawings without those of these numbers."""
     kept = [drawing for i, drawing in enumerate(character) if i not in left_out]
     if not kept or max(left_out, default=0) >= len(character):
         raise UserError(

@@ -1,4 +1,4 @@
-"""Which weights a method trains: all of the UNet, or fresh adapters beside its frozen weights."""
+"""The weights that a method trains: all of the UNet, or new adapters beside its frozen weights."""
 
 import torch
 from diffusers.training_utils import cast_training_params
@@ -11,14 +11,14 @@ from comics_genai.finetuning.settings import LORA_TARGETS, TEXT_TARGETS, Finetun
 
 
 def make_trainable(unet: nn.Module, settings: FinetuneSettings) -> nn.Module:
-    """The UNet with only the weights of the method requiring gradients, those in float32."""
+    """Let only the method's weights in the UNet require gradients, in float32; returns the UNet."""
     if settings.method == "dreambooth":
         return unet.requires_grad_(True)
     return add_adapter(unet, settings, LORA_TARGETS[settings.lora_targets])
 
 
 def add_adapter(module: nn.Module, settings: FinetuneSettings, targets: list[str]) -> nn.Module:
-    """The module with a fresh adapter at `targets`, the only part of it that requires gradients, in float32."""
+    """Add a new float32 adapter at `targets`, the only part of the module that requires gradients."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         module.add_adapter(
@@ -33,15 +33,15 @@ def add_adapter(module: nn.Module, settings: FinetuneSettings, targets: list[str
         )
         if settings.start == "orthogonal":
             _orthogonalize(module)
-    # In half precision many small updates would round away.
+    # In half precision, many small updates would be lost by rounding.
     cast_training_params(module, dtype=torch.float32)
     return module
 
 
 def _orthogonalize(module: nn.Module) -> None:
-    """Make the rows of each first factor A orthogonal, as long as gaussian ones; with B = 0 the product stays 0.
+    """Make the rows of each factor A orthogonal, with the length of gaussian rows; as B = 0, the product stays 0.
 
-    peft's own orthogonal start knows linear layers alone, and its product is 0 only while the whole rank is active.
+    peft's own orthogonal start handles only linear layers, and its product is 0 only while the whole rank is active.
     """
     for layer in module.modules():
         for factor in getattr(layer, "lora_A", {}).values():
@@ -50,7 +50,7 @@ def _orthogonalize(module: nn.Module) -> None:
 
 
 def trainable_parts(base: Base, settings: FinetuneSettings, token: LearnedToken | None) -> nn.Module:
-    """All that is trained as one module: the UNet alone, or the UNet, the text encoders and a token by their names."""
+    """One module with everything that is trained: the UNet alone, or the UNet, the text encoders and a token."""
     unet = make_trainable(base.unet, settings)
     if settings.least_rank and settings.method != "dreambooth":
         base.shrink_rank(settings.least_rank)

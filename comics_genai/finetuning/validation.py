@@ -1,4 +1,4 @@
-"""What a fine-tuning shows of itself on the way: pictures from fixed noise, and the best of its checkpoints, kept.
+"""Validation during a fine-tuning: pictures from fixed noise, and a copy of the best checkpoint.
 
 validation = Validation(base, settings, folder, validate)
 train(..., validate=validation)
@@ -27,7 +27,7 @@ Validate = Callable[[int, list[PIL.Image.Image]], dict[str, float]]
 
 
 class Validation:
-    """Pictures of the validation prompts from fixed noise, kept as training goes; callable as `loop.train` wants it."""
+    """Draw the validation prompts from fixed noise; called as `loop.train` calls its `validate`."""
 
     def __init__(self, base: Base, settings: FinetuneSettings, folder: Path, validate: Validate | None):
         self.base, self.folder, self.validate, self.sampling = base, folder, validate, settings.sampling
@@ -44,14 +44,14 @@ class Validation:
         return self.base.encode_prompts(self.texts), unwanted
 
     def __call__(self, step: int, trained: nn.Module) -> dict[str, float]:
-        from comics_genai.plotting import figures  # 30 MB of matplotlib, which training without pictures does without
+        from comics_genai.plotting import figures  # training without pictures spares matplotlib's 30 MB
 
         if self.changing:
             self.prompts, self.negative = self._encoded()
         pictures = []
         for batch in batched(list(range(len(self.seeds))), self.base, self.sampling):
             seeds = [self.seeds[i] for i in batch]
-            # Compiled anew for this batch, it would take longer than it draws.
+            # Compiling for this batch size would take longer than drawing.
             with torch.compiler.set_stance("force_eager"):
                 pixels = sample(self.base, self.prompts[batch], self.negative, seeds, self.sampling)
             pictures += [PIL.Image.fromarray(picture) for picture in pixels]
@@ -77,7 +77,7 @@ class Validation:
 
 
 def chosen(folder: Path) -> dict[str, float] | None:
-    """The step and the score of the checkpoint that a run's validation chose; None where it chose none."""
+    """The step and the score of the checkpoint that a run's validation chose; None if it chose none."""
     path = folder / BEST / CHOSEN_FILE
     if not path.exists():
         return None
@@ -88,7 +88,7 @@ def chosen(folder: Path) -> dict[str, float] | None:
 
 
 def last_and_chosen_step(run: str | Path) -> tuple[int, int]:
-    """The last step of a finished fine-tuning, and the one that its validation chose (the last where it chose none).
+    """The last step of a finished fine-tuning, and the step that its validation chose (the last if it chose none).
 
     run: a folder, or OWNER/NAME on the Hub.
     """
