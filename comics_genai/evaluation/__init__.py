@@ -1,1 +1,1 @@
-"""What generated pictures are worth."""
+"""Measure generated pictures: identity, pose, copying, with intervals and comparisons."""

@@ -1,10 +1,10 @@
-"""A fine-tuning put to the test: new poses drawn by it and by its untrained base, and scored between floor and ceiling.
+"""Test a fine-tuning: it and its untrained base draw new poses, which are scored between a floor and a ceiling.
 
     test = draw(base, run, character, pictures_folder)
     scores = scored(test, base)
 
-Of a character of the comic world the truth is known, so everything is scored. Of anyone else's drawings only the
-pictures are made, for the eye.
+For a character of the comic world the truth is known, and everything is scored. For any other character the pictures
+are only drawn, to be looked at.
 """
 
 import json
@@ -35,12 +35,12 @@ SCORES, SHEET = "scores.json", "contact_sheet.png"
 
 @dataclass(frozen=True)
 class DrawnTest:
-    """What was drawn: for each row of the comparison its pictures, prompt by prompt, each with all seeds."""
+    """The drawn pictures of each row of the comparison, prompt by prompt, each prompt with all seeds."""
 
     folder: Path
     drawings: list[PIL.Image.Image]
     prompts: list[str]  # one a picture
-    scenes: list[world.Scene]  # what each picture should show; [] where it is not known
+    scenes: list[world.Scene]  # what each picture should show; [] if that is not known
     pictures: dict[str, list[PIL.Image.Image]]
     files: dict[str, list[Path]] = field(default_factory=dict)  # of the same pictures
 
@@ -55,7 +55,7 @@ class DrawnTest:
 def posed_scenes(
     character: world.Character, count: int, half: Literal["test", "validation"] = "test"
 ) -> list[world.Scene]:
-    """Scenes in poses that none of the six drawings shows, in the middle; those of the test half chose nothing."""
+    """Centred scenes in poses that none of the six drawings shows. Nothing was chosen by the poses of the test half."""
     scenes = metrics.other_pose_scenes(character, count, seed=1, half=half)
     return [replace(scene, setting=replace(scene.setting, scale=1.0, shift=(0.0, 0.0))) for scene in scenes]
 
@@ -69,16 +69,16 @@ def draw(
     seeds: int = 2,
     sampling: Sampling | None = None,
 ) -> DrawnTest:
-    """Draw test poses with the finished fine-tuning in folder `run`, and, without it, what its base makes of them.
+    """Draw test poses with the finished fine-tuning in folder `run`, and with its base alone.
 
-    The base is asked in the same words, which do not help it since it does not know the name, and with a careful prompt
-    that names everything about the character that has a name. The fine-tuning is also asked with both, the name and
-    the careful words. The base keeps the adapter loaded.
+    The base gets the same prompts, although it does not know the name, and careful prompts that name everything about
+    the character that has a name. The fine-tuning also gets prompts with both the name and the careful words.
+    Afterwards the adapter is still loaded in the base.
     """
     sampling, settings = sampling or Sampling(), run_settings(run)
     images = [drawing.image for drawing in drawings]
     character = metrics.known_character(images)
-    # Poses are asked of anyone in the same words.
+    # The prompts name the same poses for every character.
     posed = posed_scenes(character or world.UNICORN_GIRL, scenes)
     name = subject(settings["identifier"], settings["class_name"])
     prompts = [world.scene_prompt(scene, name) for scene in posed]
@@ -104,7 +104,7 @@ def draw(
 
 
 def bounds(base: Base, scenes: Sequence[world.Scene]) -> dict[str, list[PIL.Image.Image]]:
-    """What every way to draw `scenes` lies between: true drawings through the base's own VAE, and other characters."""
+    """The bounds of all scores of `scenes`: true drawings through the base's VAE, and other characters."""
     size = max(base.size, SMALLEST)
     return {
         CEILING: metrics.true_renders(scenes, size, lambda x: base.decode(base.encode_images(x))),
@@ -113,8 +113,11 @@ def bounds(base: Base, scenes: Sequence[world.Scene]) -> dict[str, list[PIL.Imag
 
 
 def scored(test: DrawnTest, base: Base, reader: AttributeReader | None = None) -> dict[str, Any] | None:
-    """The comparison, `bounds` included, as `metrics.table` gives it, also written as scores.json; None where the truth
-    is not known. Of a base of the comic world each picture's own scores go beside it, for the gallery."""
+    """The comparison with its `bounds`, as `metrics.table` returns it; it is also written to scores.json.
+
+    None if the truth is not known. With a base of the comic world, each picture's scores are written beside it, for the
+    gallery.
+    """
     if not test.scenes:
         return None
     own = reader or picture_scores.own_reader(base)
@@ -134,7 +137,7 @@ def scored(test: DrawnTest, base: Base, reader: AttributeReader | None = None) -
 
 
 def conclusion(scores: dict[str, Any] | None, steps: int) -> str:
-    """What the scores say, in Markdown."""
+    """The conclusion from the scores, in Markdown."""
     if scores is None:
         return "These drawings show nobody of the comic world, so nothing is measured: judge the new poses by eye."
     mean = {row["name"]: {key: row[key]["mean"] for key in scores["columns"]} for row in scores["rows"]}

@@ -1,12 +1,12 @@
-"""A character drawn under several conditions, in the same poses from the same seeds: as pictures, and scored.
+"""Draw a character under several conditions, in the same poses from the same seeds, and score the pictures.
 
     poses = Poses(base, drawings, folder)
     tuned = Condition("UnicornGirl, a girl", runs=("runs/dreambooth_lora",))
     scales = poses.vary("adapter_scale", tuned, (0, 0.5, 1))
     scales.grid(), scales.lines("adapter scale")
 
-Every picture is kept in the folder with its record. A character of the comic world is known, so every condition is
-scored as in `comparison`; of anyone else only the pictures are made, for the eye.
+Every picture is kept in the folder with its record. For a character of the comic world every condition is scored as in
+`comparison`. For any other character the pictures are only drawn, to be looked at.
 """
 
 import json
@@ -36,20 +36,22 @@ SHOWN = 4  # pictures of a condition in a grid
 
 @dataclass(frozen=True)
 class Condition:
-    """How pictures are drawn: who is asked for, with which fine-tunings, how they are sampled, what they begin from."""
+    """How pictures are drawn: the subject, the fine-tunings, the sampling and the start image."""
 
     subject: str  # as in a prompt, "UnicornGirl, a girl"
     sampling: Sampling = Sampling()
-    runs: tuple[str | Path, ...] = ()  # fine-tunings, as `load_adapters` takes them; () = the base alone
-    weights: tuple[float, ...] = ()  # of each run, times the adapter scale; () = 1 each
-    best: bool = True  # the checkpoint that validation chose, else the last
+    runs: tuple[str | Path, ...] = ()  # fine-tunings, as `load_adapters` takes them; () = only the base
+    weights: tuple[float, ...] = ()  # factor of the adapter scale for each run; () = 1 each
+    best: bool = True  # True: the checkpoint that validation chose; False: the last
     start_image: Drawing | None = None
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What several conditions drew: pictures by label, pose by pose with all seeds; scores as `metrics.table` gives
-    them, None where the truth is not known."""
+    """The pictures of several conditions by label, pose by pose, each pose with all seeds; and their scores.
+
+    The scores are as `metrics.table` returns them, or None if the truth is not known.
+    """
 
     poses: Sequence[str]  # in words, one a picture
     pictures: dict[str, list[PIL.Image.Image]]
@@ -65,14 +67,16 @@ class Comparison:
         return f"{mean:.0f} % [{low:.0f}, {high:.0f}]"
 
     def mean(self, label: str, score_: str) -> float:
-        """A score of a condition, a fraction; NaN where it is not known."""
+        """A score of a condition as a fraction; NaN if it is not known."""
         rows = self.scores["rows"] if self.scores else []
         found = [row[score_]["mean"] for row in rows if row["name"] == label and row[score_]]
         return found[0] if found else float("nan")
 
     def best(self, score_: str = "joint") -> str:
-        """The label with the highest score; "joint" is identity times pose. Of equal ones, and where nothing is known,
-        the first."""
+        """The label with the highest score; "joint" is identity times pose.
+
+        It is the first one of equal labels, and the first of all if nothing is known.
+        """
         labels = list(self.pictures)
         if self.scores is None:
             return labels[0]
@@ -84,23 +88,23 @@ class Comparison:
         return max(labels, key=value)
 
     def grid(self, side: int = 96) -> PIL.Image.Image:
-        """A row of pictures for each condition, of different poses where there are enough."""
+        """A row of pictures for each condition, of different poses if there are enough."""
         every = max(1, len(self.poses) // SHOWN)
         shown = list(range(0, len(self.poses), every))[:SHOWN]
         rows = {label: [pictures[i] for i in shown] for label, pictures in self.pictures.items()}
         return figures.labelled_grid(rows, [self.poses[i] for i in shown], side)
 
     def lines(self, xlabel: str, title: str = "") -> Figure | None:
-        """Scores over the labels, which are numbers; None where nothing is known."""
+        """A plot of the scores over the labels, which must be numbers; None if nothing is known."""
         return figures.score_lines(self.scores, xlabel, title) if self.scores else None
 
     def bars(self, title: str = "") -> Figure | None:
-        """Scores of each condition; None where nothing is known."""
+        """A bar chart of the scores of each condition; None if nothing is known."""
         return figures.score_bars(self.scores, title) if self.scores else None
 
 
 class Poses:
-    """The poses that every condition draws: of the test's half, which no drawing shows and no checkpoint was chosen by.
+    """The poses that every condition draws: of the test half, which no drawing shows and no choice was made by.
 
     folder: gets the pictures with their records, and NAME.json with the scores of each comparison.
     """
@@ -140,12 +144,12 @@ class Poses:
         return cls(base, drawings, folder, scenes, seeds), Condition(name, sampling or Sampling(), runs=(run,))
 
     def draw(self, condition: Condition) -> list[PIL.Image.Image]:
-        """The pictures of one condition, pose by pose, each with all seeds."""
+        """Draw one condition, pose by pose, each pose with all seeds."""
         prompts = [world.scene_prompt(scene, condition.subject) for scene in self.scenes]
         return self.asked(condition, prompts, self.seeds)
 
     def asked(self, condition: Condition, prompts: Sequence[str], seeds: Sequence[int]) -> list[PIL.Image.Image]:
-        """The pictures of prompts in one's own words, prompt by prompt, each with all seeds."""
+        """Draw the user's own prompts, prompt by prompt, each prompt with all seeds."""
         if self._loaded != (condition.runs, condition.best):
             load_adapters(self.base, condition.runs, condition.best)
             self._loaded = (condition.runs, condition.best)
@@ -155,8 +159,10 @@ class Poses:
         return [picture.image for picture in made]
 
     def compare(self, name: str, conditions: Mapping[str, Condition], bounds: bool = False) -> Comparison:
-        """Draw every condition and score it; the scores are also written as NAME.json. With `bounds` between those of
-        `comparison`, where the truth is known."""
+        """Draw every condition and score it; the scores are also written to NAME.json.
+
+        With `bounds`, the bounds of `comparison` are added if the truth is known.
+        """
         pictures = {label: self.draw(condition) for label, condition in conditions.items()}
         if bounds and self.character is not None:
             pictures |= comparison.bounds(self.base, self._shown)
@@ -164,7 +170,7 @@ class Poses:
         return Comparison(poses, pictures, self._scored(name, pictures))
 
     def vary(self, setting: str, condition: Condition, values: Sequence[Any], name: str = "") -> Comparison:
-        """`compare` of one condition with several values of a setting of its sampling, which are the labels."""
+        """`compare` one condition with several values of a sampling setting. The values are the labels."""
         sampled = {str(value): replace(condition.sampling, **{setting: value}) for value in values}
         conditions = {label: replace(condition, sampling=sampling) for label, sampling in sampled.items()}
         return self.compare(name or setting, conditions)
@@ -177,19 +183,21 @@ class Poses:
         return scores
 
     def words(self) -> list[str]:
-        """Everything about the character that words can say, a clause each; [] of anyone outside the comic world."""
+        """Clauses with everything about the character that words can say; [] for one from outside the comic world."""
         return list(identity_words(self.character)) if self.character else []
 
     def unsaid(self) -> list[str]:
-        """The attributes of identity that no word says; [] of anyone outside the comic world."""
+        """The attributes of identity that no word names; [] for a character from outside the comic world."""
         if self.character is None:
             return []
         said = {factor for words in identity_words(self.character).values() for factor in words}
         return [a.name.replace("_", " ") for a in world.ATTRIBUTES if a.name not in said]
 
     def attributes(self, comparison: Comparison) -> Comparison:
-        """The comparison with each readable attribute of identity as a score: first those that a careful prompt says,
-        then those it has no word for."""
+        """The comparison with a score for each readable attribute of identity.
+
+        Attributes that a careful prompt names come first, then those without a word.
+        """
         if self.character is None:
             return comparison
         unsaid = self.unsaid()
@@ -215,7 +223,7 @@ class Poses:
 
 
 def best_settings(comparisons: Mapping[str, Comparison]) -> str:
-    """What comparisons of numbers or words say is best, in Markdown; and what that is worth."""
+    """The best settings by several comparisons, and how sure that is, in Markdown."""
     if any(c.scores is None for c in comparisons.values()):
         return "These drawings show nobody of the comic world, so nothing is measured: judge by eye."
     found = []
@@ -231,7 +239,7 @@ def best_settings(comparisons: Mapping[str, Comparison]) -> str:
 
 
 def best_schedule(families: Mapping[str, Comparison]) -> str:
-    """Which scheduler and number of steps draw best, and which draws best in fewest steps, in Markdown.
+    """The best scheduler and number of steps, and the best scheduler for the fewest steps, in Markdown.
 
     families: for each scheduler a comparison whose labels are numbers of steps.
     """

@@ -1,9 +1,9 @@
-"""Is a picture nearer to a training drawing than to true drawings of what was asked? After ViStoryBench's copy-paste.
+"""Test whether a picture is nearer to a training drawing than to true drawings of its prompt (as in ViStoryBench).
 
     pasted = copy_paste(pictures, scenes, references)
 
-The copy rate of `metrics` has a threshold, so it misses a drawing pasted with changes. This one compares: a picture
-that shows a new pose lies nearer to other true drawings of that pose and place.
+The copy rate of `metrics` has a threshold, so it misses a drawing that was pasted with changes. This measure compares
+instead: a picture that really shows a new pose is nearer to other true drawings of that pose and place.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from comics_genai.evaluation.metrics import reference_distances
 
 
 def other_drawings(scene: world.Scene, count: int, size: int = 128) -> list[PIL.Image.Image]:
-    """`count` true drawings of what the scene's prompt asks for: other joints, another background, place and line."""
+    """`count` true drawings for the scene's prompt, with other joints, background, position and line width."""
     rng, drawn = np.random.default_rng(23), []
     for _ in range(count):
         pose, setting = world.sample_pose(rng), world.sample_setting(rng)
@@ -29,9 +29,9 @@ def other_drawings(scene: world.Scene, count: int, size: int = 128) -> list[PIL.
 def copy_paste(
     pictures: Sequence[PIL.Image.Image], scenes: Sequence[world.Scene], references: Sequence[PIL.Image.Image]
 ) -> np.ndarray:
-    """Whether each picture is nearer to one of `references` than to one of as many other drawings of its scene (N,).
+    """Whether each picture is nearer to the nearest of `references` than to the nearest true drawing: bool (N,).
 
-    Both minima are taken over equally many drawings, so neither side has the better chance.
+    As many true drawings of its scene are made as there are references, so that neither side has the better chance.
     """
     nearest_reference = reference_distances(pictures, references).min(1)
     asked: dict[world.Scene, list[int]] = {}

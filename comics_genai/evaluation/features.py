@@ -1,10 +1,10 @@
-"""How alike pictures are, and how well they follow their prompts, by networks that know the world: CLIP and DINO.
+"""Measure with CLIP and DINO how similar pictures are to drawings, and how well they follow their prompts.
 
     features = Features.load()
     features.score(pictures, prompts, references)   # {"dino", "clip_i", "clip_t", "copied"} of each picture
 
-The figures are those of DreamBooth's evaluation (Ruiz et al. 2023, sec. 4.2): cosine similarities of DINO ViT-S/16
-(Caron et al. 2021) and of CLIP ViT-B/32 (Radford et al. 2021). With any other networks they would be other figures.
+The measures are those of DreamBooth's evaluation (Ruiz et al. 2023, sec. 4.2): cosine similarities of DINO ViT-S/16
+(Caron et al. 2021) and of CLIP ViT-B/32 (Radford et al. 2021). Other networks would give other numbers.
 """
 
 from collections.abc import Sequence
@@ -29,14 +29,14 @@ from comics_genai.errors import UserError
 
 CLIP = "openai/clip-vit-base-patch32"
 DINO = "facebook/dino-vits16"
-# Where a repository has safetensors only in a branch, that branch.
+# The branch with safetensors, for repositories that have them only in a branch.
 REVISIONS = {DINO: "refs/pr/1"}
 AT_ONCE = 32  # pictures
 
 
 @dataclass(frozen=True)
 class Features:
-    """CLIP and DINO with what prepares pictures and prompts for them."""
+    """CLIP and DINO with their preprocessing of pictures and prompts."""
 
     clip: CLIPModel
     clip_processor: CLIPImageProcessor
@@ -46,8 +46,10 @@ class Features:
 
     @classmethod
     def load(cls, clip: str = CLIP, dino: str = DINO, device: str | torch.device = "cpu") -> "Features":
-        """Both networks, by their names on the Hub or from folders, in float32. Raises UserError where they are neither
-        in the Hub's cache here nor to be had now, or are not safetensors."""
+        """Load both networks by name from the Hub, or from folders, in float32.
+
+        Raises UserError if one can be neither found in the Hub's cache nor downloaded, or is not stored as safetensors.
+        """
         with quiet_loading():
             return cls(
                 _network(CLIPModel, clip, device),
@@ -64,9 +66,12 @@ class Features:
         prompts: Sequence[str],
         references: Sequence[PIL.Image.Image],
     ) -> list[dict[str, float]]:
-        """Of each picture, with a prompt each: `dino` and `clip_i`, its mean cosine similarity to the references in
-        [-1, 1]; `clip_t`, that to its prompt; `copied`, 1 if it is closer to one of the references than any two of them
-        are to each other (by DINO), else 0. At least two references."""
+        """The scores of each picture with its prompt, in [-1, 1].
+
+        dino, clip_i: the mean cosine similarity to the references. clip_t: the similarity to the prompt. copied: 1 if
+        the picture is nearer to a reference than any two references are to each other (by DINO), else 0. There must be
+        at least two references.
+        """
         dino, real_dino = self.look(pictures), self.look(references)
         clip, texts = self.read(pictures, prompts)
         real_clip, _ = self.read(references, prompts[:1])
@@ -83,7 +88,7 @@ class Features:
         return [dict(zip(figures, row, strict=True)) for row in rows]
 
     def look(self, pictures: Sequence[PIL.Image.Image]) -> Tensor:
-        """DINO's unit vectors (B, width): of the class token, as the paper takes it."""
+        """DINO's unit vectors (B, width) of the class token, as in the paper."""
         found = []
         for i in range(0, len(pictures), AT_ONCE):
             pixels = self.dino_processor(list(pictures[i : i + AT_ONCE]), return_tensors="pt")["pixel_values"]
@@ -91,8 +96,7 @@ class Features:
         return F.normalize(torch.cat(found), dim=1)
 
     def read(self, pictures: Sequence[PIL.Image.Image], prompts: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """CLIP's unit vectors of pictures and of prompts, (B, width) each; what a prompt has beyond 77 tokens is left
-        out."""
+        """CLIP's unit vectors of pictures and of prompts, (B, width) each; prompts are cut after 77 tokens."""
         texts = self.tokenizer(list(prompts), padding=True, truncation=True, max_length=77, return_tensors="pt")
         texts, found = texts.to(self.clip.device), []
         for i in range(0, len(pictures), AT_ONCE):
@@ -114,14 +118,14 @@ def _network(kind: type[PreTrainedModel], name: str, device: str | torch.device,
 def _part(kind: type, name: str, **options: object) -> object:
     options["revision"] = REVISIONS.get(name, "main")
     try:
-        # What is here already needs no network; without one, the library alone would try for half a minute.
+        # The cache is tried first: without a network, the library would otherwise retry for half a minute.
         return kind.from_pretrained(name, local_files_only=True, **options)
     except (OSError, ValueError):
         pass
     try:
         _check_network(name)
         return kind.from_pretrained(name, **options)
-    except Exception as error:  # the Hub, httpx and transformers each raise their own when a file cannot be had
+    except Exception as error:  # the Hub, httpx and transformers each raise their own errors
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         raise UserError(
             f"{name} cannot be loaded ({reason}): check the network, or give a folder that holds it."

@@ -1,4 +1,4 @@
-"""The command `score`: the table of any folder of pictures, or of those that a run drew.
+"""The command `score`: it scores a folder of pictures, or the pictures of a run, and prints the table.
 
 python -m comics_genai score 6_generated/dreambooth_lora
 """
@@ -31,12 +31,12 @@ AUTO = -1
 
 @dataclass(frozen=True)
 class ScoreSettings:
-    """Score pictures against a held-out character of the comic world; prints the table between chance and ceiling."""
+    """Score pictures against a held-out character of the comic world; prints a table with floor and ceiling."""
 
     source: tyro.conf.Positional[Path]
-    """a folder of pictures, or of folders of such, or a finished run, whose pictures are sought in 6_generated"""
+    """a folder of pictures, a folder of such folders, or a finished run, whose pictures are in 6_generated"""
     character: int = AUTO
-    """0 is UnicornGirl, 1 to 9 are her companions; by default whom the run's drawings show, or else 0"""
+    """0 is UnicornGirl, 1 to 9 are her companions; by default the character of the run's drawings, or else 0"""
     scorer: Path | None = None
     """folder of the attribute reader; by default the miniature's"""
 

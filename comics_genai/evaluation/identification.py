@@ -1,10 +1,10 @@
-"""Who is it? A picture's readings against a gallery of characters with look-alikes: identification at rank 1.
+"""Identify the character of a picture in a gallery with look-alikes: identification at rank 1.
 
     right = rank_one(reader.read(pictures), character, reader.readable)
 
-The distance of readings to a character is the mean over the readable attributes: 0 or 1 for a class, for a colour and a
-scalar the difference over twice the tolerance, at most 1. It is made of the attribute reader's own readings, so it
-shares that reader's errors: it asks whether the picture shows her more than anyone else, not a second opinion.
+The distance of readings to a character is a mean over the readable attributes. A class counts 0 or 1; a colour or a
+scalar counts its difference divided by twice the tolerance, at most 1. As it uses the attribute reader, it has the same
+errors. It is no second opinion, but tells whether the picture shows this character more than any other.
 """
 
 from collections.abc import Sequence
@@ -18,12 +18,12 @@ from comics_genai.color_difference import ciede2000
 from comics_genai.evaluation.readings import Readings
 
 GALLERY = 200  # characters, the right one among them
-LOOK_ALIKES = 40  # of these, differing from her in one readable attribute by more than its tolerance
+LOOK_ALIKES = 40  # look-alikes among them, which differ in one readable attribute by more than its tolerance
 
 
 @cache
 def gallery(character: world.Character, readable: tuple[str, ...]) -> tuple[world.Character, ...]:
-    """GALLERY characters: the one itself first, then her look-alikes, then others; always the same."""
+    """GALLERY characters, always the same: the character itself, then its look-alikes, then others."""
     rng = np.random.default_rng(17)
     found = [character]
     while len(found) <= LOOK_ALIKES:
@@ -52,6 +52,6 @@ def _differences(readings: Readings, characters: Sequence[world.Character], name
 
 
 def rank_one(readings: Readings, character: world.Character, readable: tuple[str, ...]) -> np.ndarray:
-    """Whether each picture is legible and read as nearer to the character than to all of her gallery: bool (N,)."""
+    """Whether each picture is legible and its readings are nearest to the character in its gallery: bool (N,)."""
     distances = _differences(readings, gallery(character, readable), readable)
     return (distances[:, 0] < distances[:, 1:].min(1)) & readings.legible

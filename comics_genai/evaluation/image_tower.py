@@ -1,4 +1,4 @@
-"""The image tower the text encoders were trained against; kept to compare pictures with one another."""
+"""The image tower with which the text encoders were trained; it is kept to compare pictures."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,8 @@ from comics_genai.files import load_tensors, save_tensors, write_atomic
 class ImageTower(nn.Module):
     """Pictures (B, 3, size, size) in [-1, 1] to unit embeddings (B, dimension); size is 64 or 128.
 
-    A plain strided convolutional network; the last 4x4 map is flattened, not averaged, since poses are places.
+    A plain strided convolutional network. The last 4x4 map is flattened, not averaged, because a pose is a matter of
+    places.
     """
 
     def __init__(self, dimension: int = 128, size: int = 64, width: int = 32):
@@ -50,7 +51,7 @@ class ImageTower(nn.Module):
 
     @staticmethod
     def load(folder: Path) -> "ImageTower":
-        """The tower of a folder, fp32, frozen, in evaluation mode. Raises UserError where there is none."""
+        """Load the tower in float32, frozen and in evaluation mode. Raises UserError if the folder holds none."""
         folder = Path(folder)
         try:
             tower = ImageTower(**json.loads((folder / "config.json").read_text(encoding="utf-8")))

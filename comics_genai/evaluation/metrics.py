@@ -3,9 +3,9 @@
     records = score_run(pictures, scenes, references, reader)
     scores = table({"fine-tuned": records, "ceiling": score_run(true_renders(scenes), scenes, references, reader)})
 
-A picture is a copy when it is closer to one of the reference drawings than 99 % of true drawings of the same
-character in other poses are. The distance is that of whole pictures (figure, pose and background), not of identity,
-so a faithful character in a new pose is no copy.
+A picture is a copy if it is nearer to a reference drawing than 99 % of true drawings of the same character in other
+poses are. The distance compares whole pictures (figure, pose and background), not identities, so a faithful character
+in a new pose is not a copy.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -26,14 +26,14 @@ from comics_genai.evaluation.statistics import Interval, clopper_pearson, hierar
 from comics_genai.images import as_tensor
 from comics_genai.world.captions import ARMS, FACING, LEGS, PLACES
 
-IDENTITY_RIGHT = 0.85  # share of the attributes from which a picture counts as the character
-POSE_PARTS = ("legs", "left_arm", "right_arm", "facing")  # an expression may differ and the pose still be right
-NEW_POSE_PARTS = ("legs", "left_arm", "right_arm")  # a pose is new where no drawing has these together
+IDENTITY_RIGHT = 0.85  # least share of right attributes at which a picture counts as the character
+POSE_PARTS = ("legs", "left_arm", "right_arm", "facing")  # the factors of a right pose; the expression may differ
+NEW_POSE_PARTS = ("legs", "left_arm", "right_arm")  # a pose is new if no drawing has these together
 FALSE_POSITIVES = 0.01
-OTHER_POSES = 300  # true drawings that the copy threshold rests on
-SAME_DRAWING = 0.04  # distance that drawing at another size stays below; other characters are beyond 0.1
+OTHER_POSES = 300  # number of true drawings for the copy threshold
+SAME_DRAWING = 0.04  # largest distance between drawings of one scene at two sizes; other characters are beyond 0.1
 THUMBNAIL = 32  # pixels each way at which pictures are compared
-LEVELS = ("character", "training_seed", "prompt")  # of the bootstrap, outermost first; pictures are the last
+LEVELS = ("character", "training_seed", "prompt")  # of the bootstrap, outermost first; the last level is pictures
 COLUMNS = {
     "identity": "identity",
     "identity_named": "named",
@@ -42,7 +42,7 @@ COLUMNS = {
     "joint_success": "joint success",
     "copied": "copy rate",
 }
-# Scores of a picture that are no yes or no: of these the pictures' own share is no count of successes.
+# Scores of a picture that are not yes or no, so that their mean does not count successes.
 NO_SHARES = ("identity", "identity_named", "identity_unnamed", "pose", "joint_error", "reference_similarity")
 NO_SHARES += ("palette_distance",)
 Record = dict[str, Any]
@@ -57,17 +57,16 @@ def score_run(
     threshold: float | None = None,
     labels: Sequence[Mapping[str, Any]] | None = None,
 ) -> list[Record]:
-    """One record a picture, JSON-able, against the scene it should show; all scenes are of one character.
+    """Score each picture against the scene that it should show, as JSON-able records. The scenes show one character.
 
-    right: {attribute or pose factor: bool}. Of the attributes, those that `reader.readable` names count:
-    identity, identity_named, identity_unnamed, pose: shares right; identity_right, pose_right, joint_success: bool;
-    joint_error: mean distance of joints in fractions of the picture;
-    reference_distance, nearest_reference, copied: see `reference_distances`; with `embed` (pictures of the reader's
-    size, (N, 3, size, size) in [-1, 1], to unit vectors) reference_similarity, the cosine to the
-    most similar reference.
+    right: {attribute or pose factor: bool}. identity, identity_named, identity_unnamed, pose: shares of right factors;
+    only attributes in `reader.readable` count. identity_right, pose_right, joint_success: bool. joint_error: mean
+    distance of the joints, in fractions of the picture. reference_distance, nearest_reference, copied: see
+    `reference_distances`. reference_similarity: the cosine to the most similar reference, only with `embed`, which maps
+    pictures of the reader's size, (N, 3, size, size) in [-1, 1], to unit vectors.
 
-    threshold: of the copy test, by default `copy_threshold`. labels: what else a record keeps, among it the groups of
-    the bootstrap (LEVELS); by default "prompt" tells the intended scenes apart.
+    threshold: that of the copy test, by default `copy_threshold`. labels: further entries of each record, among them
+    the groups of the bootstrap (LEVELS). By default "prompt" groups the records by scene.
     """
     if not len(pictures) == len(scenes) == len(labels if labels is not None else scenes):
         raise UserError(f"There are {len(pictures)} pictures and {len(scenes)} scenes: give each picture its scene.")
@@ -121,16 +120,16 @@ def _shares(right: Mapping[str, bool], readable: Sequence[str]) -> Record:
 
 
 def reference_distances(pictures: Sequence[PIL.Image.Image], references: Sequence[PIL.Image.Image]) -> np.ndarray:
-    """Distance (N, references): root mean square difference of RGB in [0, 1] at 32 px, under the best alignment.
+    """Distances (N, references): root mean square difference of RGB in [0, 1] at 32 px, at the best alignment.
 
-    Shifts of up to 1/16 of the width, in half pixels, are tried. So neither shift, blur, noise nor a colour cast hides
-    a copy; another pose or background is far away.
+    Shifts of up to 1/16 of the width are tried, in steps of half a pixel. So shift, blur, noise or a colour cast do not
+    hide a copy, while another pose or background is far away.
     """
     return _aligned_distances(_thumbnails(pictures), _thumbnails(references))
 
 
 def _thumbnails(pictures: Sequence[PIL.Image.Image]) -> np.ndarray:
-    """(N, 64, 64, 3) in [0, 1], every pixel the mean of those it stands for: twice as fine as what is compared."""
+    """Thumbnails (N, 64, 64, 3) in [0, 1] by averaging, twice as fine as the pictures that are compared."""
     side = (2 * THUMBNAIL, 2 * THUMBNAIL)
     small = [picture.convert("RGB").resize(side, Image.Resampling.BOX) for picture in pictures]
     return np.stack([np.asarray(picture, np.float32) for picture in small]) / 255
@@ -158,13 +157,13 @@ def _aligned_distances(pictures: np.ndarray, references: np.ndarray) -> np.ndarr
 def copy_threshold(
     character: world.Character, references: Sequence[PIL.Image.Image], count: int = OTHER_POSES
 ) -> float:
-    """The distance below which 1 % of `count` true drawings of the character, in other poses, lie to their nearest."""
+    """The 1 % quantile of the distances of `count` true drawings, in other poses, to their nearest reference."""
     distances = _aligned_distances(_other_poses(character, count), _thumbnails(references))
     return float(np.quantile(distances.min(-1), FALSE_POSITIVES))
 
 
 def known_character(drawings: Sequence[PIL.Image.Image]) -> world.Character | None:
-    """The held-out character of the comic world that all these drawings show, or None: only such can be scored."""
+    """The held-out character that all these drawings show; None if there is none, and nothing can be scored."""
     if not drawings:
         return None
     for character in world.HELD_OUT:
@@ -182,10 +181,10 @@ def _other_poses(character: world.Character, count: int) -> np.ndarray:
 def other_pose_scenes(
     character: world.Character, count: int, seed: int = 0, half: Literal["all", "validation", "test"] = "all"
 ) -> list[world.Scene]:
-    """Random scenes of a character whose legs and arms together are in none of the reference drawings.
+    """Random scenes of a character, with combinations of legs and arms that no reference drawing shows.
 
-    half: settings and checkpoints are chosen by poses of one half and measured by those of the other, so that no choice
-    is made on what is measured.
+    half: settings and checkpoints are chosen by poses of one half and measured by those of the other, so that nothing
+    is chosen by the poses that measure it.
     """
     rng, scenes = np.random.default_rng([11, seed]), []
     while len(scenes) < count:
@@ -196,13 +195,13 @@ def other_pose_scenes(
 
 
 def half_of(pose: world.Pose) -> str:
-    """"test" or "validation", by legs and arms alone: a checkerboard, so that every value of each is in both halves."""
+    """"test" or "validation", by legs and arms alone, as on a chessboard, so that both halves have all their values."""
     places = [world.POSE_FACTORS[name].index(getattr(pose, name)) for name in NEW_POSE_PARTS]
     return ("test", "validation")[sum(places) % 2]
 
 
 def is_new_pose(pose: world.Pose) -> bool:
-    """Whether no reference drawing has these legs and arms together; gaze and expression make no pose new."""
+    """Whether no reference drawing has these legs and arms together. Facing and expression do not matter."""
     parts = [getattr(pose, name) for name in NEW_POSE_PARTS]
     return all(parts != [getattr(drawn, name) for name in NEW_POSE_PARTS] for drawn in world.REFERENCE_POSES)
 
@@ -210,9 +209,9 @@ def is_new_pose(pose: world.Pose) -> bool:
 def true_renders(
     scenes: Sequence[world.Scene], size: int = 128, through: Callable[[np.ndarray], np.ndarray] | None = None
 ) -> list[PIL.Image.Image]:
-    """The ceiling: the scenes as the world draws them, `size` px each way.
+    """The ceiling: true drawings of the scenes, `size` px each way.
 
-    through: what a base can encode at best, uint8 (N, size, size, 3) to the same, for instance
+    through: a function of uint8 (N, size, size, 3) that shows what a base can encode at best, for instance
     `lambda x: base.decode(base.encode_images(x))`.
     """
     drawn = [world.draw(scene, size) for scene in scenes]
@@ -222,7 +221,7 @@ def true_renders(
 
 
 def other_character_renders(scenes: Sequence[world.Scene], size: int = 128) -> list[PIL.Image.Image]:
-    """The floor: the same poses and places with other held-out characters in turn; to be scored against `scenes`."""
+    """The floor: the same poses and places with other held-out characters in turn, scored against `scenes`."""
     pictures = []
     for i, scene in enumerate(scenes):
         others = [character for character in world.HELD_OUT if character != scene.character]
@@ -233,11 +232,12 @@ def other_character_renders(scenes: Sequence[world.Scene], size: int = 128) -> l
 def summarise(
     records: Sequence[Record], resamples: int = 10_000, more: Sequence[str] = ()
 ) -> dict[str, Interval]:
-    """Mean and 95 % interval of every score, of every factor under its own name, and of `more` scores.
+    """The mean and 95 % interval of every score, of every factor under its own name, and of `more` scores.
 
-    Hierarchical bootstrap over those LEVELS that all records have. With one character the intervals speak of prompts
-    and seeds only. Where all pictures fail, or all succeed, there is nothing to resample: the interval is the exact one
-    of Clopper and Pearson for as many pictures. A score that not all records have is left out.
+    The intervals come from a hierarchical bootstrap over the LEVELS that all records have. With one character they
+    cover only prompts and seeds. If all pictures fail or all succeed, resampling shows no variation, and the interval
+    is the exact one of Clopper and Pearson for that number of pictures. A score that some records do not have is left
+    out.
     """
     if not records:
         raise UserError("There is no scored picture to summarise: draw some first.")
@@ -261,7 +261,7 @@ def summarise(
 def table(runs: Mapping[str, Sequence[Record]], columns: Mapping[str, str] = COLUMNS) -> dict[str, Any]:
     """The comparison, JSON-able: {"columns": {key: label}, "rows": [{"name": run, "pictures": N, key: interval}]}.
 
-    An interval is {"mean", "low", "high"}, fractions, or null where the run has no such score.
+    An interval is {"mean", "low", "high"} in fractions, or null if the run has no such score.
     """
     rows = []
     for name, records in runs.items():
@@ -272,7 +272,7 @@ def table(runs: Mapping[str, Sequence[Record]], columns: Mapping[str, str] = COL
 
 
 def scene_of(prompt: str, character: world.Character) -> world.Scene:
-    """The scene a prompt of `world.scene_prompt` asks for; UserError where it leaves a part of the pose open."""
+    """The scene that a prompt of `world.scene_prompt` describes. Raises UserError if a part of the pose is missing."""
     clauses = {clause.strip() for clause in prompt.split(",")}
     phrases = {
         "legs": LEGS,

@@ -1,10 +1,10 @@
-"""What the evaluation knows of each generated picture, in scores.jsonl beside it: the gallery puts it into words.
+"""Write the scores of each generated picture to scores.jsonl beside it, which the gallery puts into words.
 
-    reader = own_reader(base)                                   None: a base that draws anything but the comic world
+    reader = own_reader(base)                                   None for a base that draws anything but the comic world
     tell(folder, [Told(file_name, scene, record, test_prompt)])
 
-A line is {"file_name", "character", "test_prompt", "true_drawing", "scores"}. The record in the picture and in
-metadata.jsonl stays as it was drawn: a picture is a function of that record, and what is found out later is not in it.
+A line is {"file_name", "character", "test_prompt", "true_drawing", "scores"}. The records in the picture and in
+metadata.jsonl are not changed: a picture depends on its record alone, so nothing is added to it later.
 """
 
 import hashlib
@@ -25,17 +25,20 @@ from comics_genai.files import json_line, write_atomic
 from comics_genai.sampling.generate import Picture
 
 SCORES = "scores.jsonl"
-TRUE = "true_drawings"  # folder of what pictures should show
-SMALLEST = 64  # pixels each way that the comic world is drawn in
-# Of a score's record what is said elsewhere in the line, or of the picture's place among others.
+TRUE = "true_drawings"  # folder of the true drawings of what pictures should show
+SMALLEST = 64  # sides in pixels at which true drawings are made
+# Entries of a record that stand elsewhere in the line, or tell the picture's position among others.
 PLACES = frozenset({"file_name", "prompt", "seed", "noise", "character", "training_seed"})
 NO_SCORES = PLACES | {"identity_right", "pose_right"}
 
 
 @dataclass(frozen=True)
 class Told:
-    """One picture: its file, what it should show (None: it was not told), its record of `metrics.score_run`, the prompt
-    that all methods were asked in its place ("": its own), and other fields for the gallery."""
+    """One picture: its file, the scene that it should show, its record, and other fields for the gallery.
+
+    scene: None if its prompt names no whole pose. scores: the record of `metrics.score_run`. test_prompt: the prompt
+    that all methods were given for the same scene, "" for the picture's own.
+    """
 
     file_name: str
     scene: world.Scene | None
@@ -45,8 +48,7 @@ class Told:
 
 
 def own_reader(base: Base) -> AttributeReader | None:
-    """The attribute reader that a base of the comic world has beside its weights; None for any other base, whose
-    pictures it cannot read."""
+    """The attribute reader in the folder of a base of the comic world; None for any other base."""
     folder = environment.data() / "mini_sdxl" if base.name == "mini" else Path(base.name)
     return AttributeReader.load(folder / FOLDER) if (folder / FOLDER).is_dir() else None
 
@@ -54,9 +56,9 @@ def own_reader(base: Base) -> AttributeReader | None:
 def tell(
     folder: Path, pictures: Sequence[Told], character: world.Character, side: int, shared: Path | None = None
 ) -> None:
-    """Add a line for each of the folder's pictures to its scores.jsonl, in place of the same pictures' earlier ones.
+    """Add a line for each picture to the folder's scores.jsonl, replacing earlier lines of the same pictures.
 
-    side: pixels each way of true drawings. shared: folder that holds these for several folders; by default `folder`.
+    side: pixels of true drawings. shared: the folder with the true drawings of several folders; by default `folder`.
     """
     lines = {row["file_name"]: row for row in _lines(folder / SCORES)}
     for told in pictures:
@@ -72,8 +74,7 @@ def tell(
 
 
 def scores_of(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of a record of `metrics.score_run` that says how good the picture is; what was not measured is left
-    out."""
+    """The entries of a record of `metrics.score_run` that say how good the picture is, if they were measured."""
     return {name: value for name, value in record.items() if name not in NO_SCORES and value is not None}
 
 
@@ -84,10 +85,10 @@ def name_of(character: world.Character) -> str:
 
 
 def tell_generated(base: Base, settings: Mapping[str, Any], pictures: Sequence[Picture], folder: Path) -> int:
-    """`tell` of pictures that one fine-tuning drew, where the truth is known; the number of pictures told of.
+    """`tell` the scores of pictures that one fine-tuning drew, if the truth is known; returns their number.
 
-    It is known when the base is one of the comic world, the run's drawings show one of its characters, and the prompt
-    names her and says a whole pose. settings: the run's. Of all other pictures nothing is written.
+    It is known if the base is one of the comic world, the run's drawings show one of its characters, and the prompt
+    names her and a whole pose. Nothing is written for any other picture. settings: those of the run.
     """
     reader = own_reader(base)
     character = _learnt(settings) if reader is not None else None
@@ -110,7 +111,7 @@ def tell_generated(base: Base, settings: Mapping[str, Any], pictures: Sequence[P
 
 
 def _learnt(settings: Mapping[str, Any]) -> world.Character | None:
-    """The character of the comic world that a run's drawings show, if they are here."""
+    """The character of the comic world in a run's drawings, if the drawings are here."""
     try:
         return metrics.known_character([drawing.image for drawing in drawings.load(settings["drawings"])])
     except (UserError, KeyError, TypeError):
@@ -125,7 +126,7 @@ def _scene(prompt: str, character: world.Character) -> world.Scene | None:
 
 
 def _true_drawing(folder: Path, scene: world.Scene, side: int) -> Path:
-    """The file of the scene as the world draws it, made if it is not there."""
+    """The file with the true drawing of the scene, which is drawn if it is absent."""
     digest = hashlib.sha256(f"{scene!r} {side}".encode()).hexdigest()[:8]
     path = folder / f"{scene.pose.legs}-{scene.pose.expression}-{digest}.png".replace(" ", "_")
     if not path.exists():
@@ -136,7 +137,7 @@ def _true_drawing(folder: Path, scene: world.Scene, side: int) -> Path:
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
-    """The lines that are there; torn ones, and those of another shape, are written anew."""
+    """The lines of the file, without damaged ones and those of another format."""
     rows = []
     for line in path.read_bytes().split(b"\n") if path.exists() else []:
         try:

@@ -1,4 +1,4 @@
-"""Tells readers apart: scores of two different ones are not compared."""
+"""A digest that tells attribute readers apart, because scores by different readers must not be compared."""
 
 import hashlib
 
@@ -6,7 +6,7 @@ from comics_genai.evaluation.attribute_reader import AttributeReader
 
 
 def reader_digest(reader: AttributeReader) -> str:
-    """Eight hex digits of a reader's one-dimensional weights, which change with any training, and what it reads."""
+    """Eight hex digits of what a reader reads and of its one-dimensional weights, which any training changes."""
     digest = hashlib.sha256(" ".join(reader.readable).encode())
     for _, parameter in sorted(reader.named_parameters()):
         if parameter.ndim == 1:

@@ -1,4 +1,4 @@
-"""What is read in pictures of the comic world, or known of them, and which of it is right."""
+"""The factors of pictures of the comic world, as they are read or known, and a comparison of the two."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ class Readings:
     """Factors of N pictures, read by an attribute reader or known: numpy arrays.
 
     attributes: name -> class index (N,), CIELAB (N, 3) or scalar (N,); pose: name -> index into
-    world.POSE_FACTORS[name], (N,); joints: (N, 13, 2) in fractions of the picture. legible: bool (N,), whether the
-    pictures show what can be read at all; by default all do.
+    world.POSE_FACTORS[name], (N,); joints: (N, 13, 2) in fractions of the picture. legible: bool (N,), whether a
+    picture shows a figure that can be read; by default all do.
     """
 
     attributes: dict[str, np.ndarray]
@@ -48,9 +48,9 @@ class Readings:
 
 
 def compare(readings: Readings, truth: Readings) -> dict[str, np.ndarray]:
-    """Whether each attribute and pose factor is right, bool (N,): equal class, CIEDE2000 or difference small enough.
+    """Whether each attribute and pose factor is right, bool (N,): the class is equal, or the difference small enough.
 
-    Of an illegible picture nothing is right, whatever a network would say about it.
+    In an illegible picture nothing is right, whatever a network reads in it.
     """
     right = {}
     for a in world.ATTRIBUTES:

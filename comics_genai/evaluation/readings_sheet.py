@@ -1,4 +1,4 @@
-"""A sheet that lets a person check the attribute reader: pictures, what was read in them, and that drawn again.
+"""A sheet by which a person can check the attribute reader: pictures beside drawings of what was read in them.
 
 sheet = readings_sheet(pictures, reader.read(pictures), Readings.of(scenes))
 """
@@ -29,10 +29,10 @@ def readings_sheet(
     titles: Sequence[str] = (),
     columns: int = 3,
 ) -> PIL.Image.Image:
-    """Each picture beside the drawing of what was read in it, and every factor below: green is right, red is wrong.
+    """Each picture beside the drawing of its readings, with every factor below: green is right, red is wrong.
 
-    A wrong one is followed by the true value. Without a truth nothing is judged. Of an illegible picture no reading
-    counts, and the sheet says so.
+    The true value follows a wrong one. Without a truth nothing is marked. No reading of an illegible picture counts,
+    and the sheet says so.
     """
     right = compare(readings, truth) if truth is not None else None
     rows = -(-len(pictures) // columns)
@@ -89,7 +89,7 @@ def _value(
     ink: str,
     before: str = "",
 ) -> float:
-    """Writes one value, a colour as a patch of it; returns where it ends."""
+    """Write one value, a colour as a patch; returns the position of its end."""
     kind = next((a.kind for a in world.ATTRIBUTES if a.name == name), "pose")
     if kind == "color":
         pen.text(at, before, ink, font)

@@ -1,7 +1,7 @@
-"""Draws what was read once more: a reading that is true must look like the picture it was read from.
+"""Check readings by drawing them: a drawing of the right factors must look like the picture.
 
-Whoever sees a horn and a turquoise dress in noise can be asked to draw them. The factors read become a scene of the
-comic world, the figure of that scene is drawn, and wherever it is, its colours are compared with the picture's.
+A network may read a horn and a turquoise dress in pure noise. Here the factors that it reads become a scene of the
+comic world, the figure of that scene is drawn, and within the figure the colours are compared with the picture's.
 """
 
 import colorsys
@@ -16,9 +16,9 @@ from comics_genai.color_difference import lab_of_srgb
 from comics_genai.evaluation.readings import Readings
 
 SIZE = 64  # pixels of the drawing: no more than the comparison needs
-CELLS = 16  # the colours are averaged over so many cells each way, so that a line out of place by a pixel is no error
-COVERED = 0.9  # share of a pixel that is the figure, from which on it counts
-FEWEST = 3  # pixels of a cell that count: fewer give no colour
+CELLS = 16  # cells in each direction over which colours are averaged, so that a line may be off by a pixel
+COVERED = 0.9  # least share of a pixel that the figure must cover for it to count
+FEWEST = 3  # least number of counting pixels in a cell; fewer give no colour
 
 
 def _hsv(lab: np.ndarray) -> tuple[float, float, float]:
@@ -27,7 +27,7 @@ def _hsv(lab: np.ndarray) -> tuple[float, float, float]:
 
 
 def scene_of(readings: Readings, i: int) -> world.Scene:
-    """The scene that picture number `i` was read to show, its background left out."""
+    """The scene of the readings of picture `i`, without its background."""
     values = {}
     for a in world.ATTRIBUTES:
         read = readings.attributes[a.name][i]
@@ -50,8 +50,8 @@ SIDE_OF_CELL = SIZE // CELLS
 def difference(picture: Image.Image | np.ndarray, scene: world.Scene) -> float:
     """Mean distance in CIELAB between a picture and the figure of a scene, over the cells that the figure covers.
 
-    A cell counts by how much of it is covered. 0 is the same; true drawings that were read rightly give about 3.
-    Infinite where no figure is within the picture.
+    A cell's weight is its covered share. Equal pictures give 0; true drawings that were read rightly give about 3.
+    The distance is infinite if the figure lies outside of the picture.
     """
     redrawn, parts = world.draw_with_parts(scene, SIZE, SIZE)
     weight = (parts.sum(0) >= COVERED)[..., None].astype(np.float64)
@@ -68,5 +68,5 @@ def difference(picture: Image.Image | np.ndarray, scene: world.Scene) -> float:
 
 
 def differences(pictures: Sequence[Image.Image] | np.ndarray, readings: Readings) -> np.ndarray:
-    """`difference` of each picture to what was read in it: float (N,)."""
+    """The `difference` of each picture to its own readings: float (N,)."""
     return np.array([difference(picture, scene_of(readings, i)) for i, picture in enumerate(pictures)], np.float64)

@@ -1,4 +1,4 @@
-"""Intervals and tests for nested measurements: the unit is the character, all else is nested in it.
+"""Intervals and tests for nested measurements: the unit is the character, everything else is nested in it.
 
 interval = hierarchical_bootstrap(values, [character, training_seed, prompt, noise])
 p = sign_flip_test(character_means_a - character_means_b)
@@ -40,11 +40,12 @@ def hierarchical_bootstrap(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> Interval | list[Interval]:
-    """Percentile interval of the nested mean, resampled with replacement at every level (Davison & Hinkley 1997, 3.8).
+    """The percentile interval of the nested mean, resampled with replacement at every level.
 
-    values: records (N,), or (N, columns), which share the resamples and give a list. groups: for each level, outermost
-    first, the N group labels; a group is told apart within its parent only, and the records themselves are the last
-    level. A level with one group (one character) adds no variation: the interval then speaks of that group alone.
+    Davison & Hinkley 1997, sec. 3.8. values: records (N,), or (N, columns), which share the resamples and give a list.
+    groups: N group labels for each level, outermost first. Labels need to differ only within their parent, and the
+    records themselves are the last level. A level with a single group, such as one character, adds no variation, and
+    the interval then holds for that group alone.
     """
     values = np.asarray(values, np.float64)
     if len(values) == 0 or any(len(labels) != len(values) for labels in groups):
@@ -78,7 +79,10 @@ class _Tree:
             node = np.cumsum(new) - 1
 
     def resampled_means(self, ordered: np.ndarray, resamples: int, rng: np.random.Generator) -> np.ndarray:
-        """Nested means (resamples, columns); a node drawn twice draws its own children twice, independently."""
+        """Nested means (resamples, columns).
+
+        If a node is drawn twice, its children are resampled twice, independently.
+        """
         nodes, resample = np.zeros(resamples, np.int64), np.arange(resamples)
         weights = np.ones(resamples)
         for counts in self.child_counts:
@@ -87,14 +91,14 @@ class _Tree:
             parents, resample = np.repeat(nodes, children), np.repeat(resample, children)
             weights = np.repeat(weights / children, children)
             nodes = first[parents] + rng.integers(counts[parents])
-        # What each record weighs in each resample, once for all columns: a product of matrices does the rest.
+        # The weight of each record in each resample is the same for all columns, so one matrix product gives the means.
         records = len(ordered)
         weighing = np.bincount(resample * records + nodes, weights, resamples * records)
         return weighing.reshape(resamples, records) @ ordered
 
 
 def clopper_pearson(successes: int, trials: int, confidence: float = 0.95) -> Interval:
-    """The exact interval of a share (Clopper & Pearson 1934): for 0 of 24 it ends at 0.142; resampling gives 0."""
+    """The exact interval of a share (Clopper & Pearson 1934). For 0 of 24 its end is 0.142; resampling would give 0."""
     if not 0 <= successes <= trials or trials < 1:
         raise ValueError(f"{successes} successes of {trials} trials are no share: give 0 to trials, of at least 1.")
     interval = binomtest(successes, trials).proportion_ci(confidence, method="exact")
@@ -102,9 +106,10 @@ def clopper_pearson(successes: int, trials: int, confidence: float = 0.95) -> In
 
 
 def sign_flip_test(differences: Sequence[float], flips: int = 100_000, seed: int = 0) -> float:
-    """Two-sided p of paired differences (one a character) against a mean of 0; needs symmetry under no effect.
+    """Two-sided p value of paired differences, one for each character, against a mean of 0.
 
-    Exact over all 2^n sign patterns up to n = 16; beyond, `flips` random ones, and then p is at least 2 / (flips + 1).
+    Without an effect the differences must be symmetric about 0. The test is exact over all 2^n sign patterns up to
+    n = 16. For larger n it takes `flips` random patterns, and p is at least 2 / (flips + 1).
     """
     return _sign_flips(np.asarray(differences, np.float64), flips, seed, "two-sided")
 
@@ -113,9 +118,9 @@ def _sign_flips(differences: np.ndarray, flips: int, seed: int, alternative: str
     if len(differences) == 0:
         raise ValueError("A sign-flip test needs at least one difference.")
     if len(differences) == 1:
-        differences = np.append(differences, 0.0)  # scipy wants two; a 0 doubles every pattern and changes no share
+        differences = np.append(differences, 0.0)  # scipy needs two values; a 0 changes no share of the patterns
     exact = 2 ** len(differences)
-    # Of one sample, scipy permutes the signs; it goes through all patterns where it may take that many.
+    # With one sample, scipy permutes the signs. It tries all patterns if it may take that many.
     result = permutation_test(
         (differences,),
         np.sum,
@@ -130,9 +135,9 @@ def _sign_flips(differences: np.ndarray, flips: int, seed: int, alternative: str
 
 
 def tost(differences: Sequence[float], margin: float, flips: int = 100_000, seed: int = 0) -> float:
-    """p of the two one-sided tests (Schuirmann 1987): a small one says |mean difference| < margin.
+    """p value of the two one-sided tests (Schuirmann 1987); a small one shows that |mean difference| < margin.
 
-    Each side is a sign-flip test of the differences shifted by the margin; with n differences p is at least 2^-n.
+    Each side is a sign-flip test of the differences, shifted by the margin. With n differences p is at least 2^-n.
     """
     if margin <= 0:
         raise ValueError(f"An equivalence margin is above 0, not {margin}.")
@@ -143,7 +148,7 @@ def tost(differences: Sequence[float], margin: float, flips: int = 100_000, seed
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
-    """p values adjusted for the number of comparisons (Holm 1979), in the order given."""
+    """Adjust p values for the number of comparisons (Holm 1979); the order stays."""
     adjusted, largest = {}, 0.0
     for rank, name in enumerate(sorted(p_values, key=p_values.__getitem__)):
         largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[name]))
