@@ -1,9 +1,9 @@
-"""Settings of a fine-tuning with whatever is "auto" filled in, so that the same cells suit the miniature and SDXL.
+"""Fill in the settings of a fine-tuning that are "auto", so that the same cells suit the miniature and SDXL.
 
     settings = settings_for(device, base="sdxl", method="lora", drawings="my_drawings", batch_size="auto", rank=16)
 
-What to train with (steps, learning rate, batch size) comes from the presets' table; what makes it fit the GPU
-(precision, gradient checkpointing, optimizer, pictures at once) is planned for the GPU that is here.
+The table of presets gives steps, learning rate and batch size. The settings that make it fit the GPU (precision,
+gradient checkpointing, optimizer, pictures at once) are planned for the GPU of this machine.
 """
 
 from dataclasses import fields, replace
@@ -22,16 +22,16 @@ from comics_genai.planning.plan import GIB, Plan, plan
 from comics_genai.sampling.generate import Sampling
 
 AUTO = "auto"
-# What a recipe decides, by its names in FinetuneSettings; the batch of sampling is apart.
+# The settings that a recipe decides, by their names in FinetuneSettings; the batch of sampling has another name there.
 RECIPE = tuple(field.name for field in fields(Recipe) if field.name != "sampling_batch")
 
 
 def settings_for(device: str | torch.device = "cpu", *, gpu: str = "", **given: Any) -> FinetuneSettings:
-    """Settings of a fine-tuning on `device`: what is given, and for all that is left out or "auto" what suits.
+    """The settings of a fine-tuning on `device`: those that are given, and suitable ones for all others.
 
-    gpu: a name in planning.gpus, to plan for in place of the device. given: names of FinetuneSettings; base and method
-    default to its own. Raises UserError when nothing that fits the GPU is left, for a value out of range, and, unless a
-    `gpu` is planned for, when this machine cannot do it, see `preflight.check_machine`.
+    Settings that are "auto" count as not given. gpu: a name in planning.gpus to plan for instead of the device. given:
+    names of FinetuneSettings; base and method default to its defaults. Raises UserError if nothing fits the GPU, if a
+    value is out of range, or, without `gpu`, if this machine cannot do it, see `preflight.check_machine`.
     """
     chosen = {name: value for name, value in given.items() if value != AUTO}
     base = chosen.setdefault("base", FinetuneSettings.base)
@@ -49,7 +49,7 @@ def settings_for(device: str | torch.device = "cpu", *, gpu: str = "", **given: 
         environment.require("bitsandbytes")
     recipe = {name: getattr(planned.recipe, name) for name in RECIPE}
     if planned.recipe.prior == "none":
-        del recipe["prior"]  # the method has no prior, whatever the setting says
+        del recipe["prior"]  # the method has no prior term, whatever the setting says
     sampling = values.get("sampling", Sampling())
     if "sampling" not in chosen or not sampling.batch_size:
         sampling = replace(sampling, batch_size=planned.recipe.sampling_batch)
@@ -58,7 +58,7 @@ def settings_for(device: str | torch.device = "cpu", *, gpu: str = "", **given: 
 
 
 def _checked(settings: FinetuneSettings, device: str | torch.device) -> FinetuneSettings:
-    """The settings, if this machine can begin with them: a notebook asks for them at its top, before any download."""
+    """Check that this machine can start with the settings; a notebook does so at its top, before any download."""
     preflight.check_machine(settings, device)
     return settings
 
@@ -66,7 +66,7 @@ def _checked(settings: FinetuneSettings, device: str | torch.device) -> Finetune
 def plan_for(
     settings: FinetuneSettings, device: str | torch.device = "cpu", gpu: str = "", fixed: dict[str, Any] | None = None
 ) -> Plan:
-    """The plan of a fine-tuning with these settings on the GPU of that name, or else on the one that is here.
+    """The plan of a fine-tuning with these settings on the GPU of that name, or else on this machine's.
 
     fixed: parts of the recipe that are decided already; by default none.
     """

@@ -1,4 +1,4 @@
-"""Which fine-tuning fits which GPU: `plan` for every base, method and a few GPUs, kept as a file that documents read.
+"""Plan every base and method on a few GPUs, and write the plans to a file that the documents read.
 
     python -m comics_genai report --plans       # some minutes; 5_documents/benchmarks/plans.json
 """
@@ -16,7 +16,7 @@ STEPS = 500
 
 
 def planned(base: str, method: str, gpu: str) -> dict[str, Any]:
-    """One plan as JSON-able figures: GiB at the peak, the recipe's words, seconds (None where it does not fit)."""
+    """One plan as JSON-able figures: GiB at the peak, the recipe in words, seconds (None if it does not fit)."""
     found = plan(PlanSettings(base=base, method=method, gpu=gpu, steps=STEPS), advise=False)
     return {
         "base": base,

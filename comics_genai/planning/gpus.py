@@ -1,7 +1,7 @@
-"""What GPUs people train on, and how long kernels take on them: a table of facts and a roofline.
+"""A table of GPUs, and a roofline model of the time that kernels take on them.
 
-Throughput and bandwidth are from NVIDIA's data sheets and architecture white papers: dense, products of fp16 or bf16
-summed in fp32, as PyTorch asks for (a GeForce does half of its fp16-sum figure then; a P100 has no tensor cores).
+Throughput and bandwidth are from NVIDIA's data sheets and white papers, for dense products of fp16 or bf16 that are
+summed in fp32, as PyTorch does. With these sums a GeForce reaches half of its fp16 figure; a P100 has no tensor cores.
 """
 
 from collections import Counter
@@ -19,9 +19,10 @@ class Kernel(NamedTuple):
     half: bool
 
 
-# What a UNet's kernels reach of the data sheet's figures, and what Python, peft and autograd take to issue one. Fitted
-# to published steps of SDXL's LoRA at 1024 px: 0.606 s on an H100, bound by launches (SimpleTuner), and, with
-# checkpointing and a float32 VAE, 3.27 s on a T4, bound by the GPU (Hugging Face's notebook).
+# The shares of the data sheet's figures that a UNet's kernels reach, and the time that Python, peft and autograd take
+# to launch a kernel. They are fitted to published steps of SDXL's LoRA at 1024 px: 0.606 s on an H100, limited by
+# launches (SimpleTuner), and, with checkpointing and a float32 VAE, 3.27 s on a T4, limited by the GPU (Hugging Face's
+# notebook).
 COMPUTE_SHARE = 0.35
 BANDWIDTH_SHARE = 0.7
 LAUNCH_SECONDS = 45e-6
@@ -29,7 +30,7 @@ LAUNCH_SECONDS = 45e-6
 
 @dataclass(frozen=True)
 class GPU:
-    """A GPU by its name, with the memory that torch reports of it: ECC and the driver's part are already gone."""
+    """A GPU with the memory that torch reports, that is without the part of ECC and the driver."""
 
     name: str
     memory_gib: float
@@ -40,12 +41,14 @@ class GPU:
 
     @property
     def precision(self) -> Literal["bf16", "fp16"]:
-        """bf16 where it is computed in hardware, from Ampere on; before that it is emulated, and fp16 is fast."""
+        """bf16 from Ampere on, which computes it in hardware. Older GPUs emulate it, and fp16 is fast there."""
         return "bf16" if self.capability >= (8, 0) else "fp16"
 
     def seconds(self, kernels: Counter[Kernel]) -> float:
-        """An estimate by the roofline (Williams et al. 2009): each kernel is bound by arithmetic or by bandwidth, and
-        all together by the launching of so many."""
+        """Estimate the time by the roofline model (Williams et al. 2009).
+
+        Each kernel is limited by arithmetic or by bandwidth, and all together by the time to launch them.
+        """
         busy = sum(count * self._bound(kernel) for kernel, count in kernels.items())
         return max(busy, kernels.total() * LAUNCH_SECONDS)
 
@@ -76,7 +79,7 @@ GPUS = {
 
 
 def named(name: str) -> GPU:
-    """The GPU of that name. Raises UserError, with the known names, where there is none."""
+    """The GPU of that name. Raises UserError, which lists the names, if there is none."""
     known = GPUS.get(name.lower().replace(" ", "").removeprefix("nvidia-"))
     if known is None:
         raise UserError(

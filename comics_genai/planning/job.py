@@ -1,10 +1,10 @@
-"""The phases of a fine-tuning job, and what each takes of a GPU with a given recipe.
+"""The memory and time that each phase of a fine-tuning takes on a GPU, with a given recipe.
 
     job = Job(PlanSettings(base="sdxl", method="lora"), "fp16")
     job.phases(recipe)["training"]["activations"]
 
-A phase is what `finetune` and `generate` have on the GPU at a time: encoding, drawing class pictures, training,
-sampling.
+The phases of `finetune` and `generate` are encoding, drawing class pictures, training, validation and sampling. In
+each, other models are on the GPU. A recipe is a choice of the settings that decide how much memory they take.
 """
 
 from collections import Counter
@@ -30,7 +30,7 @@ from comics_genai.training import optimizers
 
 PHASES = ("encoding", "class pictures", "training", "validation", "sampling")
 DRAWINGS = 6
-# The first two are chosen from.
+# `recipes` chooses between the first two.
 OPTIMIZERS = {"adamw": "AdamW", "adamw8bit": "8-bit AdamW", "adafactor": "Adafactor", "prodigy": "Prodigy"}
 
 
@@ -44,20 +44,20 @@ class PlanSettings:
     gpu: str = ""
     """t4, p100, v100, l4, a10g, rtx3060, rtx4090, a100, h100, ..."""
     memory_gib: float = 0.0
-    """of a GPU that is not in the table, or in place of the table's; alone it gives no time"""
+    """of a GPU that is not in the table, or instead of the table's; without --gpu no time is estimated"""
     resolution: int = 0
     """pixels each way; 0 = the base's own"""
     steps: int = 500
     rank: int = 16
     lora_targets: Literal["attention", "all"] = FinetuneSettings.lora_targets
     batch_size: int = 1
-    """drawings a step; prior preservation adds as many again"""
+    """drawings in each step; prior preservation doubles it"""
     validates: bool = False
-    """pictures are drawn in between steps, as with --validate-every"""
+    """pictures are drawn between steps, as with --validate-every"""
     precision: Literal["", "fp32", "bf16", "fp16"] = ""
     """by default the one that the GPU has in hardware"""
     preset: str = ""
-    """name of a preset: what is not said otherwise is as there, and planned for its GPU"""
+    """name of a preset, whose settings and GPU are planned unless other options are given"""
     json: bool = False
     """print a JSON object"""
 
@@ -82,7 +82,7 @@ class PlanSettings:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What `finetune` is told to make a job fit; the names are those of its settings."""
+    """Settings of `finetune`, under its names, that decide whether a job fits a GPU."""
 
     precision: Literal["fp32", "bf16", "fp16"]
     gradient_checkpointing: bool
@@ -103,7 +103,7 @@ class Recipe:
 
 
 class Job:
-    """A fine-tuning's modules on the meta device, and what each of its phases costs."""
+    """A fine-tuning's modules on the meta device, and the cost of each of its phases."""
 
     def __init__(self, settings: PlanSettings, precision: Literal["fp32", "bf16", "fp16"]):
         self.settings, self.precision = settings, precision
@@ -127,7 +127,7 @@ class Job:
         self.encoding, self.decoding = cache(self._encoding), cache(self._decoding)
 
     def _adapt(self) -> None:
-        """Half-precision weights, and an adapter in float32 as `finetune` makes it."""
+        """Cast the weights to half precision and add a float32 adapter, as `finetune` does."""
         settings, self.unet = self.settings, _in(self.unet, self.half)
         with torch.device("meta"):
             self.unet.add_adapter(
@@ -140,12 +140,15 @@ class Job:
         cast_training_params(self.unet, dtype=torch.float32)
 
     def recipes(self, fixed: Mapping[str, Any]) -> Iterator[Recipe]:
-        """All with the parts `fixed`, the fastest first; of equally fast ones first those that change less."""
+        """All recipes with the `fixed` parts, the fastest first.
+
+        Of equally fast ones, those that change less are first.
+        """
         full, priors = self.settings.full, ("prediction",) if self.settings.preserves_prior else ("none",)
-        # Class pictures spare full fine-tuning a second UNet, but to draw them in float32 takes longer than what
-        # checkpointing costs a usual number of steps.
+        # With class pictures, full fine-tuning needs no second UNet. But drawing them in float32 takes longer than
+        # checkpointing does in a usual number of steps.
         priors += ("images",) if full else ()
-        # A GradScaler wants all gradients at once.
+        # A GradScaler needs all gradients at once.
         fused = (False, True) if full and self.precision == "bf16" else (False,)
         choices = {"prior": priors, "gradient_checkpointing": (False, True), "fused_backward": fused}
         choices |= {"optimizer": tuple(OPTIMIZERS)[:2]} | {name: (value,) for name, value in fixed.items()}
@@ -156,7 +159,7 @@ class Job:
                 yield recipe
 
     def resident(self, recipe: Recipe) -> int:
-        """Bytes that training holds at the end of its backward pass, whatever the activations."""
+        """The bytes that training holds at the end of its backward pass, without any activations."""
         gradients = 0 if recipe.fused_backward else meter.parameters_bytes(self.trained)
         weights = sum(p.numel() * p.itemsize for p in self.unet.parameters())
         return weights + gradients + sum(self._beside(recipe).values())
@@ -176,7 +179,7 @@ class Job:
             },
         }
         if self.settings.validates:
-            # Weights are as they are trained, and the text encoders are gone.
+            # The weights are those of training, and the text encoders are freed.
             drawing = max(self.forward(self.half).peak * recipe.sampling_batch, self.decoding().peak)
             resident = {"weights": weights + meter.weights_bytes([self.vae]), "activations": drawing}
             found["validation"] = resident | self._beside(recipe)
@@ -186,14 +189,14 @@ class Job:
         return {phase: found[phase] for phase in PHASES if phase in found}
 
     def _beside(self, recipe: Recipe) -> dict[str, int]:
-        """Of constant size while training, beside what the step counts."""
+        """Memory of constant size during training, which the counted step does not include."""
         beside = {"optimizer": meter.optimizer_bytes(self.trained, recipe.optimizer)}
         if self.settings.full and recipe.prior == "prediction":
             beside["frozen copy"] = self.unet_half
         return beside
 
     def seconds(self, recipe: Recipe, gpu: GPU) -> dict[str, float]:
-        """An estimate: of a step, of all before and with them, and of a picture of 25 sampling steps."""
+        """Estimated seconds of a step, of the whole training with its preparation, and of a picture of 25 steps."""
         # The optimizer reads and writes weights, gradients and moments.
         update = Kernel(0, 9 * meter.parameters_bytes(self.trained), False)
         kernels = self.training(recipe.gradient_checkpointing, recipe.fused_backward).kernels
@@ -214,13 +217,16 @@ class Job:
         return count, self.channels, self.side, self.side
 
     def _training(self, checkpointing: bool, fused_backward: bool) -> Cost:
-        # The prior's term goes through the same pass.
+        # The prior term's examples are in the same pass.
         count = self.settings.batch_size * (1 + self.settings.preserves_prior)
         half, latents = self.half, self._latents(count)
         return meter.training_step(self.unet, latents, half, checkpointing, fused_backward)
 
     def _forward(self, half: torch.dtype | None) -> Cost:
-        """Of one sampling step of one picture, guided, so of two predictions; all activations grow with the number."""
+        """The cost of a sampling step of one picture: two predictions, for guidance.
+
+    Its activations grow in proportion to the number of pictures.
+    """
         unet = _in(self.unet, half or torch.float32) if self.settings.full else self.unet
         unet.eval()
         inputs, added = meter.unet_inputs(unet, self._latents(2))
@@ -231,7 +237,7 @@ class Job:
                 _in(unet, torch.float32)
 
     def _encoding(self) -> Cost:
-        """The peak of a drawing or of all prompts, whichever takes more, and the kernels of a drawing; in float32."""
+        """The cost of encoding in float32: the kernels of a drawing, and the peak of a drawing or of all prompts."""
         pixels = torch.empty(1, 3, self.pixels, self.pixels, device="meta")
         drawing = meter.forward_pass(lambda: self.vae.encode(pixels), [self.vae], None)
         tokens = torch.zeros(DRAWINGS, 77, dtype=torch.long, device="meta")
@@ -247,12 +253,12 @@ class Job:
 
 
 def _in(module: nn.Module, dtype: torch.dtype) -> nn.Module:
-    # Past diffusers' own `to`, which remarks on modules kept in float32 where there are none.
+    # diffusers' own `to` would warn of modules that are kept in float32, though there are none.
     return nn.Module.to(module, dtype)
 
 
 def _scaled(kernels: Counter[Kernel], by: float) -> Counter[Kernel]:
-    """The same kernels on larger or smaller batches."""
+    """The same kernels on batches that are larger by a factor."""
     scaled: Counter[Kernel] = Counter()
     for kernel, count in kernels.items():
         scaled[Kernel(kernel.flops * by, kernel.bytes * by, kernel.half)] += count

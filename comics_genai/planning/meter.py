@@ -1,11 +1,11 @@
-"""What a phase of fine-tuning takes of a GPU, counted by running it without numbers, on the meta device.
+"""Count the memory and kernels of a phase of fine-tuning by running it without numbers, on the meta device.
 
     cost = training_step(unet, latents=(2, 4, 128, 128), half=torch.float16)
     cost.peak, cost.parts, cost.kernels
 
-Every operation of a real forward and backward pass is seen by its shapes; tensors live and die as they would on a GPU,
-under CUDA's autocast rules and with attention that never writes its scores. Not seen: CUDA's context, the workspaces of
-its libraries, and gaps in its allocator's memory.
+All operations of a real forward and backward pass are run on shapes alone. Tensors are created and freed as on a GPU,
+under CUDA's autocast rules, with attention that never stores its scores. CUDA's context, the workspaces of its
+libraries and gaps in its allocator's memory are not counted.
 """
 
 import weakref
@@ -27,16 +27,16 @@ from comics_genai.planning.gpus import Kernel
 from comics_genai.training import optimizers
 
 aten = torch.ops.aten
-BLOCK = 512  # bytes: CUDA's allocator gives out multiples of it
+BLOCK = 512  # bytes: CUDA's allocator hands out multiples of it
 HALVES = (torch.float16, torch.bfloat16)
-# What of ATen/autocast_mode.h, CUDA's lists, these models call.
+# The functions in CUDA's lists (ATen/autocast_mode.h) that these models call.
 IN_HALF = {F.linear, F.conv2d, torch.matmul, torch.bmm, torch.baddbmm}
 IN_FP32 = {F.layer_norm, F.group_norm, F.interpolate}
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one run of a phase: bytes at the moment of its peak, by part, and all its kernels."""
+    """The cost of a phase: the bytes of each part at the moment of the peak, and all kernels."""
 
     parts: dict[str, int]
     kernels: Counter[Kernel]
@@ -47,8 +47,11 @@ class Cost:
 
 
 class Meter(TorchDispatchMode):
-    """Within it: the live bytes of tensors by part, their peak, and the kernels run. Parts are "activations" until
-    `assign` says otherwise; a trained weight's copy in half precision is part "copies"."""
+    """A context that counts the live bytes of tensors by part, their peak, and the kernels that are run.
+
+    A tensor is of part "activations" unless `assign` says otherwise. A trained weight's copy in half precision is of
+    part "copies".
+    """
 
     def __init__(self, block: int = BLOCK) -> None:
         super().__init__()
@@ -59,7 +62,7 @@ class Meter(TorchDispatchMode):
         self.kernels: Counter[Kernel] = Counter()
 
     def assign(self, tensors: Iterable[Tensor], part: str) -> None:
-        """Count the tensors, whether seen before or not, as `part`."""
+        """Count the tensors as `part`, whether they were seen before or not."""
         for tensor in tensors:
             self._see(tensor, part)
             key = tensor.untyped_storage()._cdata
@@ -69,7 +72,7 @@ class Meter(TorchDispatchMode):
             self.parts[part] += size
 
     def start(self) -> None:
-        """Forget the peak and the kernels so far."""
+        """Reset the peak and the kernels."""
         self.kernels.clear()
         self.peak, self.at_peak = self.parts.total(), dict(self.parts)
 
@@ -77,7 +80,7 @@ class Meter(TorchDispatchMode):
         return Cost({part: size for part, size in self.at_peak.items() if size}, Counter(self.kernels))
 
     def _see(self, tensor: Tensor, part: str) -> bool:
-        """Take a tensor's storage into account; False if it is known already."""
+        """Count a tensor's storage; False if it is counted already."""
         storage = tensor.untyped_storage()
         key = storage._cdata
         if key in self.live:
@@ -122,8 +125,11 @@ def _tensors(nested: Any) -> Iterator[Tensor]:
 
 
 class CudaArithmetic(TorchFunctionMode):
-    """Within it operations take the types and kernels that they would on a GPU: autocast to `half` (None: off), and
-    attention by the memory-efficient kernel. The autocast of the meta device itself knows no rules."""
+    """A context in which operations have the types and kernels of a GPU.
+
+    They are autocast to `half` (None: off), and attention is the memory-efficient kernel. The meta device's own
+    autocast has no rules.
+    """
 
     def __init__(self, half: torch.dtype | None) -> None:
         super().__init__()
@@ -149,7 +155,7 @@ class CudaArithmetic(TorchFunctionMode):
         )[0]
 
     def _in_half(self, value: Any) -> Any:
-        # The loop's autocast keeps no copies of weights beyond their use.
+        # The loop's autocast does not cache copies of weights.
         return value.to(self.half) if isinstance(value, Tensor) and value.is_floating_point() else value
 
     def _in_fp32(self, value: Any) -> Any:
@@ -157,7 +163,7 @@ class CudaArithmetic(TorchFunctionMode):
 
 
 def weights_bytes(modules: Iterable[nn.Module], dtype: torch.dtype = torch.float32) -> int:
-    """Bytes of the modules' parameters and buffers if their numbers were `dtype`."""
+    """The bytes of the modules' parameters and buffers in `dtype`."""
     return sum(t.numel() for module in modules for t in [*module.parameters(), *module.buffers()]) * dtype.itemsize
 
 
@@ -166,10 +172,11 @@ def parameters_bytes(parameters: Iterable[Tensor]) -> int:
 
 
 def optimizer_bytes(parameters: Iterable[Tensor], optimizer: optimizers.Name) -> int:
-    """Bytes of what an optimizer keeps of each number.
+    """The bytes of an optimizer's state.
 
-    AdamW's two moments are float32, or with adamw8bit one byte and a scale per 256 numbers where a tensor has at least
-    4096 (bitsandbytes' blockwise quantization); Prodigy has four numbers, Adafactor one a row and column.
+    AdamW keeps two float32 moments of each number. With adamw8bit they take one byte each and a scale for 256 numbers,
+    in tensors of at least 4096 numbers (bitsandbytes' blockwise quantization). Prodigy keeps four float32 numbers, and
+    Adafactor one for each row and each column.
     """
     parameters = list(parameters)
     numbers = [parameter.numel() for parameter in parameters]
@@ -185,7 +192,7 @@ def optimizer_bytes(parameters: Iterable[Tensor], optimizer: optimizers.Name) ->
 def unet_inputs(
     unet: nn.Module, latents: tuple[int, int, int, int]
 ) -> tuple[tuple[Tensor, ...], dict[str, Tensor] | None]:
-    """Latents, timesteps and 77 embedded tokens, and where the UNet wants it SDXL's micro-conditioning; no values."""
+    """Latents, timesteps, 77 embedded tokens and, if the UNet needs it, SDXL's micro-conditioning; without values."""
     config, count, device = unet.config, latents[0], unet.device
     hidden = torch.empty(count, 77, config.cross_attention_dim, device=device)
     inputs = torch.empty(latents, device=device), torch.zeros(count, dtype=torch.long, device=device), hidden
@@ -204,10 +211,10 @@ def training_step(
     fused_backward: bool = False,
     block: int = BLOCK,
 ) -> Cost:
-    """A forward and a backward pass of the UNet on latents (B, channels, h, w), with a squared error as its loss.
+    """The cost of a forward and backward pass of the UNet on latents (B, channels, h, w), with a squared error.
 
-    Parts: weights (frozen), trainable, copies, gradients, activations. The optimizer's state is of constant size and
-    not among them. fused_backward: each gradient is used and freed as soon as it is there.
+    Parts: weights (frozen), trainable, copies, gradients, activations. The optimizer's state has a constant size and is
+    not included. fused_backward: each gradient is used and freed as soon as it is there.
     """
     trained = [p for p in unet.parameters() if p.requires_grad]
     frozen = [t for t in [*unet.parameters(), *unet.buffers()] if not t.requires_grad]
@@ -246,7 +253,7 @@ def training_step(
 
 
 def _checkpoint_under(half: torch.dtype | None) -> Callable[..., Any]:
-    """Gradient checkpointing whose second forward pass, in the backward pass, is under the first's arithmetic."""
+    """Gradient checkpointing whose second forward pass runs under the same autocast rules as the first."""
 
     def run(module: nn.Module, *args: Any) -> Any:
         contexts = lambda: (nullcontext(), CudaArithmetic(half))  # noqa: E731
@@ -257,7 +264,7 @@ def _checkpoint_under(half: torch.dtype | None) -> Callable[..., Any]:
 
 @torch.no_grad()
 def forward_pass(function: Callable[[], Any], modules: Iterable[nn.Module], half: torch.dtype | None) -> Cost:
-    """Of calling `function` without gradients: its activations alone, without the weights of `modules`, and kernels."""
+    """The cost of `function` without gradients: its kernels and activations, without the weights of `modules`."""
     meter = Meter()
     with meter, CudaArithmetic(half):
         meter.assign((t for module in modules for t in [*module.parameters(), *module.buffers()]), "weights")

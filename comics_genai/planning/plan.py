@@ -1,9 +1,9 @@
-"""Will a fine-tuning fit this GPU, how long will it take, and with which recipe: the fastest one that fits.
+"""Plan a fine-tuning on a GPU: whether it fits, how long it takes, and the fastest recipe that fits.
 
     python -m comics_genai plan --base sdxl --method dreambooth-lora --gpu t4
 
-Memory is counted (see `meter`) for each phase that `finetune` and `generate` go through; time is an estimate from
-counted kernels and the GPU's data sheet. Neither weights nor a GPU are needed.
+Memory is counted (see `meter`) for each phase of `finetune` and `generate`. Time is estimated from the counted kernels
+and the GPU's data sheet. Neither weights nor a GPU are needed.
 """
 
 import json
@@ -18,8 +18,8 @@ from comics_genai.planning import gpus
 from comics_genai.planning.job import Job, PlanSettings, Recipe
 
 GIB = 2**30
-CUDA_GIB = 0.5  # its context, and the workspaces of cuBLAS and cuDNN
-GAPS = 1.05  # what the allocator takes for what is asked of it, in pieces of different sizes
+CUDA_GIB = 0.5  # CUDA's context, and the workspaces of cuBLAS and cuDNN
+GAPS = 1.05  # the allocator takes this much more than is asked for, in pieces of different sizes
 PARTS = ("weights", "frozen copy", "trainable", "copies", "optimizer", "gradients", "activations")
 LABELS = {
     "frozen copy": "frozen copy, for the prior",
@@ -31,8 +31,9 @@ LABELS = {
 
 @dataclass(frozen=True)
 class Plan:
-    """The verdict. phases: bytes by part at each phase's peak; seconds: None without a GPU of the table, or if it does
-    not fit."""
+    """The result of a plan.
+
+    phases: bytes by part at the peak of each phase. seconds: None if it does not fit or the GPU is not in the table."""
 
     settings: PlanSettings
     memory_gib: float
@@ -40,7 +41,7 @@ class Plan:
     advice: str
     recipe: Recipe
     phases: dict[str, dict[str, int]]
-    seconds: dict[str, float] | None  # of a "step", of all "training" with what comes before it, of a "picture"
+    seconds: dict[str, float] | None  # of a "step", of all "training" with its preparation, and of a "picture"
 
     @property
     def peak_gib(self) -> float:
@@ -48,18 +49,18 @@ class Plan:
 
     @property
     def needs_gib(self) -> float:
-        """The peak with what cannot be counted."""
+        """The peak, with an allowance for what cannot be counted."""
         return _needed(self.peak_gib)
 
 
 def main(settings: PlanSettings) -> str:
-    """What the command prints."""
+    """The text that the command prints."""
     result = plan(with_preset(settings))
     return json.dumps(as_json(result), indent=2) if settings.json else as_text(result)
 
 
 def with_preset(settings: PlanSettings) -> PlanSettings:
-    """The settings with what their preset says in place of what was left at its default."""
+    """The settings, in which the preset's values replace those that are at their defaults."""
     if not settings.preset:
         return settings
     named = preset(settings.preset)
@@ -71,8 +72,11 @@ def with_preset(settings: PlanSettings) -> PlanSettings:
 
 
 def plan(settings: PlanSettings, advise: bool = True, fixed: Mapping[str, Any] | None = None) -> Plan:
-    """The fastest recipe that fits, else the smallest; of all, or of those with the `fixed` parts. Raises UserError for
-    an unknown base or GPU, and for neither a GPU nor its memory."""
+    """Plan with the fastest recipe that fits, or with the smallest one if none fits.
+
+    fixed: parts of the recipe that are decided already. Raises UserError for an unknown base or GPU, and if neither a
+    GPU nor its memory is given.
+    """
     if not settings.gpu and not settings.memory_gib:
         raise UserError(f"Give the GPU, --gpu with one of {', '.join(gpus.GPUS)}, or its memory, --memory-gib.")
     gpu = gpus.named(settings.gpu) if settings.gpu else None
@@ -82,7 +86,7 @@ def plan(settings: PlanSettings, advise: bool = True, fixed: Mapping[str, Any] |
     for recipe in recipes:
         last = recipe == recipes[-1]
         if not last and _needed(job.resident(recipe) / GIB) > capacity:
-            continue  # its activations need not be counted
+            continue  # it does not fit even without activations
         phases = job.phases(recipe)
         if fits := all(_needed(sum(parts.values()) / GIB) <= capacity for parts in phases.values()):
             break
@@ -101,7 +105,7 @@ def _needed(gib: float) -> float:
 
 
 def _advice(tried: Plan) -> str:
-    """One sentence: what is too large, and what to change; only what was planned itself and fits is named."""
+    """One sentence on what is too large and what to change; it names only changes that were planned and fit."""
     settings, ways = tried.settings, []
     base = architectures.load(settings.base)
     half = (settings.resolution or base.size) // 2 // base.downscale * base.downscale
@@ -125,7 +129,7 @@ def _advice(tried: Plan) -> str:
 
 
 def command(plan: Plan) -> str:
-    """The `finetune` command of a plan, to which drawings and names are added."""
+    """The `finetune` command of a plan; the user adds the drawings and names."""
     settings, recipe = plan.settings, plan.recipe
     options = f"--base {settings.base} --method {settings.method} --steps {settings.steps}"
     options += f" --batch-size {settings.batch_size} --precision {recipe.precision}"

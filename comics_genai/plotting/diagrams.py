@@ -1,4 +1,4 @@
-"""What each fine-tuning method trains and what holds it, as a drawing for the notebooks."""
+"""Diagrams for the notebooks: what each fine-tuning method trains, and what stays frozen."""
 
 import textwrap
 from typing import Literal
@@ -15,7 +15,7 @@ HEIGHT = 0.62  # of a box
 
 
 def method(name: Literal["dreambooth", "lora", "dreambooth-lora"]) -> Figure:
-    """A training step from left to right, the paper's second term below; what is trained is coloured, the rest grey."""
+    """A training step from left to right, with the prior term below. Trained parts are coloured, frozen ones grey."""
     with style():
         figure, axes = plt.subplots(figsize=(8.2, 1.9 if name == "lora" else 4.2))
         axes.set(xlim=(0, 10.2), ylim=(1.4 if name == "lora" else -1.6, 3.6))
@@ -56,7 +56,7 @@ def _row(axes: Axes, bottom: float, latent: str, prompt: str, adapted: bool, tar
 
 
 def _frozen(axes: Axes, adapted: bool) -> None:
-    """The frozen network under the prior's row: it sees the same latent and prompt, its prediction is the target."""
+    """The frozen network below the prior's row: it gets the same inputs, and its prediction is the target."""
     text = "frozen network: " + ("the UNet with its adapter switched off" if adapted else "a copy of the UNet")
     box(axes, 4.3, -1.4, 2.1, text, FROZEN, height=0.75)
     box(axes, 0.2, -1.4, 2.2, "the same latent", PAPER)
@@ -66,7 +66,7 @@ def _frozen(axes: Axes, adapted: bool) -> None:
 
 
 def box(axes: Axes, left: float, bottom: float, width: float, text: str, color: str, height: float = HEIGHT) -> None:
-    """A rounded box with its text wrapped within."""
+    """A rounded box with wrapped text in it."""
     shape = FancyBboxPatch(
         (left, bottom), width, height, boxstyle="round,pad=0,rounding_size=0.08", fc=color, ec=GRAPHITE, lw=0.8
     )

@@ -38,21 +38,21 @@ STYLE = {
     "savefig.bbox": "tight",
 }
 GAP = 12  # pixels between pictures
-STEP = 5  # of 255: shown colours are rounded to it, so none is more than 2 off, less than an eye sees
-SMALL = 256  # pixels up to which a picture is enlarged by whole factors
-LINES = ("identity_named", "identity_unnamed", "pose", "copied")  # columns of a table of scores that lines show
+STEP = 5  # of 255: colours are rounded to multiples, so none is off by more than 2, which no eye sees
+SMALL = 256  # side in pixels up to which pictures are enlarged by whole factors
+LINES = ("identity_named", "identity_unnamed", "pose", "copied")  # columns of a table of scores that are shown as lines
 ENDS = ("mean", "low", "high")
 
 
 @contextmanager
 def style() -> Iterator[None]:
-    """The style of all plots, within."""
+    """A context in which plots have the common style."""
     with plt.rc_context(STYLE):
         yield
 
 
 def grid(pictures: Sequence[PIL.Image.Image], columns: int = 0, side: int = 0) -> PIL.Image.Image:
-    """Pictures edge to edge, row by row, each about `side` px (see `shown_side`); columns 0 = about a square."""
+    """Pictures row by row, each about `side` px (see `shown_side`). With 0 columns the grid is about square."""
     columns = columns or int(np.ceil(np.sqrt(len(pictures))))
     side = shown_side(pictures, side)
     sheet = PIL.Image.new("RGB", (columns * side, -(-len(pictures) // columns) * side), PAPER)
@@ -62,9 +62,9 @@ def grid(pictures: Sequence[PIL.Image.Image], columns: int = 0, side: int = 0) -
 
 
 def shown_side(pictures: Sequence[PIL.Image.Image], side: int = 0) -> int:
-    """The side at which pictures are shown when about `side` px are asked for (0 = as the first one is).
+    """The side at which pictures are shown if about `side` px are wanted (0 = the side of the first one).
 
-    Small pictures get the nearest whole multiple of their own side, so that each pixel stays a square.
+    Small pictures are enlarged by a whole factor, so that each of their pixels stays a square.
     """
     smallest = min((max(picture.size) for picture in pictures), default=0)
     if side and 0 < smallest <= SMALL:
@@ -80,9 +80,9 @@ def show(picture: PIL.Image.Image) -> None:
 
 
 def lean(picture: PIL.Image.Image) -> PIL.Image.Image:
-    """RGB with each channel rounded to steps of 5 of 255: a PNG of it takes about half the bytes.
+    """Round each channel to multiples of 5, so that a PNG takes about half the bytes.
 
-    No colour is replaced by another, as a palette of 256 would do: none is off by more than 2, and white stays white.
+    A palette of 256 colours would replace colours by others. Here none is off by more than 2, and white stays white.
     """
     pixels = np.asarray(picture.convert("RGB")).astype(np.uint16)
     return PIL.Image.fromarray(((pixels + STEP // 2) // STEP * STEP).astype(np.uint8))
@@ -99,7 +99,7 @@ def contact_sheet(
 ) -> PIL.Image.Image:
     """The drawings above the new poses, in the same geometry, each with its caption underneath.
 
-    side: of a picture, in pixels, about (see `shown_side`). Captions are wrapped and shown whole.
+    side: the approximate side of a picture in pixels, see `shown_side`. Captions are wrapped and shown whole.
     """
     side = shown_side([*drawings, *pictures], side)
     sections = [(titles[0], drawings, drawing_captions), (titles[1], pictures, captions)]
@@ -116,7 +116,7 @@ def _section(
     title: str, images: Sequence[PIL.Image.Image], captions: Sequence[str], columns: int, side: int
 ) -> PIL.Image.Image:
     title_font, font = ImageFont.load_default(side / 9), ImageFont.load_default(side / 16)
-    # Widths vary from letter to letter: this many average ones fill a line with some room to spare.
+    # Letters differ in width; this many average ones fill a line with some room to spare.
     letters = int(0.95 * side / font.getlength("average letter") * len("average letter"))
     texts = [textwrap.fill(caption, letters) for caption in captions] + [""] * (len(images) - len(captions))
     line, head = side / 12, int(side / 5)
@@ -138,11 +138,11 @@ def _section(
 
 
 def _fitted(picture: PIL.Image.Image, side: int) -> PIL.Image.Image:
-    """The whole picture, centred on paper in a square of `side` px."""
+    """The whole picture, centred in a square of paper of `side` px."""
     scale = side / max(picture.size)
     size = tuple(max(1, round(length * scale)) for length in picture.size)
     square = PIL.Image.new("RGB", (side, side), PAPER)
-    # Enlarged, a pixel stays a pixel: smoothing would show a sharpness that the picture does not have.
+    # Enlarged pixels stay visible: smoothing would suggest a resolution that the picture does not have.
     method = PIL.Image.Resampling.NEAREST if scale >= 1 else PIL.Image.Resampling.LANCZOS
     small = picture.convert("RGB").resize(size, method)
     square.paste(small, ((side - size[0]) // 2, (side - size[1]) // 2))
@@ -152,7 +152,7 @@ def _fitted(picture: PIL.Image.Image, side: int) -> PIL.Image.Image:
 def labelled_grid(
     rows: Mapping[str, Sequence[PIL.Image.Image]], columns: Sequence[str] = (), side: int = 128
 ) -> PIL.Image.Image:
-    """A row of pictures for each label, under the columns' labels if there are any; a picture is about `side` px."""
+    """A row of pictures for each label, below the columns' labels if there are any. Pictures are about `side` px."""
     side = shown_side([picture for pictures in rows.values() for picture in pictures], side)
     font = ImageFont.load_default(max(11, side / 10))
     letters = int(0.9 * side / font.getlength("average letter") * len("average letter"))
@@ -186,7 +186,7 @@ def save_picture(picture: PIL.Image.Image, path: Path) -> Path:
 
 
 def save_figure(figure: Figure, path: Path) -> Path:
-    """Write a plot as the path's suffix says (.png, .pdf, .svg), atomically."""
+    """Write a plot atomically, in the format of the path's suffix (.png, .pdf, .svg)."""
     buffer = io.BytesIO()
     with style():
         figure.savefig(buffer, format=Path(path).suffix.removeprefix("."))
@@ -195,23 +195,23 @@ def save_figure(figure: Figure, path: Path) -> Path:
 
 
 def legend_below(axes: Axes, columns: int = 1) -> None:
-    """A legend under the axes, where it covers no curve; the layout makes room for it."""
+    """A legend below the axes, where it covers no curve; the layout makes room for it."""
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=columns, fontsize=7)
 
 
 def smoothed_line(axes: Axes, rows: Sequence[Mapping[str, Any]], name: str, label: str, color: str) -> None:
-    """A figure of log.jsonl over steps: thin as logged, thick as a running mean over a tenth of the rows."""
+    """Plot a figure of log.jsonl over the steps: thin as logged, thick as means over a tenth of the rows."""
     logged = [row for row in rows if row.get(name) is not None]
     steps, values = [row["step"] for row in logged], np.array([row[name] for row in logged])
     width = max(1, len(values) // 10)
-    # At both ends the mean is over the rows that there are.
+    # At both ends the mean is over fewer rows.
     weight = np.convolve(np.ones_like(values), np.ones(width), "same")
     axes.plot(steps, values, color=color, alpha=0.3, linewidth=0.8)
     axes.plot(steps, np.convolve(values, np.ones(width), "same") / weight, color=color, label=label)
 
 
 def loss_curve(rows: Sequence[Mapping[str, Any]], names: Sequence[str] = ("loss",), title: str = "") -> Figure:
-    """`smoothed_line` of figures of log.jsonl."""
+    """A plot with a `smoothed_line` for each of several figures of log.jsonl."""
     labels = {"loss": "whole loss", "loss_drawings": "on the drawings", "loss_prior": "prior preservation"}
     with style():
         figure, axes = plt.subplots(figsize=(6, 3))
@@ -226,8 +226,8 @@ def loss_curve(rows: Sequence[Mapping[str, Any]], names: Sequence[str] = ("loss"
 
 
 def snr_curve(scheduler: Any) -> Figure:
-    """The signal-to-noise ratio alpha_bar / (1 - alpha_bar) of a scheduler's training steps, logarithmic."""
-    from comics_genai.training import objective  # torch, which the other figures do without
+    """Plot the signal-to-noise ratio alpha_bar / (1 - alpha_bar) of a scheduler's training steps, logarithmically."""
+    from comics_genai.training import objective  # imports torch, which the other figures do not need
 
     ratio = objective.snr(objective.alpha_bar(scheduler)).numpy()
     with style():
@@ -241,7 +241,7 @@ def snr_curve(scheduler: Any) -> Figure:
 
 
 def validation_curve(rows: Sequence[Mapping[str, Any]], chosen: int | None = None) -> Figure:
-    """Validation's identity, pose, copy rate and score in log.jsonl over steps; the chosen step is marked."""
+    """Plot identity, pose, copy rate and score of the validations in log.jsonl; the chosen step is marked."""
     names = {"identity": "identity", "pose": "pose", "copied": "copy rate", "score": "score"}
     measured = [row for row in rows if "validation_score" in row]
     with style():
@@ -259,7 +259,7 @@ def validation_curve(rows: Sequence[Mapping[str, Any]], chosen: int | None = Non
 
 
 def validation_strip(run: Path, rows: int = 6, side: int = 96) -> PIL.Image.Image:
-    """The validation pictures of a run folder, from the same noise each time: a row for each step, evenly chosen."""
+    """The validation pictures of a run, each time from the same noise: a row for each of some evenly chosen steps."""
     paths = sorted((Path(run) / VALIDATION).glob(STEP_PICTURES))
     shown = [paths[i] for i in sorted({round(i) for i in np.linspace(0, len(paths) - 1, min(rows, len(paths)))})]
     lines: list[PIL.Image.Image] = []
@@ -277,9 +277,9 @@ def validation_strip(run: Path, rows: int = 6, side: int = 96) -> PIL.Image.Imag
 def comparison_bars(
     rows: Mapping[str, Mapping[str, tuple[float, float, float] | None]], columns: Mapping[str, str], title: str = ""
 ) -> Figure:
-    """A group of bars for each column, a bar for each row, with its interval.
+    """A bar chart with a group for each column and, in each group, a bar with its interval for each row.
 
-    rows: name -> column -> (value, low, high) as fractions, None where it does not apply; columns: key -> label.
+    rows: name -> column -> (value, low, high) as fractions, or None if it does not apply. columns: key -> label.
     """
     with style():
         figure, axes = plt.subplots(figsize=(1.1 + 1.1 * len(columns), 3))
@@ -288,7 +288,7 @@ def comparison_bars(
             known = [(j, figures[key]) for j, key in enumerate(columns) if figures.get(key) is not None]
             left = [j + (i - (len(rows) - 1) / 2) * width for j, _ in known]
             value, low, high = (100 * np.array([v[k] for _, v in known]) for k in range(3))
-            errors = np.maximum([value - low, high - value], 0)  # rounding may leave a mean just outside its interval
+            errors = np.maximum([value - low, high - value], 0)  # by rounding, a mean may lie just outside its interval
             axes.bar(left, value, width * 0.92, label=name, yerr=errors, ecolor=INK, capsize=2)
         axes.set_xticks(range(len(columns)), [textwrap.fill(label, 14) for label in columns.values()])
         axes.set(ylabel="%", ylim=(0, 105), title=title)
@@ -298,7 +298,7 @@ def comparison_bars(
 
 
 def score_lines(scores: Mapping[str, Any], xlabel: str, title: str = "", columns: Sequence[str] = LINES) -> Figure:
-    """A table of scores (`metrics.table`) whose rows are named by numbers: its columns over these, with intervals."""
+    """Plot the columns of a table of scores (`metrics.table`) over the numbers that name its rows, with intervals."""
     x = [float(row["name"]) for row in scores["rows"]]
     with style():
         figure, axes = plt.subplots(figsize=(6, 3))
@@ -315,7 +315,7 @@ def score_lines(scores: Mapping[str, Any], xlabel: str, title: str = "", columns
 def score_families(
     families: Mapping[str, Mapping[str, Any]], xlabel: str, columns: Sequence[str] = ("identity", "pose")
 ) -> Figure:
-    """Several tables as of `score_lines` over the same numbers, a line each; beside each other the columns."""
+    """Plot several tables like those of `score_lines`: a panel for each column, and in it a line for each table."""
     with style():
         figure, every_axes = plt.subplots(1, len(columns), figsize=(3.6 * len(columns), 3), sharey=True, squeeze=False)
         for axes, key in zip(every_axes[0], columns, strict=True):

@@ -5,7 +5,7 @@ from typing import Any
 
 
 def table(scores: Mapping[str, Any]) -> str:
-    """scores.json as text: one line a row, figures in percent with their 95 % intervals, - where none applies."""
+    """A table of scores.json as text, in percent with 95 % intervals, with - for what does not apply."""
     columns: Mapping[str, str] = scores["columns"]
     lines = [["", *columns.values()]]
     lines += [[row["name"], *(_percent(row.get(key)) for key in columns)] for row in scores["rows"]]
@@ -25,7 +25,7 @@ def _percent(figure: Mapping[str, float] | None) -> str:
 
 
 def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows with the same keys as a Markdown table, the keys as its head; numbers are right-aligned."""
+    """A Markdown table of rows with equal keys, which are its head; numbers are right-aligned."""
     if not rows:
         return ""
     names = list(rows[0])
