@@ -1,1 +1,1 @@
-"""Runs and drawings to and from the Hub, and to other programs; and the gallery that shows the pictures."""
+"""Upload runs and drawings to the Hub, export adapters to other programs, and build the gallery of pictures."""

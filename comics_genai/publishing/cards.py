@@ -1,4 +1,4 @@
-"""The cards, README.md with a head of YAML, that tell people on the Hub what a run or a data set is."""
+"""Cards for the Hub: a README.md with a YAML head that describes a run or a data set."""
 
 import html
 import json
@@ -16,7 +16,7 @@ from comics_genai.drawings.captions import a, instance_prompt
 from comics_genai.paths import file_name
 from comics_genai.run import EMBEDS_FILE, LORA_FILE, SETTINGS_FILE
 
-# A tuned model falls under its base's licence.
+# A fine-tuned model has the licence of its base.
 LICENCES = {"sd15": "creativeml-openrail-m", "sdxl": "openrail++", "mini": "cc0-1.0"}
 
 
@@ -88,17 +88,17 @@ def _usage(repo: str, settings: Mapping[str, Any], hub_base: str | None, prompt:
 
 
 def _quoted(text: str) -> str:
-    """The text as a literal of Python."""
+    """The text as a Python literal."""
     return json.dumps(text, ensure_ascii=False)
 
 
 def _in_markdown(text: str) -> str:
-    """The text where Markdown and HTML mean nothing."""
+    """The text with all characters escaped that mean something in Markdown or HTML."""
     return re.sub(r"([\\`*_\[\]<>#|!~])", r"\\\1", html.escape(text, quote=False).replace("\n", " "))
 
 
 def unfinished_card(repo: str, settings: Mapping[str, Any], step: int) -> str:
-    """The card of a run on its way: the checkpoint that another machine goes on from."""
+    """The card of an unfinished run, whose checkpoint another machine can resume."""
     lines = [
         f"# {_in_markdown(settings['identifier'])}, unfinished",
         "",

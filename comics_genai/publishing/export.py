@@ -1,12 +1,11 @@
-"""A trained adapter as a file for ComfyUI, A1111 and kohya's own tools, proven by loading it again.
+"""Export a trained adapter for ComfyUI, A1111 and kohya's own tools, and check the file by loading it again.
 
     export(Path("runs/unicorn_girl"))  ->  runs/unicorn_girl/unicorn_girl.safetensors
 
-Full weights become a whole diffusers pipeline, runs/unicorn_girl/pipeline. The tools for adapters read kohya's names:
-lora_unet_<module>.lora_down.weight, .lora_up.weight and .alpha, the module written with underscores; for a text
-encoder lora_te_, or of SDXL's two lora_te1_ and lora_te2_. For SD 1.5 the module of the UNet is named as diffusers
-does; for SDXL as Stability's own code does, whose UNet counts its layers through: input_blocks, middle_block,
-output_blocks.
+Full weights become a whole diffusers pipeline, runs/unicorn_girl/pipeline. The other tools read kohya's names for
+adapters: lora_unet_<module>.lora_down.weight, .lora_up.weight and .alpha, with underscores in the module's name. Text
+encoders have lora_te_, or lora_te1_ and lora_te2_ with SDXL. With SD 1.5 the modules of the UNet are named as in
+diffusers; with SDXL as in Stability's own code, which numbers all layers: input_blocks, middle_block, output_blocks.
 """
 
 import os
@@ -33,18 +32,18 @@ from comics_genai.finetuning.settings import FinetuneSettings
 from comics_genai.run import BEST, CHECKPOINTS, EMA_FILE, EMBEDS_FILE, FULL_FILE, LORA_FILE, VALIDATION
 
 HALVES = {"lora_A.weight": "lora_down.weight", "lora_B.weight": "lora_up.weight"}
-# Parts of a residual block: diffusers' names and Stability's.
+# Parts of a residual block by diffusers' names and by Stability's.
 RESNET_PARTS = {
     "conv1": "in_layers.2",
     "conv2": "out_layers.3",
     "time_emb_proj": "emb_layers.1",
     "conv_shortcut": "skip_connection",
 }
-# Older ones read another layout of text encoders, and replace what they do not find by random weights.
+# Older versions expect another layout of text encoders and fill missing weights at random.
 PIPELINE_NOTE = (
     "Load it with diffusers 0.40 and transformers 5.6, or newer: older ones read its text encoders wrongly.\n"
 )
-LARGEST_DIFFERENCE = 0.02  # of what the adapter does; rounding to fp16 makes about 0.001
+LARGEST_DIFFERENCE = 0.02  # largest error, as a share of the adapter's effect; rounding to fp16 causes about 0.001
 
 
 def export(run: Path, target: Path | None = None, device: str | torch.device = "cpu") -> Path:
@@ -83,7 +82,7 @@ def export(run: Path, target: Path | None = None, device: str | torch.device = "
 
 
 def _difference(base: Base, run: Path, written: Path, settings: dict) -> float:
-    """By how much the prediction with the written adapter differs from that with the run's, of what that changes."""
+    """The difference between the predictions with the written and the run's own adapter, as a share of its effect."""
     bare = _prediction(base, settings)
     load_adapter(base, run)
     own = _prediction(base, settings)
@@ -96,8 +95,10 @@ def _difference(base: Base, run: Path, written: Path, settings: dict) -> float:
 
 
 def _checked(run: Path, target: Path) -> Path:
-    """The file to write, with its suffix. Raises UserError for a folder, for a file that the run itself needs, and for
-    one that is no earlier export."""
+    """The file to write, with its suffix.
+
+    Raises UserError if it is a folder, a file that the run itself needs, or a file that is not an earlier export.
+    """
     named = target if target.suffix == ".safetensors" else target.with_name(f"{target.name}.safetensors")
     for place in (target, named):
         if place.is_dir():
@@ -188,14 +189,14 @@ def _check_pipeline_target(run: Path, target: Path) -> None:
 
 
 def file_stem(word: str) -> str:
-    """The word as a file's name on any system."""
+    """The word as a file name that every system allows."""
     return re.sub(r"[^\w-]+", "_", word)
 
 
 def kohya_tensors(layers: dict[str, Tensor], alpha: float, layers_per_block: int) -> dict[str, Tensor]:
-    """Tensors of a diffusers LoRA file under kohya's names, fp16, each pair with its alpha.
+    """The tensors of a diffusers LoRA file under kohya's names, in fp16, with an alpha for each pair.
 
-    layers_per_block: of an SDXL-like UNet; 0 keeps diffusers' module names, as SD 1.5 is written.
+    layers_per_block: that of an SDXL-like UNet; 0 keeps diffusers' names of modules, as for SD 1.5.
     """
     found: dict[str, Tensor] = {}
     for key, tensor in layers.items():
@@ -218,10 +219,10 @@ def kohya_tensors(layers: dict[str, Tensor], alpha: float, layers_per_block: int
 
 
 def stability_name(module: str, layers_per_block: int) -> str:
-    """The name in Stability's UNet of a module of diffusers', both with dots.
+    """The name in Stability's UNet of a module in diffusers' UNet, both with dots.
 
-    Level n begins at n (layers_per_block + 1): on the way down its layers, then the halving; on the way up one layer
-    more.
+    Level n starts at n (layers_per_block + 1). On the way down it has its layers and then the downsampling; on the way
+    up it has one layer more.
     """
     place = re.fullmatch(r"(?:(down|up)_blocks\.(\d+)|mid_block)\.(resnets|attentions)\.(\d+)\.(.+)", module)
     if place is None:
@@ -240,7 +241,7 @@ def stability_name(module: str, layers_per_block: int) -> str:
 
 @torch.no_grad()
 def _prediction(base: Base, settings: dict) -> Tensor:
-    """What the base, with whatever adapter it has now, predicts of fixed noise for the character's prompt."""
+    """The prediction for fixed noise and the character's prompt, with the adapter that the base has now."""
     prompt = base.encode_prompts([instance_prompt(None, settings["identifier"], settings["class_name"])])
     side = base.unet.config.sample_size
     noise = torch.randn(1, base.latent_channels, side, side, generator=torch.Generator().manual_seed(0))

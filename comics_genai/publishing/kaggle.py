@@ -1,10 +1,10 @@
-"""A notebook with other parameters as a folder that Kaggle's client takes, and beside it the wheel as a dataset.
+"""Prepare a notebook with other parameters for Kaggle's client, and the package's wheel as a dataset.
 
     python -m comics_genai kaggle 4_finetuning/lora/LoRA.ipynb --user me --base sdxl
     kaggle datasets create -p 6_generated/kaggle/lora/wheel          the first time; then datasets version
     kaggle kernels push -p 6_generated/kaggle/lora/notebook
 
-One step is left to a hand, since no push can do it: in the notebook's editor, Add-ons > Secrets, tick HF_TOKEN.
+One step has to be done by hand, as the client cannot do it: in the notebook's editor, Add-ons > Secrets, tick HF_TOKEN.
 """
 
 import argparse
@@ -26,8 +26,8 @@ from comics_genai.files import write_atomic
 from comics_genai.planning.automatic import AUTO
 from comics_genai.publishing import wheel
 
-SHORTEST, LONGEST = 5, 50  # characters of a title, as Kaggle takes them
-TWO_T4 = "NvidiaTeslaT4"  # its name for a machine with two
+SHORTEST, LONGEST = 5, 50  # characters that Kaggle allows in a title
+TWO_T4 = "NvidiaTeslaT4"  # Kaggle's name for a machine with two T4
 USER = re.compile(r"[a-z0-9][a-z0-9_-]*", re.IGNORECASE)
 DATASET = re.compile(r"[\w-]+/[\w-]{3,}(/\d+)?")
 MODEL = re.compile(r"[\w-]+/[\w-]+/[\w-]+/[\w.-]+/\d+")
@@ -36,12 +36,12 @@ WHEEL_TITLE = "comics-genai-wheel"
 
 @dataclass(frozen=True)
 class Push:
-    """What goes to Kaggle beside the notebook and its parameters."""
+    """The settings of a push to Kaggle, beside the notebook and its parameters."""
 
-    user: str  # of Kaggle, who owns the notebook and the wheel's dataset
+    user: str  # the user on Kaggle who owns the notebook and the wheel's dataset
     datasets: tuple[str, ...] = ()  # OWNER/NAME, attached read-only
     models: tuple[str, ...] = ()  # OWNER/MODEL/FRAMEWORK/VARIATION/VERSION
-    internet: bool = True  # secrets and the Hub need it
+    internet: bool = True  # needed for secrets and the Hub
     gpu: bool = True
 
     def __post_init__(self) -> None:
@@ -58,11 +58,11 @@ class Push:
 
 
 def kernel_metadata(push: Push, notebook: str) -> dict[str, Any]:
-    """kernel-metadata.json of a notebook file, with the fields that Kaggle's client 2.2 reads."""
+    """The content of kernel-metadata.json for a notebook file, with the fields that Kaggle's client 2.2 reads."""
     title = slug(f"comics-genai-{Path(notebook).stem}")[:LONGEST].rstrip("-")
     return {
         "id": f"{push.user}/{title}",
-        "title": title,  # the client warns of a title that does not become the id
+        "title": title,  # the client warns if the id does not follow from the title
         "code_file": notebook,
         "language": "python",
         "kernel_type": "notebook",
@@ -80,20 +80,20 @@ def kernel_metadata(push: Push, notebook: str) -> dict[str, Any]:
 
 
 def dataset_metadata(push: Push) -> dict[str, Any]:
-    """dataset-metadata.json of the wheel; the dataset is private unless its creation says otherwise."""
+    """The content of dataset-metadata.json for the wheel. The dataset is private unless it is created public."""
     return {"id": f"{push.user}/{WHEEL_TITLE}", "title": WHEEL_TITLE, "licenses": [{"name": "other"}]}
 
 
 def slug(text: str) -> str:
-    """The text as Kaggle puts it into addresses: lower case, everything but letters and digits a dash."""
+    """The text as in Kaggle's addresses: in lower case, with dashes for all but letters and digits."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
 def write(notebook: Path, parameters: Mapping[str, Any], push: Push, folder: Path | None = None) -> Path:
     """Write notebook/ and wheel/ into `folder`, by default 6_generated/kaggle/NAME; returns it.
 
-    The notebook has its outputs removed and the parameters in a cell of their own, behind the defaults. Raises
-    UserError where there is no such notebook.
+    The notebook is written without outputs, with the given parameters in a cell of their own after the defaults. Raises
+    UserError if there is no such notebook.
     """
     folder = folder or environment.generated() / "kaggle" / slug(notebook.stem)
     filled = load_notebook_node(str(notebook))
@@ -105,7 +105,7 @@ def write(notebook: Path, parameters: Mapping[str, Any], push: Push, folder: Pat
     for place in (folder / "notebook", folder / "wheel"):
         place.mkdir(parents=True, exist_ok=True)
         for old in [*place.glob("*.ipynb"), *place.glob("*.whl")]:
-            old.unlink()  # a folder holds one notebook, and one wheel
+            old.unlink()  # each folder must hold only one notebook, or one wheel
     write_atomic(folder / "notebook" / notebook.name, nbformat.writes(filled).encode())
     wheel.build(folder / "wheel")
     for place, name, fields in (
@@ -117,8 +117,10 @@ def write(notebook: Path, parameters: Mapping[str, Any], push: Push, folder: Pat
 
 
 def parsed(arguments: Sequence[str], defaults: Mapping[str, Any]) -> tuple[Push, Path | None, dict[str, Any]]:
-    """Of a command line behind the notebook: what goes along, the folder, and the parameters that were given, which
-    are the notebook's (`defaults`), each of the type it has there. Raises UserError for a value of another type."""
+    """Parse the options after the notebook: the push, the folder, and the notebook's parameters that are given.
+
+    defaults: the parameters of the notebook, which also say the type of each. Raises UserError for another type.
+    """
     parser = argparse.ArgumentParser(prog="comics_genai kaggle NOTEBOOK", allow_abbrev=False)
     parser.add_argument("--user", required=True, help="your name on Kaggle")
     parser.add_argument("--folder", type=Path, help="where it goes; by default 6_generated/kaggle/NAME")
@@ -139,9 +141,9 @@ def parsed(arguments: Sequence[str], defaults: Mapping[str, Any]) -> tuple[Push,
 
 
 def value_of(name: str, text: str, default: Any) -> Any:
-    """A text as a value of the type that the parameter has in its notebook. Raises UserError for another.
+    """Read a text as a value of the parameter's type in the notebook. Raises UserError if it is of another type.
 
-    In place of "auto", which stands for what suits the base, a number is a number and a word a word.
+    A parameter that is "auto" in the notebook takes a number or a word.
     """
     try:
         value = ast.literal_eval(text)

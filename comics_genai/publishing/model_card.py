@@ -1,5 +1,7 @@
-"""What a finished run's card says beyond its head: settings, prompts, the checkpoint and why, scores, where the
-drawings come from, ComfyUI; and the pictures of its validation, which the head shows as a widget.
+"""Complete the card of a finished run.
+
+It adds settings, prompts, the chosen checkpoint and the reason, scores, the origin of the drawings, and instructions
+for ComfyUI; and the pictures of the validation, which the Hub shows at the top.
 
     complete(staged / "README.md", run, settings, generated)
 """
@@ -19,11 +21,11 @@ from comics_genai.plotting.tables import table
 from comics_genai.run import STEP_PICTURES, VALIDATION, recorded, step_in_name
 from comics_genai.training.checkpoint import Log
 
-VALIDATED = 4  # pictures of validation on a card
+VALIDATED = 4  # number of validation pictures on a card
 TOLD = ("method", "steps", "batch_size", "learning_rate", "schedule", "optimizer", "precision", "rank", "alpha")
 TOLD += ("lora_targets", "prior", "prior_weight", "train_text_encoders", "learn_token", "min_snr_gamma", "seed")
 OF_FULL_WEIGHTS = ("rank", "alpha", "lora_targets")  # settings that only adapters have
-# Licences that the Hub has no name for, by base.
+# Licences without a name on the Hub, by base.
 OTHER_LICENCES = {"noobai": ("fair-ai-public-license-1.0-sd", "https://freedevproject.org/faipl-1.0-sd/")}
 HOW_SCORED = {
     "validation_identity": "of identity times pose, read from the pictures, a copy of a drawing counting 0",
@@ -32,10 +34,10 @@ HOW_SCORED = {
 
 
 def complete(card_file: Path, run: Path, settings: Mapping[str, Any], generated: Path) -> None:
-    """Add to the card of a finished run, whose pictures image_*.png lie beside it.
+    """Complete the card of a finished run, whose pictures image_*.png lie beside it.
 
-    settings: of the fine-tuning. generated: folder that the run's test pictures and their scores.json lie in; it need
-    not be there.
+    settings: those of the fine-tuning. generated: the folder of the run's test pictures and their scores.json; it may
+    be absent.
     """
     card = ModelCard(card_file.read_text(encoding="utf-8"))
     if settings["base"] in OTHER_LICENCES and card.data.get("license") is None:
@@ -55,7 +57,7 @@ def complete(card_file: Path, run: Path, settings: Mapping[str, Any], generated:
 
 
 def _validation_pictures(staged: Path, run: Path, settings: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The pictures of the chosen checkpoint's validation, or the last one's, cut from their strip into the folder."""
+    """Write the validation pictures of the chosen checkpoint (or the last one) into the folder."""
     strips = sorted((run / VALIDATION).glob(STEP_PICTURES))
     best = chosen(run)
     strips = [strip for strip in strips if best and step_in_name(strip) == best["step"]] or strips
@@ -91,12 +93,12 @@ def _prompts_of(settings: Mapping[str, Any]) -> str:
 
 
 def _code(text: str) -> str:
-    """The text as code in one line of Markdown."""
+    """The text as inline code in Markdown."""
     return f"`{' '.join(text.replace('`', ' ').split())}`"
 
 
 def _checkpoint_of(run: Path, settings: Mapping[str, Any]) -> str:
-    """Which checkpoint the weights are, and why that one; with the scores of all."""
+    """Sentences on which checkpoint was chosen and why, and a table of all scores."""
     best = chosen(run)
     if best is None:
         last = f"The weights after the last step, {settings['steps']}: nothing was scored on the way."

@@ -1,10 +1,11 @@
-"""A finished run, the newest checkpoint of an unfinished one, or a character's drawings, up to the Hugging Face Hub.
+"""Upload a finished run, the newest checkpoint of an unfinished one, or drawings to the Hugging Face Hub.
 
     push("runs/mygirl-lora", "me/mygirl")           a model repository: weights, settings, card, pictures
     push("runs/mygirl-lora", "me/mygirl-half", checkpoint=True)      to go on from elsewhere
     push("my_drawings", "me/mygirl-drawings")       a dataset repository in the imagefolder layout
 
-Private unless said otherwise. Optimizer states go up on request alone, and no path of this machine ever does.
+Repositories are private unless `public` is set. Optimizer states are uploaded only with `checkpoint`; paths of this
+machine never are.
 """
 
 import json
@@ -38,8 +39,8 @@ from comics_genai.run import (
 )
 from comics_genai.sampling.records import METADATA, read_metadata, read_record
 
-PICTURES = 4  # in a card's gallery
-# What an earlier push may have left, and goes; whatever else is in the repository stays.
+PICTURES = 4  # number of pictures in a card's gallery
+# Files of an earlier push, which are deleted; all other files in the repository stay.
 OURS = {
     "model": [LORA_FILE, FULL_FILE, EMBEDS_FILE, "image_?.png", LOG_FILE, f"{BEST}/*", f"{CHECKPOINTS}/*"],
     "dataset": ["train/*"],
@@ -55,12 +56,12 @@ def push(
     pictures: Path | None = None,
     licence: str = "",
 ) -> str:
-    """Upload `source`, a run's folder or one of drawings, to `repo` (OWNER/NAME, made if absent); returns its address.
-    It replaces what an earlier push left there, of a data set all of train/.
+    """Upload the folder `source` of a run or of drawings to `repo` (OWNER/NAME, made if absent); returns its address.
 
-    pictures: a folder that `generate` drew into, from which the card takes those of this run; by default where it draws
-    by itself. Raises UserError without a token that may write, without a network, for a repository that is
-    public already when it should be private, and for what is neither a run nor drawings.
+    The files of an earlier push are replaced; in a data set that is all of train/. pictures: a folder that `generate`
+    drew into, from which the card takes pictures of this run; by default the folder that it draws into by itself.
+    Raises UserError without a token that may write, without a network, if the repository is public but should be
+    private, and if the source is neither a run nor drawings.
     """
     repo, source = paths.repository(repo), Path(source)
     with tempfile.TemporaryDirectory() as folder:
@@ -85,7 +86,7 @@ def _stage_run(run: Path, staged: Path, repo: str, pictures: Path | None, licenc
         raise UserError(
             f"The run {run} is not finished: start it again to go on, or push its checkpoint with --checkpoint."
         ) from error
-    # The checkpoint that validation chose, or the average, is what everyone should draw with.
+    # These are the weights to draw with: the checkpoint that validation chose, or the average.
     _stage_whole(weights, staged / (LORA_FILE if weights.name == LORA_FILE else FULL_FILE))
     if settings.get("learn_token"):
         _stage_whole(weights.with_name(EMBEDS_FILE), staged / EMBEDS_FILE)
@@ -123,14 +124,14 @@ def _stage_checkpoint(run: Path, staged: Path, repo: str) -> None:
 
 
 def _stage_whole(file: Path, target: Path) -> None:
-    """Copy a file of a run that can be read to its end, tensors and all; a torn one is of use to nobody."""
+    """Copy a file of a run. Tensors are read first, because a damaged file must not be uploaded."""
     if file.suffix == ".safetensors":
         load_tensors(file)
     shutil.copy(file, target)
 
 
 def _stage_settings(run: Path, staged: Path) -> None:
-    """The settings; a path of this machine in them is cut down to its last part."""
+    """Copy the settings; of a path of this machine only the last part is kept."""
     record = _without_places(read_object(run / SETTINGS_FILE))
     (staged / SETTINGS_FILE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""Calls to the Hub that its own client makes only once, tried again where waiting helps: 429, 5xx, resets, silence."""
+"""Repeat calls to the Hub that its client makes only once, if waiting may help: 429, 5xx, resets, time-outs."""
 
 import time
 from collections.abc import Callable
@@ -9,12 +9,12 @@ from huggingface_hub.utils import httpx
 
 T = TypeVar("T")
 TRIES = 5
-FIRST_WAIT, LONGEST_WAIT = 1.0, 30.0  # seconds; each wait is twice the one before
+FIRST_WAIT, LONGEST_WAIT = 1.0, 30.0  # seconds; each wait is twice as long as the one before
 PASSING = (429, 500, 502, 503, 504)
 
 
 def retried(call: Callable[[], T], tries: int = TRIES) -> T:
-    """What `call` returns; of `tries` that fail for a passing reason, the last raises."""
+    """The result of `call`. If it fails for a temporary reason `tries` times, the last error is raised."""
     wait = FIRST_WAIT
     for left in reversed(range(tries)):
         try:

@@ -1,9 +1,9 @@
-"""Checkpoints up to the Hub while training goes on, so that a machine that is taken away takes no more than minutes.
+"""Upload checkpoints to the Hub during training, so that losing the machine costs only minutes of work.
 
     with uploading(run, "me/half", minutes=10):
         finetune(settings, run)
 
-Another machine goes on with `finetune --resume-from me/half`, to the same bytes.
+Another machine resumes with `finetune --resume-from me/half` and ends with the same bytes.
 """
 
 import threading
@@ -26,7 +26,7 @@ TOKENS = "https://huggingface.co/settings/tokens"
 
 
 def check_token(repo: str) -> None:
-    """Raises UserError where there is no token, the Hub does not know it, or it may not write to `repo`, OWNER/NAME."""
+    """Raise UserError if there is no token, the Hub does not know it, or it may not write to `repo` (OWNER/NAME)."""
     token = environment.secret("HF_TOKEN") or get_token()
     if token is None:
         raise UserError(f"Nothing can be uploaded to {repo}: {environment.no_secret('HF_TOKEN')}.")
@@ -44,8 +44,10 @@ def check_token(repo: str) -> None:
 
 
 def may_write(token: Mapping[str, Any], repo: str) -> bool:
-    """Whether a token, as the Hub describes it, may write to a repository. A fine-grained one needs repo.write for the
-    owner or the repository."""
+    """Whether a token, by the Hub's description of it, may write to a repository.
+
+    A fine-grained token needs repo.write for the owner or for the repository.
+    """
     if token.get("role") != "fineGrained":
         return token.get("role") in ("write", "admin")
     scopes = (token.get("fineGrained") or {}).get("scoped") or []
@@ -55,13 +57,13 @@ def may_write(token: Mapping[str, Any], repo: str) -> bool:
 
 @contextmanager
 def uploading(run: Path, repo: str, minutes: float) -> Iterator[None]:
-    """Within it the newest checkpoint of `run` goes to `repo` every so many minutes, and once more at the end.
+    """A context in which the newest checkpoint of `run` is uploaded to `repo` every few minutes, and at the end.
 
-    A failed upload never stops the training: it is told in one sentence and tried again after as many minutes. A token
-    that may not write is found out first: raises UserError as `check_token` does.
+    A failed upload never stops the training: a sentence reports it, and it is repeated after the same time. The token
+    is checked first, which raises UserError as `check_token` does.
     """
     check_token(repo)
-    disable_progress_bars()  # they would run through the training's own
+    disable_progress_bars()  # its progress bars would disturb that of the training
     ended, sent = threading.Event(), set[Path]()
 
     def send() -> None:

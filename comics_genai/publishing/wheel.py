@@ -1,8 +1,8 @@
-"""The package as a wheel that needs no repository around it: with the drawings, the miniature and the recipes.
+"""Build a wheel of the package that needs no repository: it contains the drawings and the miniature.
 
     make wheel
 
-Attached to a Kaggle notebook as a dataset, it serves sessions without internet.
+Attached to a Kaggle notebook as a dataset, it works in sessions without internet.
 """
 
 import os
@@ -18,13 +18,13 @@ from comics_genai.errors import UserError
 BUILT_FROM = ("comics_genai", "pyproject.toml", "LICENSE")
 BROUGHT = ("1_data/unicorn_girl", "1_data/mini_sdxl", "4_finetuning", "pyproject.toml", "constraints.txt")
 LEFT_OUT = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints", "*.partial", ".DS_Store")
-EPOCH = "315532800"  # 1980, from when on a zip can tell time: the same files make the same wheel
+EPOCH = "315532800"  # 1980, the earliest time in a zip file, so that equal files make equal wheels
 
 
 def build(folder: Path | None = None) -> Path:
     """Build the wheel into `folder`, by default dist/ of the repository; returns its path.
 
-    Raises UserError without the repository, or where pip cannot build it.
+    Raises UserError outside the repository, or if pip cannot build it.
     """
     root = environment.root()
     if not (root / "comics_genai").is_dir():

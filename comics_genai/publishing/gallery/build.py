@@ -1,4 +1,4 @@
-"""Building the page: records and drawings become gallery data, and Jinja2 puts them into one HTML file."""
+"""Build the page: records and drawings become the gallery's data, which Jinja2 puts into one HTML file."""
 
 import base64
 import hashlib
@@ -41,13 +41,13 @@ class GallerySettings:
     """Build one page on which people browse, compare and pick generated pictures; it needs no server and no network."""
 
     folders: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()
-    """more folders of pictures, with records or without; pictures that lie elsewhere are copied beside the page"""
+    """more folders of pictures, with or without records; pictures from elsewhere are copied beside the page"""
     into: Path | None = None
     """folder that gets index.html; by default 6_generated, whose own runs are then shown too"""
     drawings: tuple[Path, ...] = ()
-    """folders of the drawings that were learnt from, one a character; by default 1_data/unicorn_girl"""
+    """folders of the training drawings, one for each character; by default 1_data/unicorn_girl"""
     first_seeds: int = 0
-    """show of each prompt of a folder only that many pictures, those of the lowest seeds; 0: all"""
+    """show only this many pictures for each prompt of a folder, those with the lowest seeds; 0 = all"""
     curate: bool = False
     """the committed gallery: only folders that git keeps, the first four seeds of each test prompt, at most 25 MB"""
     title: str = "Comics-GenAI gallery"
@@ -67,7 +67,7 @@ class GallerySettings:
 
 @dataclass(frozen=True)
 class Built:
-    """What was built: the page, how many pictures are on it, and a sentence for each thing that could not be read."""
+    """The built page, the number of its pictures, and a sentence for each thing that could not be read."""
 
     index: Path
     pictures: int
@@ -75,15 +75,15 @@ class Built:
 
     @property
     def told(self) -> str:
-        """Where the page is, as an address that a browser opens."""
+        """Sentences with the page's address, which a browser can open."""
         count = "1 picture is" if self.pictures == 1 else f"{self.pictures} pictures are"
         return f"{count} in the gallery {self.index.resolve().as_uri()}"
 
 
 def build(settings: GallerySettings | None = None) -> Built:
-    """Write index.html, and thumbnails where there are none yet; the same folders give the same bytes.
+    """Write index.html and missing thumbnails; the same folders give the same bytes.
 
-    Raises UserError for a folder that is not there, where there is no picture at all, and see `curated`.
+    Raises UserError if a folder is missing or there is no picture at all, and as `curated` does.
     """
     settings = settings or GallerySettings()
     gallery = settings.into or environment.generated()
@@ -115,7 +115,7 @@ def build(settings: GallerySettings | None = None) -> Built:
 
 @dataclass(frozen=True)
 class _Found:
-    records: list[tuple[Path, PictureRecord]]  # each with the folder that the search began in
+    records: list[tuple[Path, PictureRecord]]  # each with the folder in which the search started
     problems: list[str]
 
 
@@ -140,7 +140,7 @@ Characters = dict[str, list[tuple[dict[str, Any], Shown]]]
 
 
 def _drawings(settings: GallerySettings, gallery: Path, problems: list[str]) -> Characters:
-    """The drawings of each character, by the name of their folder; each with what the page says of it."""
+    """The drawings of each character by the name of their folder, with the page's data on each."""
     folders = settings.drawings or tuple(path for path in [environment.data() / "unicorn_girl"] if path.is_dir())
     characters: Characters = {}
     for folder in folders:
@@ -170,7 +170,7 @@ def _sizes(picture: Shown) -> dict[str, Any]:
 def _picture(
     record: PictureRecord, root: Path, gallery: Path, characters: Characters, problems: list[str]
 ) -> dict[str, Any]:
-    """What the page says of one picture; see data.js."""
+    """The page's data on one picture; see data.js."""
     fields = record.fields
     told: dict[str, Any] = {
         "id": _id(record, root, gallery),
@@ -196,13 +196,13 @@ def _picture(
 
 
 def _id(record: PictureRecord, root: Path, gallery: Path) -> str:
-    """The picture's name in addresses and lists: its path from the page, or from above the folder that was given."""
+    """The picture's name in addresses and lists: its path from the page, or from the parent of the given folder."""
     name = f"{record.place}/{record.fields['file_name']}".removeprefix("./")
     return json_safe(name if root == gallery else f"{root.resolve().name}/{name}")
 
 
 def _drawings_of(character: str, characters: Characters) -> str:
-    """The character whose drawings a picture is compared with: the one it names, or the only one there is."""
+    """The character whose drawings a picture is compared with: the one that it names, or the only one."""
 
     def plain(name: str) -> str:
         return "".join(letter for letter in name.lower() if letter.isalnum())
@@ -214,7 +214,7 @@ def _drawings_of(character: str, characters: Characters) -> str:
 
 
 def _nearest(fields: dict[str, Any], picture: Shown, name: str, characters: Characters) -> dict[str, Any]:
-    """Index among all drawings of the page, and who says so: the record's own scores, or pooled colours."""
+    """The index of the nearest drawing on the page, and its source: the record's scores, or pooled colours."""
     before = 0
     for other, drawings in characters.items():
         if other == name:
@@ -243,7 +243,7 @@ def _true_drawing(
 
 
 def _add(pictures: dict[str, dict[str, Any]], picture: dict[str, Any]) -> None:
-    """Add a picture, unless the same file with the same record is there already: then note where else it lies."""
+    """Add a picture. If the same file with the same record is there already, note only where else it lies."""
     same = json.dumps([picture.get("digest") or picture["id"], picture["method"], picture["record"]], sort_keys=True)
     if same in pictures:
         pictures[same]["also"].append(picture["id"])
@@ -281,7 +281,7 @@ def _page(settings: GallerySettings, data: dict[str, Any]) -> str:
 
 
 def _compared(pictures: list[dict[str, Any]]) -> bool:
-    """Whether several methods answer the same prompt."""
+    """Whether several methods drew the same prompt."""
     methods: dict[str, set[str]] = {}
     for picture in pictures:
         methods.setdefault(picture["asked"], set()).add(picture["method"])
@@ -289,7 +289,7 @@ def _compared(pictures: list[dict[str, Any]]) -> bool:
 
 
 def _embedded(data: dict[str, Any]) -> str:
-    """JSON that no text inside it can break out of a script element with."""
+    """JSON in which no text can end the script element that contains it."""
     dumped = json.dumps(data, ensure_ascii=True, allow_nan=False, sort_keys=True, separators=(",", ":"))
     for character in "<>&":
         dumped = dumped.replace(character, f"\\u{ord(character):04x}")
@@ -297,5 +297,5 @@ def _embedded(data: dict[str, Any]) -> str:
 
 
 def _hash_source(content: str) -> str:
-    """A source for the page's content security policy: only this very script or style runs."""
+    """A source for the page's content security policy, which allows exactly this script or style."""
     return "'sha256-" + base64.b64encode(hashlib.sha256(content.encode()).digest()).decode() + "'"

@@ -1,4 +1,4 @@
-"""The committed gallery: of the run folders that git keeps, every method's first four seeds of each test prompt.
+"""The committed gallery: the first four seeds of each test prompt, for every method in a folder that git keeps.
 
 python -m comics_genai gallery --curate
 """
@@ -12,13 +12,12 @@ from urllib.parse import unquote
 from comics_genai.errors import UserError
 from comics_genai.publishing.gallery.pictures import OWN
 
-SEEDS = 4  # of each test prompt: a rule that no eye for the better ones can bend
-MOST = 25_000_000  # bytes that the pictures, their records and the page may take in the repository
+SEEDS = 4  # of each test prompt: a fixed rule, so that nobody can choose the better pictures
+MOST = 25_000_000  # the most bytes that pictures, records and page may take in the repository
 
 
 def kept_files(folder: Path) -> set[Path]:
-    """The files below `folder` that git keeps, or would with the next `git add`. Raises UserError outside a
-    repository."""
+    """The files below `folder` that git keeps, or would keep after `git add`. Raises UserError outside a repository."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     try:
         done = subprocess.run(command, cwd=folder, capture_output=True, check=True)
@@ -31,8 +30,10 @@ def kept_files(folder: Path) -> set[Path]:
 
 
 def remove_unused(gallery: Path, shown: Iterable[Mapping[str, Any]]) -> None:
-    """Delete the thumbnails and copies that an earlier page had and this one has not. shown: whatever has a "source"
-    and a "thumbnail"."""
+    """Delete thumbnails and copies of an earlier page that this page does not use.
+
+    shown: everything with a "source" and a "thumbnail".
+    """
     used = {gallery / unquote(one[name]) for one in shown for name in ("source", "thumbnail") if name in one}
     for path in sorted((gallery / OWN).rglob("*")):
         if path.is_file() and path not in used:
@@ -40,7 +41,7 @@ def remove_unused(gallery: Path, shown: Iterable[Mapping[str, Any]]) -> None:
 
 
 def check_size(gallery: Path) -> int:
-    """The bytes that git would keep of the gallery; UserError for more than MOST."""
+    """The bytes of the gallery that git would keep. Raises UserError for more than MOST."""
     size = sum(path.stat().st_size for path in kept_files(gallery))
     if size > MOST:
         raise UserError(

@@ -1,4 +1,4 @@
-"""Pictures as the page needs them: checked, with a small WebP, inside the gallery's folder, and nearest drawing."""
+"""Prepare pictures for the page: check them, make thumbnails, copy them if needed, and find the nearest drawing."""
 
 import hashlib
 import io
@@ -13,11 +13,11 @@ import PIL.Image
 from comics_genai.files import write_atomic
 from comics_genai.publishing.gallery.records import PICTURES
 
-OWN = "gallery"  # folder inside the gallery's that holds what the builder makes
+OWN = "gallery"  # folder in the gallery's folder for the builder's own files
 THUMBNAIL = 256  # pixels of the longer side
-LARGEST_AS_IT_IS = 192  # a picture up to this side is its own thumbnail
-POOLED = 16  # pixels each way at which colours are compared
-MAXIMUM_PIXELS = 80_000_000  # a picture that claims more is damaged or an attack
+LARGEST_AS_IT_IS = 192  # a picture of at most this side needs no thumbnail
+POOLED = 16  # side in pixels at which colours are compared
+MAXIMUM_PIXELS = 80_000_000  # a file that claims more is damaged or an attack
 QUALITY = 88
 
 
@@ -38,10 +38,10 @@ class Unreadable(Exception):
 
 
 def show(path: Path, gallery: Path, inside: bool = True) -> Shown:
-    """Make a picture ready for the page in folder `gallery`; what was made before is kept.
+    """Prepare a picture for the page in folder `gallery`; files that are there already are kept.
 
-    inside: whether the page may link to the file where it lies; else, and for a file outside `gallery`, a copy goes
-    into gallery/pictures/. Raises Unreadable.
+    inside: whether the page may link to the file itself. If not, or if it lies outside `gallery`, it is copied into
+    gallery/pictures/. Raises Unreadable.
     """
     try:
         content = path.read_bytes()
@@ -59,7 +59,7 @@ def show(path: Path, gallery: Path, inside: bool = True) -> Shown:
             reduced = max(width, height) > LARGEST_AS_IT_IS
             if reduced and not small.is_file():
                 write_atomic(small, _webp(image.convert("RGB")))
-            # Of a large picture always the thumbnail is compared, so that a second build says the same.
+            # Large pictures are always compared by their thumbnails, so that a second build gives the same.
             pixels = _opened(small) if reduced else image.convert("RGB")
     except (OSError, ValueError, SyntaxError, PIL.Image.DecompressionBombError) as error:
         raise Unreadable("damaged") from error
@@ -75,7 +75,7 @@ def show(path: Path, gallery: Path, inside: bool = True) -> Shown:
 
 
 def nearest(pooled: np.ndarray, drawings: Sequence[np.ndarray]) -> tuple[int, float]:
-    """Index of the nearest drawing, and its distance: root mean square difference of RGB in [0, 1] at 16 x 16."""
+    """The index of the nearest drawing and its distance (root mean square difference of RGB in [0, 1] at 16 x 16)."""
     distances = [float(np.sqrt(np.mean(np.square(pooled - drawing)))) for drawing in drawings]
     best = int(np.argmin(distances))
     return best, distances[best]

@@ -1,16 +1,16 @@
-"""The records that the gallery shows: what they may say, and reading them from folders that may be damaged.
+"""Read the records that the gallery shows, from folders that may be damaged.
 
-A folder of pictures holds `metadata.jsonl`, one JSON object a line, which says what made each picture. A second file,
-`scores.jsonl`, may hold what was found out about it later; of the comic world `generate`, `score`, the studies and the
-notebooks write it (evaluation.picture_scores). Its lines are matched by `file_name` and win over the first file's.
-Every field but `file_name` may be absent, and what is absent is not shown:
+A folder of pictures holds `metadata.jsonl`, with one JSON object in each line that says how a picture was made. A
+second file, `scores.jsonl`, may hold its scores; for the comic world `generate`, `score`, the studies and the notebooks
+write it (evaluation.picture_scores). Its lines are matched by `file_name` and override the first file's. Every field
+but `file_name` may be absent and is then not shown:
 
     file_name       the picture, inside the folder
     prompt, negative, seed, index, steps, guidance, scheduler, base, adapter, adapter_scale, size
                     as `generate` writes them; index tells pictures of one seed apart
-    method          column of the comparison; by default `model`, or else words made of the folder's name
+    method          column of the comparison; by default `model`, or else the folder's name in words
     character       who is drawn
-    test_prompt     row of the comparison: the words that all methods are asked in, where this picture's prompt differs
+    test_prompt     row of the comparison: the prompt that all methods share, if this picture's prompt differs from it
     training_step, learning_rate
                     how far and how fast the adapter was trained; the first gives the slider through training
     drawn_at        ISO 8601, for sorting by time; by default the order of the lines
@@ -32,17 +32,17 @@ from comics_genai.sampling.records import read_record
 METADATA, SCORES = "metadata.jsonl", "scores.jsonl"
 PICTURES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".avif"})
 OF_ONE_PICTURE = frozenset({"file_name", "seed", "index", "drawn_at", "scores", "true_drawing"})
-LARGEST_EXACT = 2**53  # a browser's numbers hold integers exactly up to here
+LARGEST_EXACT = 2**53  # the largest integer that a browser's numbers hold exactly
 ACRONYMS = {"lora": "LoRA", "dreambooth": "DreamBooth", "gan": "GAN", "ddpm": "DDPM", "finetuned": "fine-tuned"}
 
 
 @dataclass(frozen=True)
 class PictureRecord:
-    """One picture: its file, the folder it was listed in, the place of that folder in words, and its fields."""
+    """One picture: its file, the folder that lists it, the folder's place in words, and its fields."""
 
     path: Path
     folder: Path
-    place: str  # folder relative to where the search began, with "/"; "." for that folder itself
+    place: str  # the folder relative to the start of the search, with "/"; "." for the start itself
     fields: dict[str, Any]  # JSON values only
 
     @property
@@ -51,12 +51,12 @@ class PictureRecord:
 
     @property
     def method(self) -> str:
-        """The name of the column this picture belongs to."""
+        """The name of the column that this picture belongs to."""
         named = text(self.fields.get("method")) or text(self.fields.get("model"))
         if named:
             return " · ".join(in_words(part) if "_" in part else part for part in named.split(" · "))
         parts = self.place.split("/")
-        # The untouched base drew it: the run that it lies with had no part in it.
+        # The base alone drew it, so it does not count for the run in whose folder it lies.
         if self.fields.get("base") and "adapter" in self.fields and not self.fields["adapter"]:
             parts = parts[-1:]
         return " · ".join(in_words(part) for part in parts) if self.place != "." else in_words(self.folder.name)
@@ -68,17 +68,17 @@ class PictureRecord:
 
 
 def text(value: Any) -> str:
-    """A string field as it is; "" for a value of any other type."""
+    """A text field; "" if the value is of another type."""
     return value if isinstance(value, str) else ""
 
 
 def number(value: Any) -> float:
-    """A numeric field; 0 for a value of any other type."""
+    """A number field; 0 if the value is of another type."""
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else 0.0
 
 
 def in_words(name: str) -> str:
-    """Words of a file or field name: "dreambooth_lora" is "DreamBooth LoRA"."""
+    """The name of a file or field in words: "dreambooth_lora" is "DreamBooth LoRA"."""
     words = name.replace("_", " ").replace("-", " ").split()
     return " ".join(ACRONYMS.get(word.lower(), word) for word in words) or name
 
@@ -86,10 +86,10 @@ def in_words(name: str) -> str:
 def read_all(
     root: Path, skip: Path | None = None, loose: bool = False, kept: Set[Path] | None = None
 ) -> tuple[list[PictureRecord], list[str]]:
-    """The records of every folder under `root`, sorted by folder, and one sentence for each thing that is wrong.
+    """The records of every folder below `root`, sorted by folder, and a sentence for each thing that is wrong.
 
-    skip: a folder that is left out. loose: of a root that holds no metadata.jsonl at all, the pictures themselves.
-    kept: the files, links followed, that are looked at; by default all.
+    skip: a folder to leave out. loose: if there is no metadata.jsonl below the root, take the pictures themselves.
+    kept: the files, after following links, to look at; by default all.
     """
 
     def looked_at(path: Path) -> bool:
@@ -102,7 +102,7 @@ def read_all(
     for folder in folders:
         if looked_at(folder / METADATA):
             found, wrong = read_folder(folder, folder.relative_to(root).as_posix())
-            # Of a picture that is missing the page tells.
+            # The page itself reports missing pictures.
             records += [record for record in found if looked_at(record.path) or not record.path.exists()]
             problems += wrong
     if loose and not records and not problems:
@@ -110,7 +110,7 @@ def read_all(
             pictures = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES and path.is_file())
             place = folder.relative_to(root).as_posix()
             for path in pictures:
-                # A picture of `generate` that was moved alone still carries its record.
+                # A picture of `generate` that was moved still has its record in itself.
                 told = json_safe(read_record(path) or {})
                 fields = (told if isinstance(told, dict) else {}) | {"file_name": json_safe(path.name)}
                 records.append(PictureRecord(path, folder, place, fields))
@@ -118,7 +118,7 @@ def read_all(
 
 
 def read_folder(folder: Path, place: str) -> tuple[list[PictureRecord], list[str]]:
-    """The records of one folder and what is wrong with its lines; a picture named twice keeps its last line."""
+    """The records of one folder, and what is wrong with its lines. If two lines name a picture, the last one counts."""
     problems: list[str] = []
     rows = _rows(folder / METADATA, place, problems)
     if (folder / SCORES).is_file():
@@ -148,14 +148,14 @@ def _rows(path: Path, place: str, problems: list[str]) -> dict[str, dict[str, An
 
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    # Split at line feeds alone: U+2028 and its like may stand inside a JSON string.
+    # Only a line feed ends a line: U+2028 and others may be part of a JSON string.
     for i, line in enumerate(path.read_bytes().split(b"\n"), start=1):
         if line.strip():
             yield i, line
 
 
 def json_safe(value: Any) -> Any:
-    """The value as a browser can read it: without NaN, infinities, integers beyond its numbers, half characters."""
+    """The value as a browser can read it: without NaN, infinities, too large integers and half characters."""
     if isinstance(value, Mapping):
         return {json_safe(str(key)): json_safe(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -170,8 +170,10 @@ def json_safe(value: Any) -> Any:
 
 
 def first_seeds(records: list[PictureRecord], count: int) -> list[PictureRecord]:
-    """Of each folder, prompt and setting the `count` pictures of the lowest seeds, in their old order: a rule that no
-    eye for the better ones can bend."""
+    """For each folder, prompt and setting, the `count` pictures with the lowest seeds, in their old order.
+
+    This is a fixed rule, so that nobody can choose the better pictures.
+    """
     groups: dict[tuple[str, str], list[PictureRecord]] = {}
     for record in records:
         asked = {name: value for name, value in record.fields.items() if name not in OF_ONE_PICTURE}

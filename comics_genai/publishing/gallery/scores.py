@@ -1,4 +1,4 @@
-"""A picture's scores in words: what is right, what is wrong, and whether it is a copy."""
+"""Put a picture's scores into words: what is right, what is wrong, and whether it is a copy."""
 
 from collections.abc import Mapping
 from typing import Any
