@@ -1,1 +1,1 @@
-"""Notebooks, executed."""
+"""Execute notebooks, and the code that their cells share."""

@@ -1,4 +1,4 @@
-"""The demonstration: the DreamBooth-LoRA notebook executed as it stands, and its scores in one short table.
+"""The demonstration: execute the DreamBooth-LoRA notebook and print its scores as one short table.
 
     python -m comics_genai demo
 
@@ -25,9 +25,9 @@ RUN = "dreambooth_lora_demo"
 
 
 def demo() -> str:
-    """Execute the notebook into 6_generated/dreambooth_lora_demo/, unless that was done before; returns what to print.
+    """Execute the notebook into 6_generated/dreambooth_lora_demo/ unless that was done before; returns a text to print.
 
-    Raises UserError when the notebook is missing or stops with an error.
+    Raises UserError if the notebook is missing or stops with an error.
     """
     return run_notebook(environment.root() / NOTEBOOK, environment.generated() / RUN)
 
@@ -41,7 +41,7 @@ def run_notebook(notebook: Path, folder: Path) -> str:
         raise UserError(
             f"The notebook {notebook} has no parameter run in a cell tagged parameters: restore it with git."
         )
-    # Under its final name only when every cell has run.
+    # It gets its final name only after every cell has run.
     running = folder / f"{notebook.stem}.running.ipynb"
     start = time.monotonic()
     execute.run(notebook, running, {"run": folder.name})
@@ -52,7 +52,7 @@ def run_notebook(notebook: Path, folder: Path) -> str:
 
 
 def summary(folder: Path, notebook_name: str) -> str:
-    """The table of scores.json, and where the contact sheet and the executed notebook are."""
+    """The table of scores.json, and the paths of the contact sheet and the executed notebook."""
     scores = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
     return "\n".join(
         [

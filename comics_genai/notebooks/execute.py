@@ -1,8 +1,8 @@
-"""Notebooks executed from a fresh kernel: in place, as they are committed, or into another file with other parameters.
+"""Execute notebooks in a fresh kernel: in place, to be committed, or into another file with other parameters.
 
     python -m comics_genai notebook 4_finetuning/lora/LoRA.ipynb
 
-So every committed notebook was made: its outputs are those of one run, and say nothing of when and where that was.
+Every committed notebook is made so. Its outputs are those of one run, without traces of time and place.
 """
 
 import ast
@@ -28,15 +28,15 @@ from comics_genai.errors import UserError
 from comics_genai.files import write_atomic
 
 KEPT = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
-KEPT |= {"language_info": {"name": "python"}}  # of a notebook's metadata; the rest tells of the machine
+KEPT |= {"language_info": {"name": "python"}}  # of a notebook's metadata; the rest would describe the machine
 LARGE_PNG = 100_000  # base64 characters
 PROGRESS = re.compile(r"(.+?): \d+/\d+ · ")  # a line of `progress.Progress`
 
 
 def run(notebook: Path, executed: Path, parameters: Mapping[str, Any] | None = None) -> None:
-    """Execute `notebook` from its own folder into the file `executed`, which is written as its cells end.
+    """Execute `notebook` in its own folder and write the file `executed` after each cell.
 
-    Progress comes as lines, here and in the file. Raises UserError when there is no such notebook or a cell fails;
+    Progress is shown as lines, here and in the file. Raises UserError if there is no such notebook, or if a cell fails;
     `executed` then shows where.
     """
     if not notebook.is_file():
@@ -62,7 +62,7 @@ def run(notebook: Path, executed: Path, parameters: Mapping[str, Any] | None = N
 
 
 def parameters_of(notebook: Path) -> dict[str, Any]:
-    """Names and values of the cell tagged parameters, which assigns literals. Raises UserError where there is none."""
+    """Names and values in the cell tagged "parameters", which assigns literals. Raises UserError if there is none."""
     cells = nbformat.read(notebook, as_version=4).cells if notebook.is_file() else []
     sources = [cell.source for cell in cells if "parameters" in cell.metadata.get("tags", [])]
     if not sources:
@@ -80,7 +80,7 @@ def parameters_of(notebook: Path) -> dict[str, Any]:
 @contextmanager
 def _lines_of_progress() -> Iterator[None]:
     before = os.environ.get("TQDM_DISABLE")
-    os.environ["TQDM_DISABLE"] = "1"  # the kernel's bars would not reach this terminal; its lines do
+    os.environ["TQDM_DISABLE"] = "1"  # the kernel's progress bars would not reach this terminal, but its lines do
     try:
         yield
     finally:
@@ -91,9 +91,9 @@ def _lines_of_progress() -> Iterator[None]:
 
 
 def execute_in_place(notebook: Path) -> str:
-    """Execute a notebook with its parameters as they stand, and put the result in its place if every cell ran.
+    """Execute a notebook with its own parameters, and replace it by the result if every cell has run.
 
-    Returns what to print. The file is as `committable` makes it, and untouched where a cell fails.
+    Returns a text to print. `committable` cleans the result. If a cell fails, the file is not changed.
     """
     running, start = environment.cached() / "notebooks" / f"{notebook.stem}.running.ipynb", time.monotonic()
     before = os.times()
@@ -107,12 +107,15 @@ def execute_in_place(notebook: Path) -> str:
 
 
 def timing_file(notebook: Path, root: Path) -> Path:
-    """Where the time of a committed notebook's last execution is kept, for the front page."""
+    """The file with the times of a committed notebook's last execution, which the front page shows."""
     return root / "5_documents" / "benchmarks" / "notebooks" / f"{notebook.stem}.json"
 
 
 def _record_time(notebook: Path, before: os.times_result, seconds: float) -> None:
-    """Keep how long a notebook of the repository took: by the clock, and of one core, which other work delays less."""
+    """Record how long a notebook of the repository took, by the clock and in time of one core.
+
+    Other work on the machine delays the latter less.
+    """
     root = environment.root()
     if not notebook.is_relative_to(root):
         return
@@ -124,7 +127,7 @@ def _record_time(notebook: Path, before: os.times_result, seconds: float) -> Non
 
 
 def committable(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """The notebook without traces of when and where it ran: no times, no widgets, each progress as its last line."""
+    """The notebook without traces of time and place: no times, no widgets, and only the last line of each progress."""
     notebook.metadata = nbformat.from_dict(KEPT)
     for cell in notebook.cells:
         cell.metadata = nbformat.from_dict({"tags": tags} if (tags := cell.metadata.get("tags")) else {})
@@ -134,8 +137,10 @@ def committable(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 
 def _smaller(output: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """An output whose large PNG is a JPEG with unreduced colour, a fifth of the bytes; colours change by what no eye
-    sees, which a palette's would not."""
+    """The output with its large PNG as a JPEG of full colour resolution, which takes a fifth of the bytes.
+
+    Its changes of colour are invisible, unlike those of a palette.
+    """
     png = output.get("data", {}).get("image/png")
     if png is None or len(png) < LARGE_PNG:
         return output
@@ -147,7 +152,7 @@ def _smaller(output: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 
 def _merged(outputs: Sequence[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
-    """Outputs with neighbouring pieces of one stream as one."""
+    """The outputs, in which neighbouring pieces of one stream are joined."""
     merged: list[nbformat.NotebookNode] = []
     for output in outputs:
         if output.output_type == "stream" and merged and merged[-1].get("name") == output.name:

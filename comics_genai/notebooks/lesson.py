@@ -1,11 +1,11 @@
-"""What the fine-tuning notebooks take apart: one batch of the loss, the adapter, the prior term, the noise, the log.
+"""The parts of a fine-tuning that its notebooks explain: a batch of the loss, adapter, prior term, noise, log.
 
     batch = first_batch(base, character, settings)
     with in_training(base, settings) as networks, torch.no_grad():
         prediction = networks.trained(batch.z, batch.t, batch.prompts, batch.time_ids)
         loss = package_loss(base, settings, batch, networks)
 
-The ten lines that teach stand in the notebooks' cells; this holds what three of them would otherwise repeat.
+The ten lines that teach are in the notebooks' cells. This module holds what three notebooks would otherwise repeat.
 """
 
 import copy
@@ -33,12 +33,12 @@ from comics_genai.training import objective
 from comics_genai.training.seeding import seed_step
 
 Predict = Callable[[Tensor, Tensor, Embeddings, Tensor | None], Tensor]
-NUDGE = 0.02  # how far `in_training` moves the weights, relative to their size
+NUDGE = 0.02  # by how much `in_training` moves the weights, relative to their size
 
 
 @dataclass(frozen=True)
 class Batch:
-    """The batch of a fine-tuning's first step: B drawings, as they are, without changed places or dropped captions."""
+    """The batch of a fine-tuning's first step: B drawings, without shifts and with all captions."""
 
     z: Tensor  # latents (B, channels, h, w)
     eps: Tensor  # noise of that shape
@@ -50,16 +50,16 @@ class Batch:
     class_prompts: Embeddings  # of `class_texts`: the same without the identifier
     time_ids: Tensor | None  # SDXL's micro-conditioning, (B, 6)
     data: TrainingData
-    settings: FinetuneSettings  # those of the training, with one variant a drawing and every caption
+    settings: FinetuneSettings  # the training's settings, but with one variant of each drawing and all captions
 
 
 def first_batch(base: Base, character: Sequence[Drawing], settings: FinetuneSettings) -> Batch:
-    """The batch that training with these settings would begin with."""
+    """The first batch of a training with these settings."""
     settings = replace(settings, variants=1, caption_dropout=0.0, prior="prediction", batch_size=len(character))
     data = prepare(base, character, settings, Path())
     generator = seed_step(settings.seed, 0)
     chosen = data.turns[torch.arange(settings.batch_size) % len(data.turns)]
-    # In the order in which the package draws: variant, noise, timesteps.
+    # The random numbers are drawn in the package's order: variant, noise, timesteps.
     torch.randint(1, (settings.batch_size,), generator=generator)
     z = data.latents[chosen, 0]
     eps = torch.randn(z.shape, generator=generator)
@@ -83,19 +83,19 @@ def first_batch(base: Base, character: Sequence[Drawing], settings: FinetuneSett
 
 @dataclass(frozen=True)
 class Networks:
-    """The network that is trained, a little way into training, and the frozen one that the prior term asks."""
+    """The network after a few steps of training, and the frozen network of the prior term."""
 
     trained: Predict
     frozen: Predict
-    copy: nn.Module | None  # of the UNet, where no adapter can be switched off
+    copy: nn.Module | None  # a copy of the UNet, if there is no adapter to switch off
 
 
 @contextmanager
 def in_training(base: Base, settings: FinetuneSettings, nudge: float = NUDGE) -> Iterator[Networks]:
-    """Within it the base is set up as training has it; afterwards it is as it was.
+    """A context in which the base is set up as during training; afterwards it is restored.
 
-    nudge: how far the trained weights are moved at random, as a few steps of training would. 0 = the moment before the
-    first step: then both networks say the same. For method dreambooth a copy of the UNet is held.
+    nudge: by how much the trained weights are moved at random, like a few steps of training. With 0 it is the moment
+    before the first step, and both networks predict the same. Method dreambooth needs a copy of the UNet.
     """
     load_adapters(base, [])
     full = settings.method == "dreambooth"
@@ -128,16 +128,16 @@ def in_training(base: Base, settings: FinetuneSettings, nudge: float = NUDGE) ->
 
 
 def package_loss(base: Base, batch: Batch, networks: Networks) -> float:
-    """What the package's training computes on the same batch and networks."""
+    """The loss that the package's training computes for the same batch and networks."""
     loss = FinetuneLoss(base, batch.data, batch.settings, networks.copy)
     with torch.no_grad():
         return loss(0, seed_step(batch.settings.seed, 0))[0].item()
 
 
 def weights_by_part(base: Base, settings: FinetuneSettings) -> list[dict[str, Any]]:
-    """A row for each part of the base: how many weights it has, and how many of them this method trains.
+    """A row for each part of the base: the number of its weights, and how many of them this method trains.
 
-    An adapter's weights count with the part that they stand in.
+    The weights of an adapter are counted with the part that contains them.
     """
     counts: dict[str, list[int]] = {}
 
@@ -169,7 +169,7 @@ def _part(name: str) -> str:
 
 
 def adapted_layer(base: Base) -> tuple[str, nn.Module]:
-    """The first linear layer of the UNet with an adapter, by its name; peft's own layer."""
+    """The name of the first linear layer of the UNet with an adapter, and peft's layer itself."""
     for name, module in base.unet.named_modules():
         if hasattr(module, "lora_A") and isinstance(module.base_layer, nn.Linear):
             return name, module
@@ -177,7 +177,7 @@ def adapted_layer(base: Base) -> tuple[str, nn.Module]:
 
 
 def noised_drawing(base: Base, z: Tensor, columns: int = 8) -> dict[str, PIL.Image.Image]:
-    """One drawing's latents (channels, h, w), noised from t = 0 to the last step and decoded; keys say t and SNR."""
+    """One drawing's latents (channels, h, w), noised at steps from 0 to the last and decoded; keys say t and SNR."""
     alpha_bar = objective.alpha_bar(base.pipeline.scheduler)
     t = torch.linspace(0, len(alpha_bar) - 1, columns).round().long()
     noise = torch.randn(1, *z.shape, generator=torch.Generator().manual_seed(0)).expand(columns, -1, -1, -1)
@@ -187,8 +187,10 @@ def noised_drawing(base: Base, z: Tensor, columns: int = 8) -> dict[str, PIL.Ima
 
 
 def class_drift(pictures: Mapping[str, Sequence[PIL.Image.Image]], reference: str) -> dict[str, float]:
-    """How far each row's pictures are from the reference row's, drawn with the same prompts and seeds: the root mean
-    square difference of pixels, in [0, 1]."""
+    """How far each row's pictures are from those of the reference row, with the same prompts and seeds.
+
+    It is the root mean square difference of pixels, in [0, 1].
+    """
     first = [np.asarray(picture, np.float32) / 255 for picture in pictures[reference]]
     found = {}
     for name, row in pictures.items():

@@ -27,10 +27,10 @@ SHORTER = 6
 def with_and_without(
     settings: FinetuneSettings, folder: Path, device: str | torch.device = "cpu", base: Base | None = None
 ) -> dict[str, Path | None]:
-    """The base, and two short trainings that differ in lambda alone, 1 and 0; they are done here if they are not yet.
+    """The base, and two short trainings that differ only in lambda, 1 and 0. They are trained here if they are missing.
 
-    Each takes a SHORTER-th of the steps of `settings`: that is enough to see where the class goes, and together they
-    cost a fraction of the run in `folder`, beside which they lie. base: as `finetune` takes it.
+    Each takes 1 / SHORTER of the steps of `settings`, which is enough to see how the class changes. Their folders lie
+    beside `folder`. base: as in `finetune`.
     """
     method = "dreambooth-lora" if settings.method == "lora" else settings.method
     short = replace(settings, method=method, steps=max(2, settings.steps // SHORTER), validate_every=0)
@@ -50,9 +50,9 @@ def class_pictures(
     scenes: int = 6,
     sampling: Sampling | None = None,
 ) -> dict[str, list[PIL.Image.Image]]:
-    """For each run the class alone, without the identifier, in the same poses from the same noise.
+    """For each run, pictures of the class without the identifier, in the same poses from the same noise.
 
-    Each is drawn with the weights after its last step. The base keeps no adapter.
+    They are drawn with the weights of the last step. Afterwards the base has no adapter.
     """
     prompts = [world.scene_prompt(scene, f"a {class_name}") for scene in posed_scenes(world.UNICORN_GIRL, scenes)]
     rows = {}
@@ -65,7 +65,7 @@ def class_pictures(
 
 
 def drift_in_words(drift: Mapping[str, float], class_name: str) -> str:
-    """What `lesson.class_drift` of `class_pictures` says, as a sentence."""
+    """The result of `lesson.class_drift` for `class_pictures` as a sentence."""
     kept, free = (drift[f"trained, lambda = {weight}"] for weight in (1, 0))
     said = (
         f"Pictures of any {class_name} moved {kept:.3f} away from the base's with the prior term and {free:.3f} "

@@ -1,8 +1,8 @@
-"""A finished run to draw with: one that lies here or on the Hub, or else trained now, as its notebook trains it.
+"""Find a finished run to draw with, here or on the Hub, or train it now as its notebook does.
 
     run = finished_run("dreambooth_lora", "dreambooth-lora", device)
 
-So the notebooks that draw with saved weights also run where nobody has trained yet.
+So the notebooks that draw with saved weights also work before any training.
 """
 
 from dataclasses import replace
@@ -20,10 +20,10 @@ from comics_genai.planning.automatic import settings_for
 
 
 def finished_run(run: str, method: str, device: str | torch.device = "cpu", **changes: Any) -> str | Path:
-    """OWNER/NAME as it is, else the folder runs/NAME, trained first where it holds no finished run.
+    """OWNER/NAME itself, or the folder runs/NAME, which is trained first if it holds no finished run.
 
-    method: of the training, with the settings of its preset but for `changes` (names of FinetuneSettings), as the
-    notebook of the method takes them. Prints one line. Raises UserError as `finetune` does.
+    method: that of the training, which has the settings of its preset except for `changes` (names of FinetuneSettings),
+    as in the method's notebook. Prints one line. Raises UserError as `finetune` does.
     """
     if "/" in run:
         return run

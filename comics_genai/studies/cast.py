@@ -1,6 +1,6 @@
-"""What a study knows of one character: her drawings, the scenes that are asked for, and all that scoring compares with.
+"""One character of a study: its drawings, the scenes to draw, and everything that scoring compares with.
 
-Each is made once and serves every method, seed and setting.
+Each of these is made once for all methods, seeds and settings.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ OTHERS_SEED = 31
 
 @dataclass(frozen=True)
 class Subject:
-    """One character of the study; `size` px is what its base draws."""
+    """One character of the study. size: pixels that its base draws."""
 
     number: int
     grid: Grid
@@ -44,7 +44,7 @@ class Subject:
 
     @cached_property
     def scenes(self) -> list[world.Scene]:
-        """What the prompts ask for: legs and arms that no drawing shows together, from the grid's half."""
+        """The scenes of the prompts, from the grid's half: no drawing shows these legs and arms together."""
         return comparison.posed_scenes(self.character, self.grid.prompts, self.grid.half)
 
     @cached_property
@@ -62,13 +62,13 @@ class Subject:
 
     @cached_property
     def true_features(self) -> np.ndarray:
-        """The reader's features of true drawings of her in other poses than the six: (grid.true_drawings, width)."""
+        """The reader's features of true drawings of the character in other poses: (grid.true_drawings, width)."""
         scenes = metrics.other_pose_scenes(self.character, self.grid.true_drawings, seed=3)
         return distribution.reader_features(metrics.true_renders(scenes, self._side), self.reader)
 
     @cached_property
     def others(self) -> list[str]:
-        """Prompts that ask for other girls, in words: what a base should go on drawing."""
+        """Prompts for other girls, which the base should still be able to draw."""
         rng = np.random.default_rng(OTHERS_SEED)
         prompts = []
         for scene in self.scenes[: self.grid.others]:
@@ -81,14 +81,14 @@ class Subject:
         return max(self.size, comparison.SMALLEST)
 
     def prompts(self, subject: str) -> list[str]:
-        """The prompt of each of `scenes` for a subject in the caller's words."""
+        """The prompt of each of `scenes`, for a subject in the caller's words."""
         return [world.scene_prompt(scene, subject) for scene in self.scenes]
 
     def records(self, pictures: Sequence[PIL.Image.Image], noise: int, asked: bool) -> list[metrics.Record]:
-        """A record a picture, prompt by prompt with `noise` seeds each.
+        """A record for each picture, prompt by prompt with `noise` seeds each.
 
-        asked: whether the method was told the pose. If not, the poses themselves are null: each picture was given the
-        scene of a prompt, so that its joint success is what chance gives.
+        asked: whether the method was given the pose. If not, its poses are null, and each picture is scored against the
+        scene of some prompt, so that its joint success is that of chance.
         """
         scenes = [scene for scene in self.scenes for _ in range(noise)]
         truths = [truth for truth in self.truths for _ in range(noise)]
@@ -108,7 +108,7 @@ class Subject:
         return records
 
     def set_scores(self, pictures: Sequence[PIL.Image.Image], noise: int) -> dict[str, float | None]:
-        """Scores of all pictures together: diversity, and the kernel distance to true drawings where asked for."""
+        """Scores of all pictures together: diversity, and the kernel distance to true drawings if it is measured."""
         prompts = [i // noise for i in range(len(pictures))]
         scores = {"diversity": distribution.diversity(pictures, prompts) if noise > 1 else None}
         if self.grid.true_drawings and len(pictures) > 1:
@@ -117,14 +117,14 @@ class Subject:
         return scores
 
     def likeness(self, pictures: Sequence[PIL.Image.Image]) -> float:
-        """Mean share of her readable attributes in pictures of anybody."""
+        """The mean share of the character's readable attributes in any pictures."""
         scenes = [world.Scene(self.character)] * len(pictures)
         records = metrics.score_run(pictures, scenes, self.references, self.reader, threshold=0.0)
         return float(np.mean([record["identity"] for record in records]))
 
 
 def means(records: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """The mean of every measure that all records have."""
+    """The mean of each measure that all records have."""
     skipped = ("prompt", "noise", "nearest_reference")
     return {
         name: float(np.mean([record[name] for record in records]))

@@ -1,4 +1,4 @@
-"""A study's file, in TOML: which methods, characters, seeds and settings are run; every combination is a cell.
+"""Read a study's TOML file: methods, characters, seeds and settings. Every combination of them is a cell.
 
     base = "mini"
     characters = [0, 1, 2]       # 0 is UnicornGirl, 1 to 9 are her companions
@@ -50,15 +50,15 @@ WORDS = ("name", "careful", "both")
 
 @dataclass(frozen=True)
 class Cell:
-    """One row to be: a method with all its settings, a character and a training seed."""
+    """One cell, which becomes a row of the table: a method with its settings, a character and a training seed."""
 
     method: str  # its name in the grid
     kind: str  # one of KINDS
-    words: str  # how a fine-tuning is asked: by the name, by careful words, by both
+    words: str  # what the prompts of a fine-tuning say: the name, careful words, or both
     variant: str
     character: int
     seed: int
-    settings: Mapping[str, Mapping[str, Any]]  # those that the grid sets, by section
+    settings: Mapping[str, Mapping[str, Any]]  # the settings of the grid, by section
 
     @property
     def trains(self) -> bool:
@@ -68,18 +68,20 @@ class Cell:
         return _built(Sampling, self.settings.get("sampling", {}), self.method, "sampling")
 
     def finetuning(self, base: str, drawings: str) -> FinetuneSettings:
-        """The settings of its training on drawings, those of the base's preset where the grid says nothing; `base` and
-        `drawings` as FinetuneSettings takes them."""
+        """The settings of the fine-tuning. Those that the grid does not set come from the base's preset.
+
+        base, drawings: as in FinetuneSettings.
+        """
         method = FINETUNED[self.kind]
         known = any(preset.base == base for preset in PRESETS.values())
         default = dict(preset_for(base, method).values(method)) if known else {}
-        default.pop("validate_every", None)  # studies measure what a run ends with
+        default.pop("validate_every", None)  # studies measure the last checkpoint
         given = default | self.settings.get("finetune", {})
         given |= {"base": base, "drawings": drawings, "method": method, "seed": self.seed}
         return _built(FinetuneSettings, given, self.method, "finetune")
 
     def baseline(self) -> GanSettings | DdpmSettings:
-        """The settings of its training from scratch: the method's own, with those of the grid."""
+        """The settings of a training from scratch: the method's own, changed by those of the grid."""
         given, settings = dict(self.settings.get("baseline", {})), SCRATCH[self.kind]
         loop = {**given.pop("loop", {}), "seed": self.seed, "validate_every": 0}
         if "steps" in given:
@@ -89,14 +91,14 @@ class Cell:
         return _built(type(settings), kept | given | {"loop": loop}, self.method, "baseline")
 
     def named(self) -> str:
-        """For people: "lora, no prior, character 3, seed 1, sampling.steps 5"."""
+        """The cell in words: "lora, no prior, character 3, seed 1, sampling.steps 5"."""
         parts = [self.method, self.variant, f"character {self.character}"]
         return ", ".join([part for part in parts if part] + ([f"seed {self.seed}"] if self.trains else []))
 
 
 @dataclass(frozen=True)
 class Grid:
-    """What a study's file says. Raises UserError for what it may not say."""
+    """The content of a study's file. Raises UserError for settings that are not allowed."""
 
     name: str
     methods: Mapping[str, Mapping[str, Any]]
@@ -106,10 +108,10 @@ class Grid:
     prompts: int = 24
     noise: int = 4
     half: Literal["test", "validation"] = "test"
-    others: int = 8  # pictures of other girls that tell how far the prior drifted; 0 = not measured
-    true_drawings: int = 500  # that the kernel distance is taken to; 0 = not measured
-    other_poses: int = 300  # true drawings that the copy rate's threshold rests on
-    drawing_side: int = 1024  # pixels of the six drawings, as those in 1_data
+    others: int = 8  # pictures of other girls that measure the drift of the prior; 0 = not measured
+    true_drawings: int = 500  # true drawings for the kernel distance; 0 = not measured
+    other_poses: int = 300  # true drawings for the threshold of the copy rate
+    drawing_side: int = 1024  # pixels of the six drawings, as in 1_data
     finetune: Mapping[str, Any] = field(default_factory=dict)
     baseline: Mapping[str, Any] = field(default_factory=dict)
     sampling: Mapping[str, Any] = field(default_factory=dict)
@@ -140,7 +142,7 @@ class Grid:
 
     @classmethod
     def read(cls, path: Path) -> "Grid":
-        """The grid of a file; its name is the file's."""
+        """The grid of a file, with the file's name."""
         path = Path(path)
         try:
             said = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -149,11 +151,11 @@ class Grid:
                             "4_finetuning/studies.") from error  # fmt: skip
         given = {name: tuple(value) if isinstance(value, list) else value for name, value in said.items()}
         grid = _built(cls, {"name": path.stem, **given}, path.name, "")
-        grid.cells()  # every setting is checked before the first run
+        grid.cells()  # checks every setting before the first run
         return grid
 
     def cells(self) -> list[Cell]:
-        """Every combination once, character by character, so that what is cached of one serves all its cells."""
+        """Every combination once, character by character, so that all cells of a character use its cached data."""
         found: dict[str, Cell] = {}
         for character, variant, varied in itertools.product(self._everyone(), self.variants, self._varied()):
             for method, given in self.methods.items():
@@ -179,7 +181,7 @@ class Grid:
         return {name: getattr(self, name) for name in SECTIONS}
 
     def _varied(self) -> list[dict[str, dict[str, Any]]]:
-        """One combination of values each, by section."""
+        """Every combination of values, by section."""
         axes = []
         for section, settings in self.vary.items():
             for name, values in settings.items():
@@ -210,7 +212,7 @@ class Grid:
 
 
 def _sections(kind: str) -> tuple[str, ...]:
-    """The sections of settings that a kind of method has."""
+    """The sections of settings of a kind of method."""
     if kind in FINETUNED:
         return "finetune", "sampling"
     return ("sampling",) if kind in PROMPTED else ("baseline",) if kind in SCRATCH else ()
@@ -232,7 +234,10 @@ def _check(cell: Cell) -> None:
 
 
 def _built(kind: type, given: Mapping[str, Any], owner: str, section: str) -> Any:
-    """The dataclass `kind` of given values; UserError naming the one it does not have or that is of another type."""
+    """The dataclass `kind` with these values.
+
+    Raises UserError that names a value of another type, or one that the dataclass does not have.
+    """
     known = [one.name for one in fields(kind)]
     if unknown := [name for name in given if name not in known]:
         raise UserError(f"{owner} sets {'.'.join(filter(None, (section, unknown[0])))}, which there is not: choose of "
@@ -245,14 +250,14 @@ def _built(kind: type, given: Mapping[str, Any], owner: str, section: str) -> An
 
 
 def digest(record: Any) -> str:
-    """Twelve hexadecimal digits of what is JSON-able."""
+    """A digest (twelve hexadecimal digits) of a JSON-able value."""
     return hashlib.sha256(json.dumps(record, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 
 def training_id(cell: Cell, base: str, base_digest: str) -> str:
-    """Names a training: cells that differ in sampling alone share one."""
+    """The name of a training. Cells that differ only in sampling share it."""
     if cell.kind in FINETUNED:
-        # Where the base lies does not matter, what it is does.
+        # The base's content matters, but not its path.
         settings = asdict(replace(cell.finetuning(base, ""), base="", checkpoint_every=0, max_minutes=0.0))
     else:
         settings, base_digest = asdict(cell.baseline()), ""
@@ -260,7 +265,7 @@ def training_id(cell: Cell, base: str, base_digest: str) -> str:
 
 
 def cell_id(grid: Grid, cell: Cell) -> str:
-    """Names a row: everything that the study's file says about it."""
+    """The name of a row, made from everything that the study's file says about it."""
     names = ("base", "prompts", "noise", "half", "others", "true_drawings", "other_poses", "drawing_side")
     asked = [getattr(grid, name) for name in names]
     named = [cell.method, cell.kind, cell.words, cell.variant, cell.character, cell.seed]

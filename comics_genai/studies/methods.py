@@ -1,4 +1,4 @@
-"""How each kind of method is trained and how it draws; what was trained or drawn before is used, not made again.
+"""Train each kind of method and draw with it; earlier trainings and pictures are used, not made again.
 
     bench = Workbench(grid, folder, "cpu")
     trained = bench.train(cell, subject)
@@ -34,16 +34,16 @@ from comics_genai.studies.grid import FINETUNED, PROMPTED, SCRATCH, Cell, Grid, 
 from comics_genai.training.checkpoint import Log
 from comics_genai.training.loop import TrainResult
 
-REMEMBERED = 4  # encoded sets of drawings
+REMEMBERED = 4  # number of encoded sets of drawings in memory
 
 
 class Stopped(KeyboardInterrupt):
-    """A training was stopped: it goes on when the study is started again."""
+    """A training was stopped. It resumes when the study is started again."""
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A finished training: its folder, its seconds over all starts, the parameters that were trained."""
+    """A finished training: its folder, its seconds over all starts, and its number of trained parameters."""
 
     folder: Path
     seconds: float
@@ -65,13 +65,13 @@ class Workbench:
         return Base.load(self.grid.base, self.device, precision)
 
     def train(self, cell: Cell, subject: Subject) -> Trained:
-        """Train what the cell needs, or go on with it. Raises Stopped when a signal stopped it."""
+        """Train what the cell needs, or resume it. Raises Stopped if a signal stopped the training."""
         folder = self.folder / "trained" / training_id(cell, self.grid.base, self.base.digest())
         run = self._finetune if cell.kind in FINETUNED else self._scratch
         result = run(cell, subject, folder)
         if not result.finished:
             raise Stopped(result.message)
-        shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)  # it is finished, and many runs fill a disk
+        shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)  # of many runs they would fill the disk
         rows = Log(folder).rows()
         with safetensors.safe_open(folder / FULL_FILE, framework="pt") as file:
             parameters = sum(torch.Size(file.get_slice(name).get_shape()).numel() for name in file.keys())
@@ -79,18 +79,18 @@ class Workbench:
 
     def _finetune(self, cell: Cell, subject: Subject, folder: Path) -> TrainResult:
         settings = cell.finetuning(self.grid.base, str(subject.drawings))
-        # Written last: a process may have been killed between the weights and the adapter made of them.
+        # This is written last: a process may be killed after the weights and before the adapter.
         if (folder / (FULL_FILE if settings.method == "dreambooth" else LORA_FILE)).exists():
             return TrainResult(settings.steps, True, 0.0, "")
-        self._loaded = None  # training takes what is loaded out of the base
+        self._loaded = None  # training removes adapters that are loaded
         lent = self.base if settings.weights_precision == self.base.precision else None  # full weights are fp32
         return finetune(settings, folder, self.device, base=lent, encode=self._encode)
 
     def _encode(
         self, base: Base, character: Sequence[drawings.Drawing], settings: FinetuneSettings, cache: Path
     ) -> TrainingData:
-        """As `encoded_data.prepare`, remembered: runs that differ in method, rate or steps read the same."""
-        if settings.learn_token:  # its prompts hold a token of the run's own
+        """`encoded_data.prepare` with a cache: runs that differ in method, rate or steps need the same data."""
+        if settings.learn_token:  # its prompts contain the run's own token
             return prepare(base, character, settings, cache)
         names = ("drawings", "caption_column", "paper", "identifier", "class_name", "size", "variants", "mirror")
         names += ("seed", "left_out", "background_weight", "preserves_prior", "prior", "class_images", "sampling")
@@ -109,7 +109,7 @@ class Workbench:
         return train(settings, pixels, folder, device=self.device)
 
     def draw(self, cell: Cell, subject: Subject, trained: Trained | None) -> list[PIL.Image.Image]:
-        """The pictures of a cell, prompt by prompt, each with the grid's noise seeds; bounds have one of each."""
+        """The pictures of a cell, prompt by prompt with the grid's noise seeds; bounds have one picture a prompt."""
         if cell.kind in SCRATCH:
             return self._from_scratch(cell, trained)
         if cell.kind not in (*FINETUNED, *PROMPTED):
@@ -122,7 +122,7 @@ class Workbench:
         return [picture.image for picture in made]
 
     def subject(self, cell: Cell, subject: Subject) -> str:
-        """Who the prompts ask for."""
+        """The subject of the prompts."""
         careful = world.careful_subject(subject.character)
         if cell.kind == "careful_prompt":
             return careful
@@ -136,7 +136,7 @@ class Workbench:
         return self.folder / "pictures" / f"{name}-{digest([asdict(cell.sampling()), cell.words, self.grid.half])}"
 
     def drift(self, cell: Cell, subject: Subject, trained: Trained) -> float | None:
-        """How much more of her there is in other girls than the base alone draws into them; 0 = the prior holds."""
+        """How much more of the character there is in other girls than with the base alone; 0 = the prior holds."""
         if not subject.others or cell.kind not in FINETUNED:
             return None
         sampling = cell.sampling()

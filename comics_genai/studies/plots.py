@@ -21,8 +21,10 @@ def curves(
     log: bool = True,
     columns: int = 0,
 ) -> Figure:
-    """A panel a measure, `columns` side by side (0 = all), a line a method, with 95 % bands; "prior_drift" and the like
-    without."""
+    """A panel for each measure with a line for each method. columns: panels side by side, 0 = all.
+
+    Shares have 95 % bands; measures of a whole run, such as "prior_drift", have none.
+    """
     with figures.style():
         columns = columns or len(measures)
         rows = -(-len(measures) // columns)
@@ -58,7 +60,7 @@ def _line(axis: Any, points: Points, measure: str, label: str) -> None:
 
 
 def heat_map(groups: Mapping[tuple[Any, Any], Group], across: str, down: str, measure: str = "joint_success") -> Figure:
-    """Percent of a measure by two settings; groups: {(value across, value down): group}."""
+    """A heat map of a measure in percent over two settings. groups: {(value across, value down): group}."""
     columns, rows = (sorted({pair[i] for pair in groups}) for i in (0, 1))
     values = np.full((len(rows), len(columns)), np.nan)
     for (column, row), group in groups.items():
@@ -78,11 +80,11 @@ def heat_map(groups: Mapping[tuple[Any, Any], Group], across: str, down: str, me
 
 
 def identity_against_pose(groups: Mapping[str, Group]) -> Figure:
-    """Each group's identity and pose with 95 % bars, its copy rate as colour; those without a pose are left out."""
+    """Identity and pose of each group with 95 % bars, and its copy rate as colour; those without poses are left out."""
     shown = {name: group for name, group in groups.items() if "pose" in group.intervals}
     with figures.style():
         figure, axis = plt.subplots(figsize=(6, 4.4))
-        # Names of neighbours go to different sides of their points, so that fewer cover each other.
+        # The names of neighbours are put on different sides of their points, so that fewer overlap.
         sides = [((6, 4), "left"), ((-6, -11), "right"), ((6, -11), "left"), ((-6, 4), "right")]
         order = sorted(shown, key=lambda name: shown[name].intervals["identity"].mean)
         for i, name in enumerate(order):
@@ -108,7 +110,7 @@ def identity_against_pose(groups: Mapping[str, Group]) -> Figure:
 
 
 def by_attribute(groups: Mapping[str, Group]) -> Figure:
-    """How often each attribute of identity is right, a row an attribute and a column a group."""
+    """How often each attribute of identity is right, with a row for each attribute and a column for each group."""
     names = [a.name for a in world.ATTRIBUTES if all(a.name in group.intervals for group in groups.values())]
     values = np.array([[100 * group.intervals[name].mean for group in groups.values()] for name in names])
     labels = [n.replace("_", " ") + ("" if next(a for a in world.ATTRIBUTES if a.name == n).named else " (no word)")

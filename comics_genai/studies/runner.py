@@ -1,9 +1,9 @@
-"""Runs a study: every cell of its grid that the table does not have yet, in one process with one base.
+"""Run a study: every cell of its grid that is not in its table yet, with one base in one process.
 
     python -m comics_genai study 4_finetuning/studies/comparison.toml
 
-Killed at any point, it goes on where it was. Several processes on the same file share the work: each takes cells that
-no other is at.
+If it is killed, the same command resumes it. Several processes with the same file share the work: each takes cells on
+which no other process works.
 """
 
 import subprocess
@@ -29,7 +29,7 @@ from comics_genai.studies.table import Row, Table, columns_of
 
 @dataclass(frozen=True)
 class StudyResult:
-    """How many of the grid's cells the table holds now, and a sentence."""
+    """How many of the grid's cells are in the table now, and a sentence."""
 
     done: int
     cells: int
@@ -43,10 +43,10 @@ def run_study(
     reader: AttributeReader | None = None,
     table: Path | None = None,
 ) -> StudyResult:
-    """Run what is missing. The table lies beside the file, NAME.jsonl; weights and pictures in `runs`/NAME.
+    """Run the missing cells. The table is NAME.jsonl beside the file; weights and pictures go to `runs`/NAME.
 
-    A row is missing when it is not there, or was made with another base or reader. Raises UserError for a file that is
-    no study, KeyboardInterrupt when a signal stopped a training.
+    A cell is also missing if its row was made with another base or reader. Raises UserError if the file is not a study,
+    and KeyboardInterrupt if a signal stopped a training.
     """
     grid, path = Grid.read(path), Path(path)
     rows = Table(table or path.with_suffix(".jsonl"))
@@ -84,7 +84,7 @@ class _Study:
         return any(all(row.get(name) == value for name, value in wanted.items()) for row in rows)
 
     def subject(self, number: int) -> Subject:
-        """The character; the newest is kept, as cells come character by character."""
+        """The character. Only the last one is cached, because cells are sorted by character."""
         if self._subject is None or self._subject.number != number:
             self._subject = Subject(number, self.grid, self.bench.base.size, self.reader, self.folder / "drawings")
         return self._subject
@@ -137,14 +137,14 @@ class _Study:
 
 
 def steps_of(grid: Grid, cell: Cell) -> int:
-    """Optimizer steps of the cell's training; 0 where nothing is trained."""
+    """The optimizer steps of the cell's training; 0 if nothing is trained."""
     if cell.kind in FINETUNED:
         return cell.finetuning(grid.base, "").steps
     return cell.baseline().loop.steps if cell.kind in SCRATCH else 0
 
 
 class _claimed:
-    """Whether a cell is this process's: no other works on it. The claim ends with the process, however that ends."""
+    """Claim a cell for this process; False if another one works on it. The claim ends with the process."""
 
     def __init__(self, folder: Path, cell: str):
         (folder / "claims").mkdir(parents=True, exist_ok=True)
@@ -162,7 +162,7 @@ class _claimed:
 
 
 class _Clock:
-    """Estimates what is left from the runs so far: the mean of a method's own, else of all."""
+    """Estimates the remaining time from the runs so far: by the mean of the same method, or of all."""
 
     def __init__(self, grid: Grid, rows: list[Row]):
         self.grid, self.rows = grid, list(rows)
@@ -181,7 +181,7 @@ class _Clock:
 
 
 def commit() -> str:
-    """The commit of the code, with a + where files differ from it; "" outside a repository."""
+    """The commit of the code, with a + if files differ from it; "" outside a repository."""
 
     def git(*words: str) -> str:
         try:
@@ -195,5 +195,5 @@ def commit() -> str:
 
 
 def machine(device: torch.device) -> str:
-    """What a run was timed on: the GPU's name, or how many of the CPU's cores torch used."""
+    """The machine that a run was timed on: the GPU's name, or the number of cores that torch used."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"

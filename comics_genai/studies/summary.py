@@ -1,7 +1,7 @@
-"""What a study's table says: groups of runs with intervals, tests between methods, and whether the claim holds.
+"""Summarise a study's table: groups of runs with intervals, tests between methods, and whether the claim holds.
 
     rows = Table(path).rows()
-    groups = grouped(rows)                                      # one a method and variant
+    groups = grouped(rows)                                      # one for each method and variant
     print(markdown(lines_of(groups)))
     tests = paired_tests(groups, "dreambooth_lora")
 """
@@ -28,19 +28,19 @@ SHARES = {  # measures of a picture, in percent
     "copied": "copy rate",
     "copy_pasted": "copy-paste",
 }
-OF_A_SET = {  # measures of a run's pictures together: digits behind the point
+OF_A_SET = {  # measures of all pictures of a run together, with their decimals
     "palette_distance": ("palette", 1),
     "diversity": ("diversity", 3),
     "kernel_distance": ("kernel distance", 2),
     "prior_drift": ("prior drift", 2),
 }
-CHANCE = ("base", "other_characters")  # kinds: what they score was learnt by nobody
+CHANCE = ("base", "other_characters")  # kinds without any training
 CAREFUL = "careful_prompt"
 
 
 @dataclass(frozen=True)
 class Group:
-    """Runs that are one line of a table: their rows, and every measure with its interval."""
+    """The runs of one line of the summary: their rows, and every measure with its interval."""
 
     name: str
     rows: tuple[Row, ...]
@@ -51,13 +51,13 @@ class Group:
         return self.rows[0]["kind"]
 
     def mean_of(self, measure: str) -> float | None:
-        """The mean over runs of a score, or of "train", "draw" and "parameters"; None where no run has it."""
+        """The mean over runs of a score, or of "train", "draw" or "parameters"; None if no run has it."""
         rows = [row["scores"] | row["seconds"] | {"parameters": row["parameters"]} for row in self.rows]
         found = [row[measure] for row in rows if row.get(measure) is not None]
         return float(np.mean(found)) if found else None
 
     def by_character(self, measure: str) -> dict[int, float]:
-        """The mean of each character, its training seeds weighing the same: what tests are made of."""
+        """The mean of each character, with equal weights for its training seeds. Tests compare these means."""
         found: dict[int, list[float]] = {}
         for row in self.rows:
             if (value := row["scores"].get(measure)) is not None:
@@ -71,7 +71,7 @@ def name_of(row: Row) -> str:
 
 
 def grouped(rows: Sequence[Row], key: Callable[[Row], str] = name_of) -> dict[str, Group]:
-    """Groups by name, in the order of the rows. Raises UserError for a table without rows."""
+    """The groups by name, in the order of the rows. Raises UserError for a table without rows."""
     if not rows:
         raise UserError("The table of this study holds no run yet: start it by `python -m comics_genai study FILE`.")
     found: dict[str, list[Row]] = {}
@@ -86,13 +86,16 @@ def _intervals(rows: Sequence[Row]) -> dict[str, Interval]:
 
 
 def setting_of(row: Row, setting: str) -> Any:
-    """A setting of a row's run, "finetune.rank"; None where the grid does not set it."""
+    """A setting of a row's run, such as "finetune.rank"; None if the grid does not set it."""
     section, _, name = setting.partition(".")
     return row["settings"].get(section, {}).get(name)
 
 
 def curve_of(rows: Sequence[Row], setting: str, by: str = "") -> dict[str, dict[Any, Group]]:
-    """{method: {value of the setting: its group}}, values ascending; by: another setting in place of the method."""
+    """The groups of each value of a setting, ascending: {method: {value: group}}.
+
+    by: another setting that takes the place of the method.
+    """
 
     def name(row: Row) -> str:
         return f"{by.rpartition('.')[2]} {setting_of(row, by)}" if by else name_of(row)
@@ -108,7 +111,7 @@ def curve_of(rows: Sequence[Row], setting: str, by: str = "") -> dict[str, dict[
 
 
 def lines_of(groups: Mapping[str, Group]) -> list[dict[str, Any]]:
-    """The table: shares in percent with 95 % intervals, then what runs have as a whole; "-" where none applies."""
+    """The lines of the table: shares in percent with 95 % intervals, then measures of whole runs; "-" for none."""
     lines = []
     for name, group in groups.items():
         pictures = sum(len(row["pictures"]["prompt"]) for row in group.rows)
@@ -133,8 +136,11 @@ def percent(interval: Interval | None) -> str:
 def paired_tests(
     groups: Mapping[str, Group], reference: str, measure: str = "joint_success"
 ) -> dict[str, dict[str, float]]:
-    """For every other group: the mean paired difference to `reference` over the characters both have, its effect size
-    d_z, p of the sign-flip test, and p adjusted for all of them (Holm 1979)."""
+    """Compare every other group with `reference`, over the characters that both have.
+
+    Each test has the mean paired difference, its effect size d_z, the p value of the sign-flip test, and the p value
+    adjusted for the number of tests (Holm 1979).
+    """
     ours, found = groups[reference].by_character(measure), {}
     for name, group in groups.items():
         theirs = group.by_character(measure)
@@ -151,8 +157,11 @@ def paired_tests(
 
 
 def equivalent_from(points: Mapping[Any, Group], margin: float, measure: str = "joint_success") -> Any:
-    """The smallest value from which on every one is equivalent to the largest: |difference| < margin with p < 0.05, by
-    two one-sided tests over characters. None where the characters are too few, or it is so from nowhere on."""
+    """The smallest value from which on all values are equivalent to the largest value.
+
+    Equivalent means |difference| < margin with p < 0.05, by two one-sided tests over characters. None if there is no
+    such value, or there are too few characters.
+    """
     values = sorted(points)
     best, found = points[values[-1]].by_character(measure), None
     for value in reversed(values[:-1]):
@@ -165,8 +174,11 @@ def equivalent_from(points: Mapping[Any, Group], margin: float, measure: str = "
 
 
 def claim(groups: Mapping[str, Group], ours: str, times: float = 2.5) -> dict[str, Any]:
-    """Whether the joint success of `ours` is at least `times` the higher of the careful prompt and chance, intervals
-    apart, with a copy rate below 5 %; the figures, and which part, identity or pose, is weaker."""
+    """Check the claim: the joint success of `ours` is at least `times` that of a careful prompt and of chance.
+
+    The intervals must not overlap, and the copy rate must be below 5 %. Returns the figures, and whether identity or
+    pose is weaker.
+    """
     bars = {name: group for name, group in groups.items() if group.kind in (CAREFUL, *CHANCE)}
     if not bars:
         raise UserError("The study has neither a careful prompt nor chance to compare with: add careful_prompt to it.")
@@ -186,7 +198,7 @@ def claim(groups: Mapping[str, Group], ours: str, times: float = 2.5) -> dict[st
 
 
 def told(found: Mapping[str, Any], ours: str, characters: int) -> str:
-    """The claim's verdict in Markdown."""
+    """Whether the claim holds, in Markdown."""
     verdict = "**holds**" if found["holds"] else "**does not hold**"
     parts = found["parts"]
     return (
@@ -199,7 +211,7 @@ def told(found: Mapping[str, Any], ours: str, characters: int) -> str:
 
 
 def about(grid: Grid, rows: Sequence[Row]) -> str:
-    """What the table holds, in Markdown: how much of the grid, and with which base, on what and how long."""
+    """What the table contains, in Markdown: how much of the grid, which base, which machine, and how long it took."""
     if not rows:
         raise UserError(f"The study {grid.name} has no run yet: start it by `python -m comics_genai study FILE`.")
     characters = {row["character"] for row in rows}
@@ -215,7 +227,7 @@ def about(grid: Grid, rows: Sequence[Row]) -> str:
 
 
 def lines_of_tests(tests: Mapping[str, Mapping[str, float]]) -> list[dict[str, Any]]:
-    """Tests as lines of a table: differences of joint success in points."""
+    """The tests as lines of a table, with differences of joint success in percentage points."""
     return [
         {
             "": name,
@@ -230,7 +242,7 @@ def lines_of_tests(tests: Mapping[str, Mapping[str, float]]) -> list[dict[str, A
 
 
 def pairs_of(rows: Sequence[Row], method: str, across: str, down: str) -> dict[tuple[Any, Any], Group]:
-    """{(value across, value down): group} of one method; {} where it has no such settings."""
+    """The groups of one method by two settings, {(value across, value down): group}; {} if it has none."""
     own = [row for row in rows if row["method"] == method and setting_of(row, across) is not None]
     pairs = sorted({(setting_of(row, across), setting_of(row, down)) for row in own})
     of = {pair: [row for row in own if (setting_of(row, across), setting_of(row, down)) == pair] for pair in pairs}
@@ -238,7 +250,7 @@ def pairs_of(rows: Sequence[Row], method: str, across: str, down: str) -> dict[t
 
 
 def best_of(curve: Mapping[str, Mapping[Any, Group]], setting: str, measure: str = "joint_success") -> str:
-    """For each method the best value of a setting, in Markdown, and which others its interval does not tell apart."""
+    """The best value of a setting for each method, and the values with overlapping intervals, in Markdown."""
     lines = []
     for method, points in curve.items():
         best = max(points, key=lambda value: points[value].intervals[measure].mean)
@@ -258,7 +270,7 @@ def best_of(curve: Mapping[str, Mapping[Any, Group]], setting: str, measure: str
 
 
 def seconds_of(curve: Mapping[str, Mapping[Any, Group]]) -> list[dict[str, Any]]:
-    """Seconds a picture, a line for each number of steps and a column for each sampler."""
+    """The seconds for a picture, with a line for each number of steps and a column for each sampler."""
     lines = []
     for value in sorted({value for points in curve.values() for value in points}):
         line: dict[str, Any] = {"steps": value}
@@ -271,7 +283,7 @@ def seconds_of(curve: Mapping[str, Mapping[Any, Group]]) -> list[dict[str, Any]]
 
 
 def plateaus(curve: Mapping[str, Mapping[Any, Group]], margin: float) -> str:
-    """For each sampler from which number of steps on joint success is equivalent to the most steps', in Markdown."""
+    """For each sampler, the number of steps from which on more steps gain nothing, in Markdown."""
     lines = []
     for name, points in curve.items():
         most, found = max(points), equivalent_from(points, margin)
@@ -287,7 +299,7 @@ def plateaus(curve: Mapping[str, Mapping[Any, Group]], margin: float) -> str:
 
 
 def best_variant(groups: Mapping[str, Group], default: str, tests: Mapping[str, Mapping[str, float]]) -> str:
-    """Which variant has the highest joint success, and whether the difference to the default is shown, in Markdown."""
+    """The variant with the highest joint success, and whether it differs from the default, in Markdown."""
     variants = {name: group for name, group in groups.items() if group.kind == groups[default].kind}
     best = max(variants, key=lambda name: variants[name].intervals["joint_success"].mean)
     top, base = (percent(variants[name].intervals["joint_success"]) for name in (best, default))

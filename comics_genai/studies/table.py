@@ -1,10 +1,11 @@
-"""The table of a study: one JSON object a line and a run, only ever added to.
+"""The table of a study: a JSON object in each line for each run. Lines are only ever added.
 
     table = Table(Path("4_finetuning/studies/comparison.jsonl"))
     table.append(row)
     table.rows()          # the newest row of each cell
 
-A row's "pictures" holds a list for every measure, one value a picture, so that intervals come from the table alone.
+A row's "pictures" has a list for each measure with one value for each picture, so that the table suffices to compute
+intervals.
 """
 
 import json
@@ -19,18 +20,20 @@ from comics_genai.errors import UserError
 from comics_genai.files import cannot_write
 
 Row = dict[str, Any]
-DIGITS = 5  # significant, of a measure that is no share
+DIGITS = 5  # significant digits of a measure that is not a share
 
 
 class Table:
-    """The rows in one file; processes that share it add to it in turn."""
+    """The rows in one file, to which several processes may add in turn."""
 
     def __init__(self, path: Path):
         self.path = Path(path)
 
     def rows(self) -> list[Row]:
-        """The newest row of each cell, in the order in which cells were first done; lines that a crash tore are left
-        out. Raises UserError for a file that holds no rows but other text."""
+        """The newest row of each cell, in the order in which the cells were first done.
+
+        Lines that a crash cut off are left out. Raises UserError if the file holds other text.
+        """
         newest: dict[str, Row] = {}
         for line in self._lines():
             try:
@@ -43,7 +46,7 @@ class Table:
         return list(newest.values())
 
     def append(self, row: Mapping[str, Any]) -> None:
-        """Add a row whole: a process that is killed leaves all of it or none that counts."""
+        """Add a row. If the process is killed, the row is whole or does not count."""
         line = json.dumps(_finite(row), separators=(",", ":")) + "\n"
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(self.path.with_name(f".{self.path.name}.lock")):
@@ -62,7 +65,7 @@ class Table:
 
 
 def _finite(value: Any) -> Any:
-    """The value as JSON has it: not a number becomes null, numbers are rounded to DIGITS."""
+    """The value for JSON: NaN becomes null, and numbers are rounded to DIGITS."""
     if isinstance(value, Mapping):
         return {name: _finite(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
@@ -73,7 +76,10 @@ def _finite(value: Any) -> Any:
 
 
 def columns_of(records: Sequence[Mapping[str, Any]]) -> dict[str, list]:
-    """Records of pictures as a row keeps them: a list for each measure, truths as 0 and 1, factors as text of those."""
+    """Records of pictures in the form of a row: a list for each measure, with 0 and 1 for truth values.
+
+    The values of a factor are joined to one text of 0 and 1.
+    """
     if not records:
         return {}
     names = [name for name in records[0] if name != "right" and not isinstance(records[0][name], str)]
