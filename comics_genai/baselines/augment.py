@@ -1,4 +1,4 @@
-"""Augmentation of what a discriminator sees, with probability p, and the controller that sets p.
+"""Augment the pictures that a discriminator sees, with probability p, and control p.
 
 DiffAugment (Zhao et al. 2020): the same kinds of transformations on real and fake pictures, in the discriminator's and
 in the generator's step, differentiable so that the generator learns through them. ADA's controller (Karras et al. 2020,
@@ -10,14 +10,14 @@ from torch import Tensor, nn
 
 TRANSLATION = 1 / 8  # largest shift, in fractions of the side
 CUTOUT = 1 / 2  # side of the square that is blanked
-COLOR = 0.2  # of the paper's strength: colour is identity, and at full strength hues would not be learned
-P_MAX = 0.8  # beyond, augmentations leak into what the generator draws (Karras et al. 2020, sec. 2.2)
+COLOR = 0.2  # of the paper's strength: colour is part of the identity, and at full strength hues would not be learnt
+P_MAX = 0.8  # with a larger p, augmentations leak into generated pictures (Karras et al. 2020, sec. 2.2)
 
 
 def diff_augment(pictures: Tensor, p: Tensor | float, generator: torch.Generator) -> Tensor:
-    """Colour, translation and cutout, each on each picture (N, 3, H, W) in [-1, 1] with probability p.
+    """Apply colour, translation and cutout to pictures (N, 3, H, W) in [-1, 1], each with probability p.
 
-    The draws come from `generator` (on the CPU), as many whatever p is. p = 0 gives the pictures, bit for bit.
+    The random numbers come from `generator` (on the CPU); their count does not depend on p. p = 0 changes no bit.
     """
     for transform in (color, translation, cutout):
         chosen = torch.rand(len(pictures), 1, 1, 1, generator=generator).to(pictures.device) < p
@@ -26,7 +26,7 @@ def diff_augment(pictures: Tensor, p: Tensor | float, generator: torch.Generator
 
 
 def color(pictures: Tensor, generator: torch.Generator) -> Tensor:
-    """Brightness, saturation and contrast changed by at most COLOR of 0.5, 1 and 0.5."""
+    """Change brightness, saturation and contrast by at most 0.5, 1 and 0.5 times COLOR."""
     u = COLOR * (2 * torch.rand(3, len(pictures), 1, 1, 1, generator=generator) - 1)
     brightness, saturation, contrast = u.to(pictures.device, pictures.dtype)
     pictures = pictures + 0.5 * brightness
@@ -37,7 +37,7 @@ def color(pictures: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def translation(pictures: Tensor, generator: torch.Generator) -> Tensor:
-    """Shifted by whole pixels, at most TRANSLATION of the side each way; what comes into view is mid-grey."""
+    """Shift by whole pixels, by at most TRANSLATION of the side, and fill with mid-grey."""
     n, _, height, width = pictures.shape
     y, x = round(TRANSLATION * height), round(TRANSLATION * width)
     down = torch.randint(2 * y + 1, (n,), generator=generator).tolist()
@@ -48,7 +48,7 @@ def translation(pictures: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def cutout(pictures: Tensor, generator: torch.Generator) -> Tensor:
-    """A square of side CUTOUT blanked to mid-grey, its middle anywhere in the picture."""
+    """Fill a square of side CUTOUT, centred anywhere in the picture, with mid-grey."""
     n, _, height, width = pictures.shape
     middle = torch.rand(2, n, 1, 1, 1, generator=generator).to(pictures.device)
     y = (torch.arange(height, device=pictures.device).reshape(1, 1, -1, 1) + 0.5) / height
@@ -75,7 +75,7 @@ class AdaController(nn.Module):
 
     @torch.no_grad()
     def update(self, step: int, real_logits: Tensor) -> None:
-        """Take note of D(real) of a step (0-based); at the end of an interval adjust p."""
+        """Add D(real) of a step (from 0) to the average, and adjust p at the end of an interval."""
         self.signs += real_logits.float().sign().sum()
         self.seen += real_logits.numel()
         if (step + 1) % self.INTERVAL == 0:

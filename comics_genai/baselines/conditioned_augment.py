@@ -1,5 +1,6 @@
-"""Non-leaky augmentation of a diffusion model: the network is told what was done to a picture (Karras et al. 2022,
-sec. 5). Sampling tells it that nothing was done, so it draws pictures that were never transformed.
+"""Non-leaky augmentation of a diffusion model (Karras et al. 2022, sec. 5).
+
+The network is told how each picture was transformed. When sampling, it is told that nothing was transformed.
 """
 
 import math
@@ -11,11 +12,11 @@ from torch.nn import functional as F
 PARAMETERS = ("mirrored", "right", "down", "log_scale", "cosine", "sine")
 SHIFT = 1 / 8  # standard deviation in fractions of the side, as in the paper
 SCALE = 0.2  # standard deviation of log2 of the scale, as in the paper
-ANGLE = math.radians(20)  # largest rotation; the paper's whole circle is for pictures without an upright
+ANGLE = math.radians(20)  # largest rotation; the paper's full circle is for pictures without an upright direction
 
 
 def sample_parameters(count: int, p: float, generator: torch.Generator) -> Tensor:
-    """(count, 6) of PARAMETERS, each kind of change made with probability p; all 0 where nothing is changed."""
+    """Sample PARAMETERS (count, 6). Each kind of change is made with probability p; a row of 0 changes nothing."""
 
     def with_p(values: Tensor) -> Tensor:
         return values * (torch.rand(count, generator=generator) < p)
@@ -29,13 +30,13 @@ def sample_parameters(count: int, p: float, generator: torch.Generator) -> Tenso
 
 
 def transform(pictures: Tensor, parameters: Tensor) -> Tensor:
-    """Pictures (N, 3, H, W) mirrored, scaled, turned and shifted by `parameters` (N, 6); their border is continued.
+    """Mirror, scale, rotate and shift pictures (N, 3, H, W) by `parameters` (N, 6), and continue their border.
 
-    A row of zeros leaves its picture bit for bit as it was.
+    A row of zeros changes no bit of its picture.
     """
     mirrored, right, down, log_scale, cosine, sine = parameters.unbind(1)
     flip, cosine, shrink = 1 - 2 * mirrored, 1 + cosine, (-log_scale).exp()
-    # The map from a place in the result back to the picture, y pointing down: x_in = M (x_out - shift).
+    # The map from a position in the result to one in the picture, with y down: x_in = M (x_out - shift).
     rows = [
         torch.stack([flip * shrink * cosine, flip * shrink * sine], -1),
         torch.stack([-shrink * sine, shrink * cosine], -1),

@@ -1,4 +1,4 @@
-"""What a training step of a diffusion model takes: seconds and memory, measured by taking one."""
+"""Measure the seconds and the memory of a training step of a diffusion model."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -15,8 +15,7 @@ from .data import prepare
 
 @dataclass(frozen=True)
 class StepCost:
-    """parameters; seconds a step (on a CPU those of one core, whatever else runs); bytes at its peak, and of them
-    activations."""
+    """The cost of a step: parameters, seconds (on a CPU, time of one core), peak bytes, and those of activations."""
 
     parameters: int
     seconds: float
@@ -30,10 +29,10 @@ def step_cost(
     repeats: int = 2,
     device: torch.device | str = "cpu",
 ) -> StepCost:
-    """Of one step on drawings: the quickest of `repeats` forward and backward passes and AdamW's update.
+    """Measure a step on drawings: the fastest of `repeats` forward and backward passes with AdamW's update.
 
-    The memory is that of live tensors, counted one by one in a further pass, with weights, gradients, AdamW's moments
-    and the average; what an allocator or a library holds beside them is not seen.
+    The memory is that of live tensors, counted in another pass, with weights, gradients, AdamW's moments and the
+    average. The memory that an allocator or a library holds besides is not counted.
     """
     model = ddpm.build(settings).to(device).train()
     objective = ddpm.DdpmLoss(model, prepare(images, settings.size).to(device))
@@ -62,7 +61,7 @@ def step_cost(
 
 
 def table(costs: Mapping[str, StepCost]) -> str:
-    """The costs in Markdown, and each against the first."""
+    """The costs in Markdown, also relative to the first one."""
     first = next(iter(costs.values()))
     lines = ["| | parameters | seconds a step, × | memory, × |", "| :-- | --: | --: | --: |"]
     for name, cost in costs.items():

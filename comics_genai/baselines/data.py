@@ -1,4 +1,4 @@
-"""The drawings as a model from scratch reads them: whole figures as one float tensor."""
+"""Prepare drawings for a model from scratch: whole figures as one float tensor."""
 
 import hashlib
 from collections.abc import Sequence
@@ -16,10 +16,10 @@ SIZES = (8, 1024)  # pixels each way
 
 
 def prepare(images: Sequence[PIL.Image.Image], size: int, variants: int = 1, seed: int = 0) -> Tensor:
-    """Pictures as float (N * variants, 3, size, size) in [-1, 1], whole on their continued border; nothing is cropped.
+    """Pictures as float (N * variants, 3, size, size) in [-1, 1], padded by their border and never cropped.
 
-    variants: of each picture, one after the other: itself, then slightly smaller and shifted ones. Raises UserError for
-    no picture, or a size or number of variants out of range.
+    variants: for each picture, itself and then slightly smaller, shifted ones. Raises UserError if there is no picture,
+    or if the size or the number of variants is out of range.
     """
     if not images:
         raise UserError("There is no drawing to train on: give at least one.")
@@ -34,7 +34,7 @@ def prepare(images: Sequence[PIL.Image.Image], size: int, variants: int = 1, see
 
 
 def check_fits(pictures: Tensor, size: int) -> None:
-    """UserError unless there are pictures (N, 3, size, size)."""
+    """Raise UserError unless there are pictures (N, 3, size, size)."""
     if len(pictures) == 0 or pictures.shape[1:] != (3, size, size):
         raise UserError(
             f"Pictures of shape {tuple(pictures.shape)} do not fit a model of {size} px: prepare one or more with "
@@ -43,14 +43,14 @@ def check_fits(pictures: Tensor, size: int) -> None:
 
 
 def digest(pictures: Tensor) -> str:
-    """Sixteen hexadecimal letters that tell one set of pictures from another, for the record of a run."""
+    """A digest (sixteen hexadecimal digits) of a set of pictures, for the record of a run."""
     return hashlib.sha256(pictures.cpu().contiguous().numpy().tobytes()).hexdigest()[:16]
 
 
 def in_turn(count: int, step: int, batch_size: int) -> Tensor:
-    """Indices (batch_size,) of the drawings of a step: in turn, so that each is seen equally often.
+    """The indices (batch_size,) of the drawings of a step, taken in turn, so that each is seen equally often.
 
-    With more drawings than a batch holds, neighbours share a batch; the order is shuffled once, the same every time.
+    If there are more drawings than a batch holds, their order is shuffled once, always in the same way.
     """
     order = torch.randperm(count, generator=torch.Generator().manual_seed(0))
     return order[(torch.arange(batch_size) + step * batch_size) % count]

@@ -1,7 +1,7 @@
-"""GAN version 1: a plain DCGAN (Radford et al. 2016, sec. 3), the networks only; `gan` trains them.
+"""The networks of GAN version 1, a plain DCGAN (Radford et al. 2016, sec. 3); `gan` trains them.
 
-Strided and fractionally strided convolutions, batch normalisation but for the generator's output and the
-discriminator's input, ReLU and leaky ReLU, tanh at the end, weights from N(0, 0.02). `width` is 128 in the paper.
+They have strided and transposed convolutions, batch normalisation except at the generator's output and the
+discriminator's input, ReLU and leaky ReLU, tanh at the end, and weights from N(0, 0.02). `width` is 128 in the paper.
 """
 
 import math
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 def _stages(size: int) -> int:
-    """How often 4 px double to `size`."""
+    """The number of doublings from 4 px to `size`."""
     return int(math.log2(size // 4))
 
 
@@ -44,7 +44,7 @@ class Generator(nn.Sequential):
 
 
 class Discriminator(nn.Module):
-    """Pictures (N, 3, size, size) to logits (N,), above 0 for what it takes to be real."""
+    """Pictures (N, 3, size, size) to logits (N,), which are above 0 for pictures that it takes for real."""
 
     def __init__(self, size: int, width: int):
         super().__init__()

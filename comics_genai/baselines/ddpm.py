@@ -4,8 +4,8 @@
     pictures = sample(load(Path("runs/ddpm_32")), 36, seed=0)
 
 The cosine schedule (Nichol & Dhariwal 2021, eq. 17), v-prediction (Salimans & Ho 2022), min-SNR weights (Hang et al.
-2023), zero terminal SNR (Lin et al. 2024). Larger pictures are folded into patches before the network, and their
-schedule is shifted towards noise, since neighbouring pixels tell of each other (Hoogeboom et al. 2023, sec. 3.1).
+2023), zero terminal SNR (Lin et al. 2024). Larger pictures are folded into patches before the network. Their schedule
+is shifted towards noise, because neighbouring pixels are correlated (Hoogeboom et al. 2023, sec. 3.1).
 """
 
 import math
@@ -55,7 +55,7 @@ class DdpmSettings:
     """The network, its schedule, how it is trained. Raises UserError for a value out of its range."""
 
     size: int = 32  # pixels each way, 8 to 512
-    patch: int = 1  # pixels each way that the network takes as one
+    patch: int = 1  # side in pixels of the patches that the network reads as one pixel
     channels: tuple[int, ...] = (64, 128, 160)  # at each resolution, halving; multiples of HEAD
     layers: int = 2  # residual blocks at each resolution
     dropout: float = 0.1
@@ -105,9 +105,9 @@ _LOOP = LoopSettings(
     checkpoint_every=250,
     validate_every=500,
 )
-# A CPU's minutes are few: larger steps, and an average over fewer of them.
+# On a CPU there is time for few steps, so they are larger, and the average covers fewer of them.
 _LOOP_CPU = replace(_LOOP, learning_rate=5e-4, ema_decay=0.995)
-# 5 to 10 million parameters each. The narrow ones hold them at coarse resolutions, where they cost a CPU little.
+# 5 to 10 million parameters each. The narrow ones have most at coarse resolutions, which cost little on a CPU.
 SETTINGS_32 = DdpmSettings(loop=_LOOP)
 SETTINGS_32_CPU = replace(
     SETTINGS_32,
@@ -140,7 +140,7 @@ SETTINGS_256_CPU = replace(
 def cosine_alpha_bar(timesteps: int, shift: float = 1.0) -> Tensor:
     """alpha_bar_t for t = 0 ... T, (T + 1,) float64: f(t)/f(0), f(t) = cos^2((t/T + s)/(1 + s) pi/2), s = 0.008.
 
-    shift: what the noise-to-signal ratio (1 - alpha_bar)/alpha_bar is multiplied by, squared.
+    shift: its square multiplies the noise-to-signal ratio (1 - alpha_bar)/alpha_bar.
     """
     f = torch.cos((torch.arange(timesteps + 1, dtype=torch.float64) / timesteps + 0.008) / 1.008 * math.pi / 2) ** 2
     return _shifted(f / f[0], shift)
@@ -153,9 +153,9 @@ def _shifted(alpha_bar: Tensor, shift: float) -> Tensor:
 def schedule(settings: DdpmSettings) -> Tensor:
     """alpha_bar_t of the training's timesteps, (T,) float32, falling; index 0 is the paper's t = 1.
 
-    Without zero terminal SNR betas are capped at 0.999, as in the paper. The cosine schedule then ends at 2e-9, next to
-    nothing, scaled_linear at 0.005: enough of the picture's mean to tell white paper from grey in training, which the
-    pure noise that sampling starts from does not have.
+    Without zero terminal SNR, betas are capped at 0.999 as in the paper. The cosine schedule then ends at 2e-9, which
+    is next to nothing, and scaled_linear at 0.005. That leaves enough of a picture's mean to tell white paper from grey
+    in training, but the pure noise at the start of sampling does not have it.
     """
     if settings.schedule == "cosine":
         alpha_bar = cosine_alpha_bar(settings.timesteps, settings.schedule_shift)
@@ -170,7 +170,7 @@ def schedule(settings: DdpmSettings) -> Tensor:
 
 
 class PixelDiffusion(nn.Module):
-    """v from noised pictures (N, 3, size, size), timesteps (N,), and what augmentation did to them (N, 6)."""
+    """Predict v from noised pictures (N, 3, size, size), timesteps (N,) and parameters of augmentation (N, 6)."""
 
     def __init__(self, settings: DdpmSettings):
         super().__init__()
@@ -188,7 +188,7 @@ class PixelDiffusion(nn.Module):
             dropout=settings.dropout,
             class_embed_type="identity" if settings.augment else None,
         )
-        # Without a bias, so that zeros, an untouched picture, add nothing (Karras et al. 2022).
+        # Without a bias, so that the zeros of an unchanged picture add nothing (Karras et al. 2022).
         self.told = nn.Linear(len(PARAMETERS), 4 * settings.channels[0], bias=False) if settings.augment else None
 
     def forward(self, x: Tensor, t: Tensor, parameters: Tensor | None = None) -> Tensor:
@@ -207,7 +207,7 @@ def build(settings: DdpmSettings) -> PixelDiffusion:
 
 
 def load(folder: Path) -> PixelDiffusion:
-    """The network of a run folder (averaged weights where it keeps them), frozen, in evaluation mode."""
+    """Load the network of a run (its averaged weights if it has them), frozen and in evaluation mode."""
     model = build(settings_of(folder, DdpmSettings))
     load_weights_of(folder, model)
     return model
@@ -221,11 +221,11 @@ def denoise(
     generator: torch.Generator | None = None,
     parameters: Tensor | None = None,
 ) -> Tensor:
-    """Pictures (N, 3, size, size) in [-1, 1] from noise of that shape (Song et al. 2021, eq. 12 and 16).
+    """Sample pictures (N, 3, size, size) in [-1, 1] from noise of that shape (Song et al. 2021, eq. 12 and 16).
 
-    generator: on the CPU, for eta > 0. parameters: (N, 6) of an augmentation to draw as if it had been made; by default
-    none. Timesteps are trailing: the first is T, the one without signal. Our own, for
-    diffusers' DDIM step with eta = 1 takes the root of a rounding error below 0 at zero terminal SNR.
+    generator: on the CPU, needed for eta > 0. parameters: (N, 6) of an augmentation that the pictures should show; by
+    default none. Timesteps are trailing, so the first is T, which has no signal. diffusers' DDIM step is not used: with
+    eta = 1 and zero terminal SNR it takes the root of a rounding error below 0.
     """
     T = model.settings.timesteps
     if sampling.steps > T:
@@ -237,7 +237,7 @@ def denoise(
         a_t, a_s = alpha_bar[t], alpha_bar[s]
         v = model(x, torch.full((len(x),), t - 1, device=x.device), *told).float()
         picture = (a_t**0.5 * x - (1 - a_t) ** 0.5 * v).clamp(-1, 1)
-        # Of the clipped picture: else what was clipped would come back.
+        # The noise that belongs to the clipped picture; otherwise what was clipped would come back.
         eps = (x - a_t**0.5 * picture) / (1 - a_t) ** 0.5
         sigma = sampling.eta * ((1 - a_s) / (1 - a_t) * (1 - a_t / a_s)) ** 0.5
         x = a_s**0.5 * picture + max(1 - a_s - sigma**2, 0.0) ** 0.5 * eps
@@ -253,7 +253,7 @@ def sample(
     sampling: DdpmSampling | None = None,
     parameters: Tensor | None = None,
 ) -> list[PIL.Image.Image]:
-    """`count` pictures, a function of the seed; sampling: by default that of validation; parameters: see `denoise`."""
+    """`count` pictures for a seed. sampling: by default that of validation. parameters: see `denoise`."""
     sampling, size = sampling or model.settings.sampling, model.settings.size
     generator, device = torch.Generator().manual_seed(seed), next(model.parameters()).device
     noise = torch.randn(count, 3, size, size, generator=generator).to(device)
@@ -264,7 +264,7 @@ def sample(
 
 
 class DdpmLoss:
-    """The loss of a step, callable as `loop.train` wants it."""
+    """The loss of a step; called as `loop.train` calls its `step_loss`."""
 
     def __init__(self, model: PixelDiffusion, drawings: Tensor):
         self.model, self.settings, self.drawings = model, model.settings, drawings
@@ -296,8 +296,8 @@ def train_ddpm(
 ) -> TrainResult:
     """Train on drawings (N, 3, size, size) in [-1, 1] (see `data.prepare`) until done, stopped or out of time.
 
-    Validation: what `samples.Samples` says. threshold: see `metrics.copy_threshold`. Raises UserError for drawings of
-    another size, and for a folder begun with other settings or drawings.
+    `samples.Samples` validates. threshold: see `metrics.copy_threshold`. Raises UserError for drawings of another size,
+    and for a folder that was started with other settings or drawings.
     """
     check_fits(drawings, settings.size)
     model = build(settings).to(device).train()

@@ -1,4 +1,4 @@
-"""Training of both GANs by the one loop, from a few drawings.
+"""Train both GANs on a few drawings, with the common loop.
 
     train_gan(VERSION_2, prepare(images, 64), Path("runs/gan_v2"))
     pictures = generate(load(Path("runs/gan_v2")), latents(36, VERSION_2.latent, seed=0))
@@ -7,9 +7,9 @@ Non-saturating loss (Goodfellow et al. 2014, sec. 3; it is what the DCGAN paper 
 
     L_D = E softplus(-D(x)) + E softplus(D(G(z))) + gamma/2 E |grad_x D(x)|^2        L_G = E softplus(-D(G(z)))
 
-The last term of L_D is R1 (Mescheder et al. 2018, eq. 9), taken every 16 steps with 16 times the weight (Karras et al.
-2020b, sec. 3.1). Both players take their steps at once, by one backward pass: L_D sees the pictures cut off from the
-generator, L_G sees the discriminator with its weights held constant, so neither moves the other's gradient.
+The last term of L_D is R1 (Mescheder et al. 2018, eq. 9), computed every 16 steps with 16 times the weight (Karras et
+al. 2020b, sec. 3.1). One backward pass serves both networks: in L_D the pictures are detached from the generator, and
+in L_G the discriminator's weights are held constant, so that neither loss changes the other network's gradient.
 """
 
 import math
@@ -34,24 +34,24 @@ from .data import check_fits, digest, in_turn
 from .runs import load_weights_of, settings_of
 from .samples import NOISE_SEED, Measure, Samples
 
-JUDGED = 256  # pictures of a kind, at most, that D's mean output is taken over
+JUDGED = 256  # the most pictures of a kind over which D's output is averaged
 
 
 @dataclass(frozen=True)
 class GanSettings:
-    """Which networks, how they are kept in balance, how they are trained. Raises UserError for a value out of range."""
+    """The networks, their balance and their training. Raises UserError for a value out of its range."""
 
     model: Literal["dcgan", "lite"] = "lite"
     size: int = 64  # pixels each way: 32, 64 or 128
     latent: int = 128  # dimensions of z
-    generator_width: int = 40  # channels at 32 px; of a DCGAN at half its size, as in the paper
+    generator_width: int = 40  # channels at 32 px; with a DCGAN at half its size, as in the paper
     discriminator_width: int = 24  # channels of the first layer
     batch_size: int = 8
     r1_gamma: float = 1.0  # 0 = off
     r1_every: int = 16  # steps
-    augment: bool = True  # DiffAugment, its probability set by ADA's controller
+    augment: bool = True  # DiffAugment, with the probability of ADA's controller
     ada_target: float = 0.6  # of E[sign D(real)]
-    ada_pictures: int = 8_000  # real pictures in which p can go from 0 to 1 (500,000 in the paper, of 25 million)
+    ada_pictures: int = 8_000  # real pictures until p can rise from 0 to 1 (500,000 in the paper, of 25 million)
     samples: int = 36  # pictures of a validation
     loop: LoopSettings = field(default_factory=lambda: LoopSettings(steps=1))
 
@@ -76,7 +76,7 @@ class GanSettings:
             )
 
 
-# The paper's rate, beta1 and latent size; half its width, which six drawings do not fill.
+# The paper's learning rate, beta1 and latent size; half of its width is enough for six drawings.
 VERSION_1 = GanSettings(
     model="dcgan",
     latent=100,
@@ -111,7 +111,7 @@ VERSION_2 = GanSettings(
 
 
 class Gan(nn.Module):
-    """Generator, discriminator and the controller of augmentation: all that training changes."""
+    """Generator, discriminator and augmentation controller: everything that training changes."""
 
     def __init__(self, settings: GanSettings):
         super().__init__()
@@ -129,7 +129,7 @@ def build(settings: GanSettings) -> Gan:
 
 
 def load(folder: Path) -> Gan:
-    """The networks of a run folder (averaged weights where it keeps them), frozen, in evaluation mode."""
+    """Load the networks of a run (their averaged weights if it has them), frozen and in evaluation mode."""
     gan = build(settings_of(folder, GanSettings))
     load_weights_of(folder, gan)
     return gan
@@ -144,7 +144,7 @@ def interpolate(start: Tensor, end: Tensor, count: int) -> Tensor:
     """z (count, latent) from `start` to `end`, both (latent,), along the great circle (slerp, White 2016)."""
     cosine = F.cosine_similarity(start, end, dim=0).clamp(-1, 1)
     angle, t = cosine.acos(), torch.linspace(0, 1, count)[:, None]
-    if angle < 1e-4:  # no arc: the two are one direction
+    if angle < 1e-4:  # both have the same direction, so there is no arc
         return torch.lerp(start.expand(count, -1), end.expand(count, -1), t)
     return (((1 - t) * angle).sin() * start + (t * angle).sin() * end) / angle.sin()
 
@@ -163,10 +163,10 @@ def r1_penalty(logits: Tensor, real: Tensor) -> Tensor:
 
 
 class GanLoss:
-    """Both players' loss of a step, callable as `loop.train` wants it.
+    """The loss of both networks in a step; called as `loop.train` calls its `step_loss`.
 
-    outputs: D's mean output on the drawings, on held-out ones and on generated ones, and how often it judges each kind
-    rightly, without augmentation and in evaluation mode, as of the step before the newest validation.
+    outputs: D's mean output on the drawings, on held-out ones and on generated ones, and its accuracy on each kind.
+    They are measured without augmentation, in evaluation mode, in the step before the newest validation.
     """
 
     def __init__(self, gan: Gan, settings: GanSettings, drawings: Tensor, held_out: Tensor | None = None):
@@ -177,7 +177,8 @@ class GanLoss:
     def __call__(self, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         gan, settings, drawings = self.gan, self.settings, self.drawings
         if self._validated_after(step):
-            # Here, because validation sees averaged weights, and an averaged discriminator never judged anything.
+            # This is not done in validation, which has averaged weights: no averaged discriminator was ever trained
+            # against.
             self.outputs = self._mean_outputs()
         real = drawings[in_turn(len(drawings), step, settings.batch_size).to(drawings.device)]
         z = torch.randn(settings.batch_size, settings.latent, generator=generator).to(drawings.device)
@@ -215,7 +216,7 @@ class GanLoss:
         return diff_augment(pictures, self.gan.controller.p, generator) if self.settings.augment else pictures
 
     def _constant_discriminator(self, pictures: Tensor) -> Tensor:
-        """D(pictures), through which gradients reach the pictures only; nor do its running statistics move."""
+        """D(pictures) with gradients for the pictures only, and without updates of D's running statistics."""
         discriminator = self.gan.discriminator
         weights = {name: parameter.detach() for name, parameter in discriminator.named_parameters()}
         statistics = {name: buffer.clone() for name, buffer in discriminator.named_buffers()}
@@ -228,12 +229,15 @@ class GanLoss:
 
     @torch.no_grad()
     def _mean_outputs(self) -> dict[str, float]:
-        """E D and D's accuracy on each kind of picture, and the overfitting measure r_v (Karras et al. 2020, eq. 1): 0
-        where held-out pictures look as real as the drawings, 1 where they look as false as generated ones."""
+        """The mean of D and its accuracy on each kind of picture, and the overfitting measure r_v.
+
+        r_v (Karras et al. 2020, eq. 1) is 0 if held-out pictures look as real as the drawings, and 1 if they look as
+        false as generated ones.
+        """
         self.gan.eval()
         sets = {"drawings": self.drawings, "generated": self.gan.generator(self.noise)}
         sets |= {} if self.held_out is None else {"held_out": self.held_out}
-        # Equal batches, since the minibatch standard deviation sees those.
+        # The batches have equal sizes, because the minibatch standard deviation depends on the size.
         n = min(self.settings.batch_size, *map(len, sets.values()))
         means = {}
         for name, pictures in sets.items():
@@ -260,10 +264,11 @@ def train_gan(
 ) -> TrainResult:
     """Train on drawings (N, 3, size, size) in [-1, 1] (see `data.prepare`) until done, stopped or out of time.
 
-    Logged: losses, the discriminator's accuracy on real and generated pictures, p, the gradient that reaches generated
-    pictures. Validation: what `samples.Samples` says, D's mean outputs, and with held_out (M, 3, size, size), the same
-    character in other poses, its overfitting `gap` and `r_v`. threshold: see `metrics.copy_threshold`.
-    Raises UserError for drawings of another size, and for a folder begun with other settings or drawings.
+    The log has the losses, the discriminator's accuracy on real and generated pictures, p, and the gradient that
+    reaches generated pictures. Validation adds the figures of `samples.Samples` and D's mean outputs; with held_out (M,
+    3, size, size), the same character in other poses, also its overfitting `gap` and `r_v`. threshold: see
+    `metrics.copy_threshold`. Raises UserError for drawings of another size, and for a folder that was started with
+    other settings or drawings.
     """
     check_fits(drawings, settings.size)
     if held_out is not None:

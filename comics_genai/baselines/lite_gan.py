@@ -1,8 +1,8 @@
-"""GAN version 2: a light generator with skip-layer excitation (Liu et al. 2021, "FastGAN") and a small residual
-discriminator, the networks only; `gan` trains them.
+"""The networks of GAN version 2; `gan` trains them.
 
-Unlike FastGAN: group instead of batch normalisation, so that averaged weights need no statistics of their own; no noise
-but z, so that a picture is a function of it; R1 and ADA instead of the discriminator's self-supervision.
+The generator is light and has skip-layer excitation (Liu et al. 2021, "FastGAN"); the discriminator is a small residual
+network. Unlike FastGAN they have group instead of batch normalisation, so that averaged weights need no statistics; no
+noise but z, so that z determines the picture; and R1 and ADA instead of the discriminator's self-supervision.
 """
 
 import math
@@ -21,7 +21,7 @@ def _channels(width: int) -> dict[int, int]:
 
 
 def _gated(inputs: int, outputs: int) -> nn.Sequential:
-    """Convolution, normalisation and a gated linear unit, which halves what it gets."""
+    """Convolution, normalisation and a gated linear unit, which halves the channels."""
     return nn.Sequential(
         nn.Conv2d(inputs, 2 * outputs, 3, padding=1, bias=False), nn.GroupNorm(8, 2 * outputs), nn.GLU(dim=1)
     )
@@ -55,7 +55,7 @@ class Generator(nn.Module):
         self.ups = nn.ModuleDict()
         for low, side in zip(sides[:-1], sides[1:], strict=True):
             up = [nn.Upsample(scale_factor=2.0), _gated(channels[low], channels[side])]
-            # Full resolution is dear and flat comic colours need little there: one convolution, as in FastGAN.
+            # Full resolution is expensive, and flat comic colours need little there: one convolution, as in FastGAN.
             up += [] if side == size else [_gated(channels[side], channels[side])]
             self.ups[str(side)] = nn.Sequential(*up)
         self.excitations = nn.ModuleDict(
@@ -68,7 +68,7 @@ class Generator(nn.Module):
         self.to_rgb = nn.Conv2d(channels[size], 3, 3, padding=1)
 
     def forward(self, z: Tensor) -> Tensor:
-        # Only the direction of z matters, so that interpolations stay where the generator was trained.
+        # Only the direction of z is used, so that interpolations stay within the training distribution.
         x = self.start(F.normalize(z, dim=1) * math.sqrt(z.shape[1]))
         features = {4: x}
         for side, up in self.ups.items():
@@ -80,7 +80,7 @@ class Generator(nn.Module):
 
 
 class _Down(nn.Module):
-    """Residual block at half the resolution; its parts are added at unit variance (Karras et al. 2020b)."""
+    """A residual block that halves the resolution and keeps unit variance in its sum (Karras et al. 2020b)."""
 
     def __init__(self, inputs: int, outputs: int):
         super().__init__()
@@ -89,14 +89,17 @@ class _Down(nn.Module):
         self.skip = nn.Conv2d(inputs, outputs, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        # Pooled before the last convolution, which is then four times cheaper.
+        # Pooling before the last convolution makes it four times cheaper.
         residual = F.avg_pool2d(F.leaky_relu(self.first(x), 0.2), 2)
         return (F.leaky_relu(self.second(residual), 0.2) + self.skip(F.avg_pool2d(x, 2))) / math.sqrt(2)
 
 
 class Discriminator(nn.Module):
-    """Pictures (N, 3, size, size) to logits (N,), above 0 for what it takes to be real. No normalisation: R1 is the
-    regulariser, and a picture's logit depends on the others of its batch only through their standard deviation."""
+    """Pictures (N, 3, size, size) to logits (N,), which are above 0 for pictures that it takes for real.
+
+    There is no normalisation, because R1 regularises. So a picture's logit depends on the others of its batch only
+    through their standard deviation.
+    """
 
     def __init__(self, size: int, width: int):
         super().__init__()
@@ -108,7 +111,7 @@ class Discriminator(nn.Module):
 
     def forward(self, pictures: Tensor) -> Tensor:
         x = self.features(pictures)
-        # Minibatch standard deviation shows it a generator that repeats itself (Karras et al. 2018, sec. 3).
+        # The minibatch standard deviation reveals a generator that repeats itself (Karras et al. 2018, sec. 3).
         deviation = (x.var(0, unbiased=False) + 1e-8).sqrt().mean().expand(len(x), 1, *x.shape[2:])
         x = F.leaky_relu(self.last(torch.cat([x, deviation], 1)), 0.2)
         return self.logit(x.flatten(1))[:, 0]

@@ -1,5 +1,4 @@
-"""What can be said of pictures that were drawn without being asked for a pose: are they copies, how much do they
-differ, which poses appear, and are they the character?
+"""Score pictures that were drawn without a prompt: copies, diversity, poses, and whether they show the character.
 
     records = score_samples(pictures, world.UNICORN_GIRL, references, reader)
     conclusion = summarise_samples(records, pictures)
@@ -24,12 +23,12 @@ NOT_APPLICABLE = ("prompt", "pose", "pose_right", "joint_success", "joint_error"
 
 
 def copy_rate(pictures: Sequence[PIL.Image.Image], references: Sequence[PIL.Image.Image], threshold: float) -> float:
-    """Share of pictures closer than `threshold` to a reference drawing; see `metrics.reference_distances`."""
+    """The share of pictures nearer than `threshold` to a reference drawing; see `metrics.reference_distances`."""
     return float((reference_distances(pictures, references).min(1) < threshold).mean())
 
 
 def pairwise_distance(pictures: Sequence[PIL.Image.Image]) -> float:
-    """Mean `metrics.reference_distances` over all pairs of two or more pictures; 0 when all are the same."""
+    """The mean of `metrics.reference_distances` over all pairs of pictures; 0 if all are equal."""
     distances = reference_distances(pictures, pictures)
     return float(distances[np.triu_indices(len(pictures), 1)].mean())
 
@@ -37,7 +36,10 @@ def pairwise_distance(pictures: Sequence[PIL.Image.Image]) -> float:
 def beside_nearest(
     pictures: Sequence[PIL.Image.Image], references: Sequence[PIL.Image.Image], columns: int = 6, side: int = 0
 ) -> PIL.Image.Image:
-    """Rows of samples, under each row the training drawings nearest to them; each about `side` px, 0 = as they are."""
+    """Rows of samples, each above the training drawings nearest to them.
+
+    Pictures are about `side` px, 0 = unchanged.
+    """
     nearest = [references[i] for i in reference_distances(pictures, references).argmin(1)]
     rows = {}
     for i in range(0, len(pictures), columns):
@@ -56,12 +58,11 @@ def score_samples(
     drawn: Sequence[world.Pose] = world.REFERENCE_POSES,
     labels: Sequence[dict[str, Any]] | None = None,
 ) -> list[Record]:
-    """Records as `metrics.score_run` gives them, without the scores of a pose, which was not asked for, but with the
-    pose that the reader sees.
+    """Records like those of `metrics.score_run`, but with the pose that the reader sees instead of scores of a pose.
 
-    pose_read: {part: value}, read even where nobody can be recognised; new_pose: no drawing in `drawn` has these legs
-    and arms; novel: the right character (identity_right) in a new pose, and no copy. threshold: of the copy test, by
-    default `metrics.copy_threshold`. labels: what else a record keeps, among it the groups of the bootstrap.
+    pose_read: {part: value}, even if nobody can be recognised. new_pose: no drawing in `drawn` has these legs and arms.
+    novel: the right character (identity_right) in a new pose, and no copy. threshold: that of the copy test, by default
+    `metrics.copy_threshold`. labels: further entries of each record, among them the groups of the bootstrap.
     """
     records = score_run(pictures, [world.Scene(character)] * len(pictures), references, reader, threshold=threshold)
     known = {tuple(getattr(pose, part) for part in NEW_POSE_PARTS) for pose in drawn}

@@ -1,4 +1,4 @@
-"""The folder of a baseline's run, read back: its settings and its weights; and settings of another length."""
+"""Read the settings and the weights of a baseline's run, and change the length of its settings."""
 
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
@@ -31,9 +31,9 @@ def settings_of(folder: Path, kind: type[Settings]) -> Settings:
 
 
 def load_weights_of(folder: Path, model: nn.Module) -> None:
-    """Copy the run's weights into `model`, averaged ones where it keeps them, and freeze it in evaluation mode.
+    """Copy the run's weights, averaged if it has an average, into `model`, and freeze it in evaluation mode.
 
-    Of a run that was stopped, those of its newest checkpoint; UserError where it has none yet.
+    An unfinished run gives those of its newest checkpoint. Raises UserError if it has none yet.
     """
     folder = Path(folder)
     if not (folder / FULL_FILE).exists() and not checkpoint_files(folder):

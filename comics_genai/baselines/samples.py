@@ -1,4 +1,4 @@
-"""Validation of a model from scratch: pictures from fixed noise kept as training goes, diversity and copy rate."""
+"""Validation of a model from scratch: pictures from fixed noise, their diversity and copy rate."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,16 +13,16 @@ from comics_genai.run import step_picture
 from .measure import copy_rate, pairwise_distance
 
 Measure = Callable[[int, list[PIL.Image.Image]], dict[str, float]]
-NOISE_SEED = 1000  # of the fixed noise: the same at every step and in every run
+NOISE_SEED = 1000  # of the fixed noise, which is the same at every step and in every run
 COLUMNS = 6
 
 
 class Samples:
-    """Callable as `loop.train` wants its validation.
+    """Called as `loop.train` calls its `validate`.
 
-    draw(model) gives the pictures from fixed noise. They are written to samples/step_000100.png, beside the drawings in
-    samples/drawings.png. Logged: `diversity`, the mean distance between them; with `threshold` `copied`, the share of
-    them closer than that to a drawing; and what measure(step, pictures) returns.
+    draw(model) draws pictures from fixed noise. They are written to samples/step_000100.png, and the drawings to
+    samples/drawings.png. The log gets `diversity`, the mean distance between the pictures; with `threshold` also
+    `copied`, the share of pictures nearer than that to a drawing; and the figures of measure(step, pictures).
     """
 
     def __init__(

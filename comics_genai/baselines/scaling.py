@@ -1,9 +1,9 @@
-"""How many drawings would training from scratch need? The same model, the same budget, more and more drawings.
+"""Measure how many drawings training from scratch needs: the same model and budget with more and more drawings.
 
     curve = measure(Path("runs/scaling"), Path("6_generated/scaling"), {"GAN version 2": 500, "DDPM 32": 600})
     plot(curve)
 
-Every set begins with the six drawings and holds all smaller sets, so only the number differs.
+Every set contains the six drawings and all smaller sets, so that only the number differs.
 """
 
 import io
@@ -36,7 +36,7 @@ from .study import CEILING, TEST_SEED, Study, records_of
 COUNTS = (6, 60, 600, 6000)  # drawings
 SIZE = 32  # pixels each way, for both models
 GAN = replace(gan.VERSION_2, size=SIZE)
-# Patches of 2 px and half the weights let it see twice as many pictures a minute; eight runs have to fit.
+# With patches of 2 px and half the weights it sees twice as many pictures a minute, so that eight runs are possible.
 DDPM = replace(
     ddpm.SETTINGS_32_CPU,
     patch=2,
@@ -46,11 +46,11 @@ DDPM = replace(
 )
 MODELS = {"GAN version 2": GAN, "DDPM 32": DDPM}
 DRAWN, CURVE, SHEET, FIGURE = "drawings.npy", "scaling.json", "samples.png", "scaling.png"
-SHOWN = 10  # samples of a point on the sheet
+SHOWN = 10  # number of samples of each point on the sheet
 
 
 def scenes_of(character: world.Character, count: int) -> list[world.Scene]:
-    """The six drawings' scenes, then random poses in random places: those of a smaller count are its beginning."""
+    """The six drawings' scenes, then random poses in random places. A smaller count gives a prefix."""
     rng, scenes = np.random.default_rng(12), list(world.reference_scenes(character))[:count]
     while len(scenes) < count:
         scenes.append(world.Scene(character, world.sample_pose(rng), world.sample_setting(rng)))
@@ -58,7 +58,7 @@ def scenes_of(character: world.Character, count: int) -> list[world.Scene]:
 
 
 def drawings_of(character: world.Character, count: int, folder: Path) -> list[PIL.Image.Image]:
-    """`count` drawings of SIZE px; drawn once, kept in `folder`."""
+    """`count` drawings of SIZE px, which are drawn once and kept in `folder`."""
     path = Path(folder) / DRAWN
     if path.exists() and len(kept := np.load(path)) >= count:
         return [PIL.Image.fromarray(picture) for picture in kept[:count]]
@@ -123,7 +123,7 @@ def measure(
 
 
 def sheet(folder: Path) -> PIL.Image.Image:
-    """The samples of all points, as `measure` left them."""
+    """A sheet with the samples of all points that `measure` wrote."""
     with PIL.Image.open(Path(folder) / SHEET) as picture:
         return picture.convert("RGB")
 
@@ -160,7 +160,7 @@ def plot(curve: Mapping[str, Any]) -> Figure:
 
 
 def conclusion(curve: Mapping[str, Any]) -> str:
-    """What the curve says, in Markdown: a table and for each model where copying ends and new drawings begin."""
+    """The conclusion in Markdown: a table, and for each model where copying ends and new drawings begin."""
     keys = {"copied": "copy rate", "novel": "new pictures of her", "identity": "identity"}
     lines = ["| | drawings | " + " | ".join(keys.values()) + " | diversity |", "| :-- | --: | --: | --: | --: | --: |"]
     rows = [*curve["points"], {"model": CEILING, "drawings": "", **curve["ceiling"]}]

@@ -1,11 +1,11 @@
-"""What a model from scratch is trained on and held against, and its samples put to the test.
+"""The data for a model from scratch, and the scores of its samples.
 
     study = Study.of("1_data/unicorn_girl", size=64)
     train_gan(VERSION_2, study.drawings, run, held_out=study.held_out, threshold=study.threshold)
     scores = conclude(study, generate(load(run), latents(48, 128, TEST_SEED)), "GAN version 2", folder)
     print(conclusion(scores))
 
-Of a character of the comic world the truth is known. Of anyone else's drawings there are only pictures and diversity.
+For a character of the comic world the truth is known. For any other there are only pictures and their diversity.
 """
 
 import json
@@ -29,9 +29,9 @@ from comics_genai.sampling.records import write_picture
 from .data import prepare
 from .measure import pairwise_distance, score_samples, summarise_samples
 
-TEST_SEED = 1  # of the noise of what is scored; validation has its own
-KEPT = 6  # samples that are kept as files of their own, beside the sheet of all
-HELD_OUT = 48  # true drawings in other poses: what no model saw, and the ceiling
+TEST_SEED = 1  # of the noise of scored samples; validation has another seed
+KEPT = 6  # number of samples that are kept as single files, beside the sheet of all
+HELD_OUT = 48  # number of true drawings in other poses, which no model sees: held-out data and ceiling
 CEILING, FLOOR = "ceiling: true drawings", "floor: other characters"
 COLUMNS = {
     "identity": "identity",
@@ -46,23 +46,23 @@ SHOWN_SIDE = 96  # pixels of a picture on the contact sheet
 
 @dataclass(frozen=True)
 class Study:
-    """Drawings of one character, as a model of `size` px sees them, and where she is known, the truth."""
+    """The drawings of one character at the `size` of a model and, if the character is known, the truth."""
 
     size: int
     drawings: Tensor  # (N, 3, size, size) in [-1, 1]
     character: world.Character | None
-    held_out: Tensor | None  # (HELD_OUT, 3, size, size): true drawings of her in poses that no drawing shows
+    held_out: Tensor | None  # (HELD_OUT, 3, size, size): true drawings of the character in poses that no drawing shows
     threshold: float | None  # of the copy test, see `metrics.copy_threshold`
 
     @staticmethod
     def of(source: str | Path, size: int) -> "Study":
-        """The drawings of a folder or a dataset on the Hub; UserError where there are none."""
+        """The study of the drawings in a folder or a dataset on the Hub. Raises UserError if there are none."""
         images = [drawing.image for drawing in drawings.load(source)]
         return Study.about(images, metrics.known_character(images), size)
 
     @staticmethod
     def about(images: Sequence[PIL.Image.Image], character: world.Character | None, size: int) -> "Study":
-        """Of pictures; character: the one that they show, None where it is not of the comic world."""
+        """The study of some pictures. character: the one that they show, None if it is not of the comic world."""
         prepared = prepare(images, size)
         if character is None:
             return Study(size, prepared, None, None, None)
@@ -76,7 +76,7 @@ class Study:
         return to_pictures(self.drawings)
 
     def diversities(self) -> dict[str, float]:
-        """Mean distances between drawings, to hold that between samples against."""
+        """Mean distances between drawings, to compare with the distance between samples."""
         found = {"the drawings": pairwise_distance(self.references)}
         if self.held_out is not None:
             found["true drawings, other poses"] = pairwise_distance(to_pictures(self.held_out))
@@ -130,12 +130,12 @@ def conclude(
 
 
 def records_of(study: Study, pictures: Sequence[PIL.Image.Image], reader: AttributeReader) -> list[metrics.Record]:
-    """As `measure.score_samples`, against the study's own drawings and threshold."""
+    """`measure.score_samples` with the study's own drawings and threshold."""
     return score_samples(pictures, study.character, study.references, reader, study.threshold)
 
 
 def conclusion(scores: dict[str, Any]) -> str:
-    """What the scores of `conclude` say, in Markdown: a table and a paragraph."""
+    """The conclusion from the scores of `conclude`, in Markdown: a table and a paragraph."""
     if not scores["rows"]:
         ((name, summary),) = scores["summary"].items()
         return (
@@ -152,7 +152,7 @@ def conclusion(scores: dict[str, Any]) -> str:
         cells += [f"{measured['diversity']:.3f}", f"{100 * measured['pose_coverage']:.1f}"]
         lines.append(f"| {row['name']} | " + " | ".join(cells) + " |")
     name = scores["rows"][0]["name"]
-    # No pose was asked for, so none can be missed.
+    # No pose was asked for, so none can be wrong.
     caution = " As no pose was asked for, a smear that is read as some pose counts as one: look at the samples."
     ours, best = scores["summary"][name], scores["summary"][CEILING]
     sentence = (
@@ -171,7 +171,7 @@ def _poses(summary: dict[str, Any]) -> int:
 
 
 def overfitting(rows: Sequence[Mapping[str, Any]]) -> str:
-    """What the last validation in a GAN's log says of its discriminator, in Markdown; "" without held-out drawings."""
+    """Whether the discriminator overfits, by the last validation in a GAN's log; "" without held-out drawings."""
     measured = [row for row in rows if row.get("validation_accuracy_held_out") is not None]
     if not measured:
         return ""

@@ -1,8 +1,9 @@
-"""What a schedule that never reaches pure noise does to white paper, shown by an experiment.
+"""An experiment: a noise schedule that never reaches pure noise turns white paper grey.
 
-Where alpha_bar_T > 0, the last step of training still shows a picture's mean, and the network takes its brightness from
-there. Sampling starts from noise of mean 0, which says middle grey (Lin et al. 2024). To see it, the six drawings are
-put on black, grey and white paper: a schedule that ends in noise draws a third of each, a leaking one the middle.
+If alpha_bar_T > 0, the last training step still shows a picture's mean, from which the network takes the brightness.
+But sampling starts from noise with mean 0, which means middle grey (Lin et al. 2024). Here the six drawings are put on
+black, grey and white paper. With a schedule that ends in pure noise a third of the samples has each paper; with a
+leaking schedule most have the middle one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,9 +25,9 @@ from . import ddpm
 from .runs import lasting
 
 PAPERS = 3  # greys, evenly from black to white
-WHITE = 0.85  # brightness from which on paper counts as white
+WHITE = 0.85  # the least brightness of white paper
 SIZE = 32
-# A small network, for what is asked is the mean: 0.7 million parameters on patches of 2 px.
+# A small network is enough, because only the mean matters: 0.7 million parameters on patches of 2 px.
 SETTINGS = ddpm.DdpmSettings(
     size=SIZE,
     patch=2,
@@ -34,7 +35,7 @@ SETTINGS = ddpm.DdpmSettings(
     layers=1,
     dropout=0.0,
     schedule="scaled_linear",
-    min_snr_gamma=0.0,  # of this schedule's steps most are nearly clean, and the little network needs them all
+    min_snr_gamma=0.0,  # most steps of this schedule are nearly clean, and the small network needs all of them
     batch_size=12,
     samples=36,
     sampling=ddpm.DdpmSampling(steps=25),
@@ -43,7 +44,7 @@ SETTINGS = ddpm.DdpmSettings(
 
 
 def drawings_on_papers(character: world.Character = world.UNICORN_GIRL, papers: int = PAPERS) -> Tensor:
-    """Her six drawings without their backgrounds on `papers` greys each: (6 * papers, 3, SIZE, SIZE) in [-1, 1]."""
+    """The six drawings without backgrounds, each on `papers` greys: (6 * papers, 3, SIZE, SIZE) in [-1, 1]."""
     pictures = []
     for scene in world.reference_scenes(character):
         picture, mask = np.asarray(world.draw(scene, 4 * SIZE)), world.figure_mask(scene, 4 * SIZE)
@@ -54,7 +55,7 @@ def drawings_on_papers(character: world.Character = world.UNICORN_GIRL, papers: 
 
 
 def paper_brightness(picture: PIL.Image.Image) -> float:
-    """Median brightness of the outermost tenth of a picture, in [0, 1]: of its paper, where the figure is inside."""
+    """The brightness of a picture's paper, in [0, 1]: the median over its outermost tenth."""
     grey = np.asarray(picture.convert("L"), np.float32) / 255
     edge = max(1, grey.shape[0] // 10)
     inside = np.zeros_like(grey, bool)
@@ -65,8 +66,10 @@ def paper_brightness(picture: PIL.Image.Image) -> float:
 def samples_of(
     folder: Path, steps: int, zero_terminal_snr: bool, device: torch.device | str = "cpu"
 ) -> list[PIL.Image.Image]:
-    """Train in `folder` with or without zero terminal SNR (once) and draw SETTINGS.samples pictures, darkest paper
-    first; the same noise either way."""
+    """Train in `folder` (once) with or without zero terminal SNR, and draw SETTINGS.samples pictures.
+
+    Both draw from the same noise. Pictures with the darkest paper come first.
+    """
     settings = lasting(SETTINGS, steps, validate_every=0, zero_terminal_snr=zero_terminal_snr)
     ddpm.train_ddpm(settings, drawings_on_papers(), folder, device=device)
     pictures = ddpm.sample(ddpm.load(folder), settings.samples, seed=0)
@@ -74,7 +77,7 @@ def samples_of(
 
 
 def in_words(pictures: Sequence[PIL.Image.Image]) -> str:
-    """What the papers of samples are, in words."""
+    """The papers of the samples in words."""
     papers = np.array([paper_brightness(picture) for picture in pictures])
     return (
         f"{(papers >= WHITE).mean():.0%} white papers (among the drawings: {_share_of_white():.0%}); brightness "
@@ -88,7 +91,7 @@ def _share_of_white() -> float:
 
 
 def plot(samples: Mapping[str, Sequence[PIL.Image.Image]]) -> Figure:
-    """Brightness of the papers of each kind's samples, from the darkest to the brightest; dotted, the drawings'."""
+    """Plot the papers' brightness for the samples of each kind, from dark to bright; the drawings' is dotted."""
     with figures.style():
         figure, axes = plt.subplots(figsize=(5, 2.8))
         for name, pictures in samples.items():
