@@ -1,4 +1,4 @@
-"""Puts the stages together: a folder that StableDiffusionXLPipeline.from_pretrained loads unchanged; and back."""
+"""Assemble the stages to a folder that StableDiffusionXLPipeline.from_pretrained loads, and take it apart again."""
 
 import itertools
 import json
@@ -33,11 +33,11 @@ SHOWN = 3  # pictures of a stage that are kept, evenly from the first to the new
 
 
 def assemble(stages: Path, target: Path) -> Path:
-    """Write the base to `target` in fp16 from the stages' weights; of unfinished stages, from their newest checkpoint.
-    The folder pretraining/ in it tells how they were trained.
+    """Write the base to `target` in fp16, from the stages' weights or their newest checkpoints.
 
-    What is not made here (README.md, an attribute reader where none was trained) is taken over from the old base, which
-    stays until the new one is whole. Raises UserError where a stage has no weights or the base is too large.
+    Its folder pretraining/ tells how the stages were trained. Files that are not made here (README.md, or an attribute
+    reader if none was trained) are copied from the old base, which stays until the new one is whole. Raises UserError
+    if a stage has no weights, or if the base is too large.
     """
     if not tokenizer_stage.is_trained(stages / "tokenizer"):
         raise UserError(
@@ -83,10 +83,10 @@ def assemble(stages: Path, target: Path) -> Path:
 
 
 def disassemble(base: Path, stages: Path) -> Path:
-    """The inverse of `assemble`: finished stages, in `stages`, from the weights of a base, all but the UNet.
+    """The inverse of `assemble`: write finished stages from the weights of a base, except for the UNet.
 
-    Stages that are there stay. Returns the file of the UNet's weights, from which a new training can start. Raises
-    UserError where `base` is no assembled base.
+    Stages that exist are kept. Returns the file of the UNet's weights, from which a new training can start. Raises
+    UserError if `base` is not an assembled base.
     """
     if not (base / STORY).is_dir() or not (base / "unet").is_dir():
         raise UserError(f"{base} is no base that `python -m comics_genai pretrain assemble` wrote: give its folder.")
@@ -115,7 +115,7 @@ def disassemble(base: Path, stages: Path) -> Path:
 
 
 def remember(base: Path, stage: Path) -> None:
-    """Keep in the folder of a stage that is about to go on from `base` what the base's own training of it logged."""
+    """Copy the base's log of a stage into the stage's folder, before the stage is trained further."""
     log = base / STORY / stage.name / LOG_FILE
     if log.exists() and not is_run(stage):
         stage.mkdir(parents=True, exist_ok=True)
@@ -131,7 +131,7 @@ def _weights(folder: Path) -> dict[str, Tensor]:
 
 
 def _keep_story(stage: Path, target: Path) -> None:
-    """What the notebook of the pretraining reads: log, settings, accuracy, and the newest pictures."""
+    """Copy what the pretraining notebook reads: log, settings, accuracy, and the newest pictures."""
     files = [stage / name for name in (LOG_FILE, SETTINGS_FILE, "accuracy.json")]
     pictures = sorted(stage.glob("*.png"))
     shown = sorted({pictures[i * (len(pictures) - 1) // (SHOWN - 1)] for i in range(SHOWN)}) if pictures else []
@@ -144,7 +144,7 @@ def _keep_story(stage: Path, target: Path) -> None:
 
 
 def _continued(before: str, after: str) -> str:
-    """Two logs as one: the second counts its steps and seconds on from where the first ends."""
+    """Join two logs: the steps and seconds of the second continue those of the first."""
     first, second = ([json.loads(line) for line in log.splitlines()] for log in (before, after))
     done = {key: first[-1][key] for key in ("step", "seconds")}
     rows = [*first, *(row | {key: row[key] + value for key, value in done.items()} for row in second)]

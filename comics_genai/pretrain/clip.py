@@ -33,7 +33,7 @@ class ClipSettings:
     layers: int = 3  # of each; the UNet reads the one before the last
     tower: int = 32  # width of the image tower's first layers
     dimension: int = 128  # of the embedding that pictures and texts share
-    batch_pairs: int = 64  # pairs of look-alike scenes a batch, each other's hardest negatives: words must bind
+    batch_pairs: int = 64  # pairs of look-alike scenes in a batch: hard negatives, so that every word is read
     loop: LoopSettings = field(
         default_factory=lambda: LoopSettings(
             steps=600,
@@ -66,7 +66,7 @@ class Clip(nn.Module):
         self.reader = reading.Reader(sum(widths), dimension)
 
     def encode(self, ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Of token ids (B, length): what the UNet is told (see `conditions`), and the first encoder's embedding."""
+        """The UNet's conditions (see `conditions`) of token ids (B, length), and the first encoder's embedding."""
         first = self.text_encoder(ids, output_hidden_states=True)
         second = self.text_encoder_2(ids, output_hidden_states=True)
         tokens = torch.cat([first.hidden_states[-2], second.hidden_states[-2]], -1)
@@ -74,9 +74,10 @@ class Clip(nn.Module):
 
     @torch.no_grad()
     def conditions(self, ids: Tensor) -> tuple[Tensor, Tensor]:
-        """What SDXL's UNet is told of token ids (B, 77), as the pipeline computes it (Podell et al. 2023, sec. 2.1).
+        """The conditions of SDXL's UNet for token ids (B, 77), as in its pipeline (Podell et al. 2023, sec. 2.1).
 
-        (B, 77, both widths): the layers before the last, side by side; (B, dimension): the second's projection.
+        (B, 77, both widths): the outputs of the last layer but one, concatenated. (B, dimension): the second encoder's
+        projection.
         """
         return self.encode(ids)[:2]
 
@@ -101,19 +102,19 @@ def _text_config(tokenizer: CLIPTokenizer, width: int, layers: int, dimension: i
 
 
 def contrastive_loss(image: Tensor, text: Tensor, temperature: Tensor) -> Tensor:
-    """Symmetric InfoNCE of unit embeddings, both (B, D), pair i being row i of each; temperature multiplies."""
+    """Symmetric InfoNCE of unit embeddings (B, D) whose rows are pairs; `temperature` multiplies similarities."""
     logits = temperature * image.float() @ text.float().T
     labels = torch.arange(len(logits), device=logits.device)
     return 0.5 * (F.cross_entropy(logits, labels) + F.cross_entropy(logits.T, labels))
 
 
 def fullest(variants: list[str]) -> str:
-    """The caption that says most."""
+    """The longest caption."""
     return max(variants, key=len)
 
 
 def barest(variants: list[str]) -> str:
-    """The caption that says least, yet more than the class, which fits every picture and so teaches nothing."""
+    """The shortest caption that says more than the class, which fits every picture and so teaches nothing."""
     return min((v for v in variants if v != world.CLASS_PROMPT), key=len, default=fullest(variants))
 
 
@@ -211,7 +212,7 @@ def train_clip(
 
 
 def load(folder: Path, tokenizer: CLIPTokenizer) -> Clip:
-    """The trained towers of a stage folder, frozen, in evaluation mode."""
+    """Load the trained towers of a stage folder, frozen and in evaluation mode."""
     settings = recorded_settings(folder)
     model = build(tokenizer, settings)
     load_stage(model, folder)

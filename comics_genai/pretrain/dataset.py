@@ -1,5 +1,7 @@
-"""The pretraining set: scenes 0 to N-1 of the comic world, drawn once with their semantic maps; their captions are
-sampled when asked for."""
+"""The pretraining set: scenes 0 to N-1 of the comic world, drawn once with their semantic maps.
+
+Captions are sampled when they are needed.
+"""
 
 import errno
 import io
@@ -20,7 +22,7 @@ from . import semantics
 
 HELD_OUT_SEED = 10_000_000  # validation scenes are numbered from here; training scenes never reach it
 CAPTIONS_A_PICTURE = 3
-CHUNK = 500  # pictures a part: what an interruption loses at most, for each worker
+CHUNK = 500  # pictures in a part: an interruption loses at most one part of each worker
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ def _draw_part(seeds: range, file: Path, size: int) -> None:
 
 
 def _join(files: list[Path], target: Path, shape: tuple[int, ...]) -> None:
-    """One array file of all parts. Written in order, not mapped: on a full disk a mapping would kill the process."""
+    """Join all parts in one array file. It is written in order: on a full disk, a memory map would kill the process."""
     partial = target.with_name(f".{target.name}.partial")
     header = {"descr": "|u1" if target.name == IMAGES else "<f2", "fortran_order": False, "shape": shape}
     try:

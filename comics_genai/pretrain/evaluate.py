@@ -1,4 +1,4 @@
-"""How good the miniature is, on held-out scenes: its autoencoder, its reader, how it follows prompts, and how fast.
+"""Evaluate the miniature on held-out scenes: its autoencoder, its reader, how it follows prompts, and its speed.
 
     python -m comics_genai.pretrain.evaluate [--prompts 500]
 
@@ -34,7 +34,7 @@ FIRST = HELD_OUT_SEED + 100_000  # scenes that no stage's validation has looked 
 
 @dataclass(frozen=True)
 class EvaluationSettings:
-    """What is measured."""
+    """The settings of an evaluation."""
 
     base: str = "mini"
     prompts: int = 500
@@ -58,7 +58,7 @@ def figure_color_error(base: Base, character: world.Character = world.UNICORN_GI
 
 
 def evaluate(settings: EvaluationSettings) -> dict:
-    """All figures as one JSON-able record, also written to `settings.target`."""
+    """Measure everything; returns a JSON-able record, which is also written to `settings.target`."""
     base = Base.load(settings.base, hardware.device(), hardware.precision(hardware.device()))
     reader = AttributeReader.load(settings.scorer)
     scenes = [world.sample_scene(FIRST + i) for i in range(max(settings.prompts, settings.reconstructions))]
@@ -90,7 +90,7 @@ def evaluate(settings: EvaluationSettings) -> dict:
 
 
 def card(record: dict) -> list[str]:
-    """The record as lines of the model card: what was measured, its bar, what is reached."""
+    """The record as lines of the model card: the measure, its target, and the result."""
     read = record["scorer_on_reconstructions"]
     worst = min(read, key=read.__getitem__)
     sampling = record["sampling"]

@@ -1,7 +1,7 @@
-"""Heads that read every word of a caption from its embedding, so that the text encoders learn to keep them all.
+"""Heads that read every word of a caption from its embedding, so that the text encoders learn to keep all words.
 
-For retrieval an encoder only has to tell a caption from 127 others, and may forget which colour belongs to what. These
-heads are used in training alone.
+For retrieval, an encoder only has to tell a caption from 127 others, so it may forget which colour belongs to what. The
+heads are used only in training.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ UNSAID = -100
 
 
 def labels(scenes: Sequence[world.Scene], texts: Sequence[str]) -> Tensor:
-    """int16 (N, factors of world.WORDS): the number of the word each text says of its scene, or UNSAID."""
+    """The words of texts on their scenes, int16 (N, factors of world.WORDS): a word's number, or UNSAID."""
     rows = []
     for scene, text in zip(scenes, texts, strict=True):
         found = world.said(scene, text)
@@ -25,7 +25,7 @@ def labels(scenes: Sequence[world.Scene], texts: Sequence[str]) -> Tensor:
 
 
 class Reader(nn.Module):
-    """Words of all factors, side by side, from token features (B, L, width) and from an embedding (B, dimension)."""
+    """Predict the words of all factors from token features (B, L, width), and from an embedding (B, dimension)."""
 
     def __init__(self, width: int, dimension: int, key: int = 32):
         super().__init__()
@@ -48,7 +48,7 @@ class Reader(nn.Module):
 
 
 def reading_loss(logits: Sequence[Tensor], said: Tensor) -> Tensor:
-    """Cross-entropy over all words that are said; `said` int64 (B, factors) as `labels` gives them."""
+    """Cross-entropy over all words in the captions. said: int64 (B, factors), as `labels` returns them."""
     losses = [
         F.cross_entropy(part.float(), said[:, i], ignore_index=UNSAID, reduction="sum") for i, part in enumerate(logits)
     ]
@@ -56,6 +56,6 @@ def reading_loss(logits: Sequence[Tensor], said: Tensor) -> Tensor:
 
 
 def accuracy(logits: Sequence[Tensor], said: Tensor) -> float:
-    """Share of the words said that are read."""
+    """The share of the captions' words that are read."""
     right = torch.stack([part.argmax(-1) for part in logits], 1) == said
     return (right.sum() / (said != UNSAID).sum()).item()

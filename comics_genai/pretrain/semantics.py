@@ -1,10 +1,10 @@
-"""Semantic channels: what a drawing of the comic world shows, as maps at the size of its latents.
+"""Semantic channels: maps of what a drawing of the comic world shows, at the size of its latents.
 
-Three groups, all float32 maps of SIDE x SIDE cells: which part of the figure covers a cell (hair, headgear, face,
-outfit, arms, legs, what hangs behind); where the bones are (head, each arm, each leg); and the state of the face
-(expression, facing) at the head. The autoencoder's encoder learns to read them from the picture, its decoder draws by
-them, and the UNet diffuses them together with the picture's own channels (as ReDi does with DINO features,
-Kouzelis et al. 2025): a pose or an expression is then a large, smooth signal instead of a few pixels.
+There are three groups of float32 maps with SIDE x SIDE cells: which part of the figure covers a cell (hair, headgear,
+face, outfit, arms, legs, what hangs behind); where the bones are (head, each arm, each leg); and the state of the face
+(expression, facing) at the head. The autoencoder's encoder learns to read them from the picture, and its decoder uses
+them. The UNet diffuses them together with the picture's own channels, as ReDi does with DINO features (Kouzelis et al.
+2025). So a pose or an expression is a large, smooth signal instead of a few pixels.
 """
 
 import json
@@ -16,7 +16,7 @@ from comics_genai import world
 from comics_genai.files import write_atomic
 
 FILE = "semantic_channels.json"  # beside an autoencoder's weights: from which latent channel on, and their names
-SIDE = 16  # cells each way: a picture of 128 px, eight times smaller
+SIDE = 16  # cells of the side: a picture of 128 px, eight times smaller
 BONES = {
     "head": (("neck", "head"),),
     "left arm": (("left_shoulder", "left_elbow"), ("left_elbow", "left_hand")),

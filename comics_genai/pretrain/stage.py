@@ -1,4 +1,4 @@
-"""The folder of one training stage, as `loop.train` leaves it: is it finished, with which settings, and its weights."""
+"""Read the folder of a training stage: whether it is finished, its settings, and its weights."""
 
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ def is_finished(folder: Path) -> bool:
 
 
 def recorded_settings(folder: Path) -> dict[str, Any]:
-    """The settings a stage was started with. Raises UserError where it was never started."""
+    """The settings with which a stage was started. Raises UserError if it never was."""
     try:
         return run.recorded(folder)
     except UserError as error:
@@ -28,15 +28,15 @@ def recorded_settings(folder: Path) -> dict[str, Any]:
 
 
 def stage_weights(folder: Path) -> Path:
-    """The file of a finished stage's weights, averaged ones where it keeps them."""
+    """The file of a finished stage's weights, averaged if it has an average."""
     averaged = folder / run.EMA_FILE
     return averaged if averaged.exists() else folder / run.FULL_FILE
 
 
 def load_stage(model: nn.Module, folder: Path) -> None:
-    """Copy a stage's weights into `model`, averaged ones where it keeps them; freeze it, in evaluation mode.
+    """Copy a stage's weights, averaged if it has an average, into `model`, and freeze it in evaluation mode.
 
-    Of an unfinished stage, those of its newest checkpoint. Raises UserError where there is neither.
+    An unfinished stage gives those of its newest checkpoint. Raises UserError if it has none.
     """
     model.eval().requires_grad_(False)
     if is_finished(folder):

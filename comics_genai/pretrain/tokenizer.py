@@ -1,4 +1,4 @@
-"""The miniature's tokenizer: byte-level BPE as CLIP's, trained on captions; any text can be read.
+"""The miniature's tokenizer: byte-level BPE like CLIP's, trained on captions. It can read any text.
 
 Both text encoders use it, padded with its end token (as CLIP ViT-L's is).
 """
@@ -20,14 +20,14 @@ FILES = ("vocab.json", "merges.txt")  # of the original format, which other prog
 
 @dataclass(frozen=True)
 class TokenizerSettings:
-    """scenes: how many scenes' captions to learn from; pieces: at most so many, besides 512 for the single bytes."""
+    """scenes: number of scenes whose captions are used. pieces: the most pieces, besides 512 for single bytes."""
 
     scenes: int = 4000
     pieces: int = 1024
 
 
 def train_tokenizer(captions: Sequence[str], folder: Path, vocabulary_size: int = 1024) -> CLIPTokenizer:
-    """Learn the pieces of `captions`; saves vocab.json, merges.txt and the configuration in `folder`."""
+    """Learn pieces from `captions`, and save vocab.json, merges.txt and the configuration in `folder`."""
     bpe = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
     bpe.pre_tokenizer = CLIPTokenizer().backend_tokenizer.pre_tokenizer
     trainer = trainers.BpeTrainer(
@@ -35,7 +35,7 @@ def train_tokenizer(captions: Sequence[str], folder: Path, vocabulary_size: int 
     )
     bpe.train_from_iterator((caption.lower() for caption in captions), trainer)
     merges = [tuple(merge) for merge in json.loads(bpe.to_str())["model"]["merges"]]
-    # Every byte, alone and at a word's end, so that no text has an unknown piece.
+    # Every byte is a piece, alone and at the end of a word, so that no text has an unknown piece.
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
     tokens = [*letters, *(letter + "</w>" for letter in letters), *(first + second for first, second in merges)]
     tokens += ["<|startoftext|>", "<|endoftext|>"]

@@ -14,7 +14,7 @@ from .clip import Clip
 from .stage import load_stage, recorded_settings
 from .vae import COLORS
 
-TIME_EMBEDDING = 16  # channels for each of the six numbers of the micro-conditioning
+TIME_EMBEDDING = 16  # embedding channels for each of the six numbers of the micro-conditioning
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class UnetSettings:
     caption_dropout: float = 0.1  # share of pictures trained with the empty prompt, for guidance
     min_snr_gamma: float = 5.0  # 0 = off
     figure_weight: float = 3.0  # added to the weight of a face's error, a third of it to an arm's, see `figure_weights`
-    semantic_weight: float = 0.4  # of the semantic channels' error, so that the picture's own keep most of the loss
-    noise_bias: float = 1.1  # 1 = all timesteps alike; above, more of the noisy ones, which alone have to read captions
+    semantic_weight: float = 0.4  # of the semantic channels' error; the picture's own keep most of the loss
+    noise_bias: float = 1.1  # 1 = all timesteps equally often; more = noisy ones more often, where captions matter most
     captions_in_memory: bool = True  # encoded once (35 kB each); False encodes them anew every step
     loop: LoopSettings = field(
         default_factory=lambda: LoopSettings(
@@ -60,7 +60,7 @@ def scheduler() -> DDIMScheduler:
 
 
 def build(widths: tuple[int, int, int], layers: int, vae: AutoencoderTiny, clip: Clip) -> UNet2DConditionModel:
-    """The untrained UNet for 16x16 latents; attention, to itself and to the text, at 8x8 and 4x4."""
+    """The untrained UNet for 16x16 latents, with self-attention and cross-attention at 8x8 and 4x4."""
     first, second = clip.text_encoder.config, clip.text_encoder_2.config
     return UNet2DConditionModel(
         sample_size=16,
@@ -97,10 +97,11 @@ def as_pipeline(
 
 
 def start_from(model: UNet2DConditionModel, file: Path) -> None:
-    """Take over the weights in `file`, also those of a UNet for other latents.
+    """Load the weights in `file`, also those of a UNet for other latents.
 
-    The first latent channels are the small picture in all of the miniature's autoencoders, so their weights serve on;
-    those of other channels start anew where the number of channels differs. UserError where anything else differs.
+    In all of the miniature's autoencoders, the first latent channels are the small picture, so their weights can be
+    used. If the number of channels differs, the weights of the other channels start anew. Raises UserError if anything
+    else differs.
     """
     tensors, own = load_tensors(file)[0], model.state_dict()
     for name, axis in (("conv_in.weight", 1), ("conv_out.weight", 0), ("conv_out.bias", 0)):
@@ -112,7 +113,7 @@ def start_from(model: UNet2DConditionModel, file: Path) -> None:
 
 
 def load(folder: Path, vae: AutoencoderTiny, clip: Clip) -> UNet2DConditionModel:
-    """The UNet of a stage folder (averaged weights), frozen, in evaluation mode."""
+    """Load the UNet of a stage folder (averaged weights), frozen and in evaluation mode."""
     settings = recorded_settings(folder)
     model = build(tuple(settings["widths"]), settings["layers"], vae, clip)
     load_stage(model, folder)

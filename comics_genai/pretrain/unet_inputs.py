@@ -1,4 +1,4 @@
-"""What the UNet learns from, computed once and kept on disk: latents of pictures and conditions of captions."""
+"""The UNet's training data, computed once and kept on disk: latents of pictures and conditions of captions."""
 
 import hashlib
 from pathlib import Path

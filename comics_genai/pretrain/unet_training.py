@@ -1,4 +1,4 @@
-"""Trains the miniature's UNet on cached latents, and shows what it draws of held-out captions."""
+"""Train the miniature's UNet on cached latents, and draw held-out captions with it."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -23,10 +23,10 @@ from .tokenizer import encode
 from .unet import UnetSettings, as_pipeline, build, scheduler, start_from
 from .unet_inputs import Captions, cached_latents, encode_latents
 
-HELD_OUT = 64  # scenes whose error is measured; of the first of them samples are drawn
+HELD_OUT = 64  # scenes whose error is measured; for the first of them samples are drawn
 SAMPLES = 8
 FACE, ARM = 0.14, 0.07  # around the head, the elbows and the hands: fractions of the picture
-PLACED_SNR = 0.05  # from which on a noisy picture shows where the figure stands
+PLACED_SNR = 0.05  # least alpha_bar at which a noisy picture shows where the figure stands
 SAMPLING = {"num_inference_steps": 25, "guidance_scale": 3.0}
 
 
@@ -34,7 +34,7 @@ def figure_weights(joints: Tensor, side: int, weight: float) -> Tensor:
     """Weights (B, 1, side, side) of the errors of latents, at least 1: 1 + `weight` within FACE of the head, a third
     of it within ARM of the elbows and hands. `joints`: (B, 13, 2), see world.joints.
 
-    An expression is a few pixels. In an even mean they are a thousandth of the loss, and go unlearned.
+    An expression is a few pixels. In a plain mean they are a thousandth of the loss, and the UNet would not learn them.
     """
     center = (torch.arange(side) + 0.5) / side
     cells = torch.stack(torch.meshgrid(center, center, indexing="xy"), -1)
@@ -46,13 +46,13 @@ def figure_weights(joints: Tensor, side: int, weight: float) -> Tensor:
 
 
 def channel_weights(channels: int, semantic_weight: float) -> Tensor:
-    """Weights (channels,) of the latent channels' errors: 1 for the picture's own, which come first."""
+    """Weights (channels,) of the errors of the latent channels: 1 for the picture's own, which come first."""
     own = channels - len(semantics.CHANNELS)
     return torch.cat([torch.ones(own), torch.full((len(semantics.CHANNELS),), semantic_weight)])
 
 
 def _memory_format(device: torch.device | str) -> torch.memory_format:
-    """The faster one of a device; on CPUs the UNet's steps took 6 % longer with channels last."""
+    """The faster memory format of a device; on CPUs the UNet's steps take 6 % longer with channels last."""
     return torch.channels_last if torch.device(device).type == "cuda" else torch.contiguous_format
 
 
@@ -97,7 +97,10 @@ class UnetTraining:
         self._hold_out(clip, tokenizer)
 
     def _hold_out(self, clip: Clip, tokenizer: CLIPTokenizer) -> None:
-        """Scenes for validation: latents, captions and conditions of all, and which are shown, two of them on paper."""
+        """Prepare the validation: latents, captions and conditions of its scenes, and which scenes are shown.
+
+    Two of the shown scenes are on paper.
+    """
         seeds = range(HELD_OUT_SEED, HELD_OUT_SEED + HELD_OUT)
         self.true = draw_scenes(seeds, self.size)
         self.held_out_latents = encode_latents(self.vae, self.true).float().to(self.device)
@@ -122,16 +125,17 @@ class UnetTraining:
         return self.model(noisy, t.to(self.device), hidden, added_cond_kwargs=added).sample.float()
 
     def cell_weights(self, scenes: Tensor, t: Tensor, side: int) -> Tensor:
-        """Weights (B, 1, side, side) of the latents' cells: `figure_weights` where the figure shows through the noise.
+        """Weights (B, 1, side, side) of the cells of latents: `figure_weights` if the noise does not hide the figure.
 
-        While the noise hides where the figure is, a heavier face would be drawn wherever it may be.
+        At higher noise the position of the figure is unknown. Weighting faces there would teach the UNet to draw them
+        everywhere.
         """
         placed = (objective.snr(self.alpha_bar[t]) > PLACED_SNR).float()[:, None, None, None]
         figure = figure_weights(self.joints[scenes], side, self.settings.figure_weight)
         return 1 + placed * (figure - 1)
 
     def step_loss(self, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
-        """The weighted error of one batch; logged unweighted, of the picture's own channels and of all."""
+        """The weighted error of a batch. The log has unweighted errors of the picture's own channels and of all."""
         settings, n = self.settings, self.settings.batch_size
         chosen = torch.randint(len(self.latents), (n,), generator=generator)
         variant = torch.randint(CAPTIONS_A_PICTURE, (n,), generator=generator)
@@ -145,11 +149,10 @@ class UnetTraining:
         return loss, _unweighted(v.detach(), batch.target)
 
     def validate(self, step: int, model: UNet2DConditionModel) -> dict[str, float]:
-        """The error of v on held-out scenes with fixed noise; paper_error, how far (in 0 to 1) the paper at the top of
-        a sheet is from its true white.
+        """The error of v on held-out scenes with fixed noise, and paper_error.
 
-        Writes samples_STEP.png: eight held-out scenes above what the pipeline draws of their captions, always from the
-        same noise.
+        paper_error is the distance, in 0 to 1, of the drawn paper from its true white. Also writes samples_STEP.png:
+        eight held-out scenes above the pipeline's drawings of their captions, always from the same noise.
         """
         generator = torch.Generator().manual_seed(0)
         batch, t = self.noised(self.held_out_latents, generator)
@@ -173,7 +176,7 @@ class UnetTraining:
 
 
 def _unweighted(v: Tensor, target: Tensor) -> dict[str, Tensor]:
-    """Mean squared errors of v (B, C, h, w): of the picture's own channels, and of all."""
+    """Mean squared errors of v (B, C, h, w), of the picture's own channels and of all channels."""
     error = (v - target).square()
     return {"v_error": error[:, : -len(semantics.CHANNELS)].mean(), "semantic_error": error.mean()}
 
