@@ -1,4 +1,4 @@
-"""How fast the gallery opens and scrolls with 3,000 pictures, in Debian's Chromium.
+"""Measure how fast the gallery opens and scrolls with 3,000 pictures, in Debian's Chromium.
 
 python -m comics_genai.bench.gallery            writes 5_documents/benchmarks/gallery.json
 

@@ -1,4 +1,4 @@
-"""What the machine can do at most, and what a step asks of it."""
+"""The machine's peak performance, and the work in a training step."""
 
 import platform
 import time
@@ -27,14 +27,14 @@ class Ceilings:
 
 @dataclass(frozen=True)
 class Demand:
-    """Of one step: floating-point operations, and bytes that its kernels read and write, each on its own."""
+    """The work in a step: its floating-point operations, and the bytes that each of its kernels reads and writes."""
 
     flops: float
     bytes: float
 
 
 def ceilings(precision: str, device: str, threads: int) -> Ceilings:
-    """Measured: the best of a few tries."""
+    """Measure the peak performance: the best of a few tries."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -59,7 +59,7 @@ def _best(function: Callable[[], object], device: str) -> float:
 
 
 def demand(work: Workload) -> Demand:
-    """Counted by running the UNet's forward and backward pass on the meta device (see `meter`)."""
+    """Count the work by running the UNet's forward and backward pass on the meta device (see `meter`)."""
     base = Base.load(work.base, "cpu", "fp32" if work.method == "dreambooth" else work.precision)
     unet = make_trainable(base.unet, settings(work, Side("", "engine"))).to("meta")
     side = work.pixels // base.downscale
@@ -73,7 +73,7 @@ def demand(work: Workload) -> Demand:
 
 
 def describe(device: str) -> str:
-    """The processor in words."""
+    """The name of the processor and what matters about it."""
     if device == "cuda":
         return torch.cuda.get_device_name()
     has = torch.cpu.get_capabilities()

@@ -1,4 +1,4 @@
-"""What is measured, of what, and the record of it: the command `bench`."""
+"""The command `bench`: measure fine-tuning and write the results."""
 
 import tempfile
 import warnings
@@ -25,32 +25,32 @@ LIBRARIES = ("torch", "diffusers", "transformers", "peft", "accelerate")
 
 @dataclass(frozen=True)
 class BenchSettings:
-    """What to measure, and how long. Raises UserError for a value out of range."""
+    """What to measure, and for how long. Raises UserError for a value out of its range."""
 
     script: Path | None = None
     """train_dreambooth_lora_sdxl.py of diffusers; without it the engine is measured alone"""
     base: str = "mini"
     """the miniature, or a diffusers folder of an SDXL-like base"""
     gpu: bool = False
-    """the GPU's measurements, of SDXL and Stable Diffusion 1.5 in full size with random weights"""
+    """measure SDXL and Stable Diffusion 1.5 on a GPU, in full size with random weights"""
     architectures: tuple[str, str] = ("sdxl", "sd15")
-    """of the GPU's measurements; folders of small ones make it a rehearsal"""
+    """bases of the GPU's measurements; with folders of small bases it is a rehearsal"""
     device: str = ""
     """cpu or cuda; by default the best there is with --gpu, and the CPU without"""
     threads: int = 0
     """0 = all cores there are"""
     rounds: int = 24
-    """in each, every side takes its turn"""
+    """number of rounds; in each, every side takes a turn"""
     steps: int = 5
-    """of a turn"""
+    """steps in each turn"""
     precisions: tuple[str, ...] = ("bf16", "fp32")
     batch: int = 6
-    """drawings a step on the CPU; prior preservation adds as many class pictures"""
+    """drawings in each step on the CPU; prior preservation adds as many class pictures"""
     rank: int = 16
     compiled: tuple[str, ...] = ("bf16",)
-    """precisions in which the compiled engine is measured too"""
+    """precisions in which the compiled engine is also measured"""
     folder: Path | None = None
-    """where the JSON and its README go; by default 5_documents/benchmarks"""
+    """folder for the JSON and its README; by default 5_documents/benchmarks"""
 
     def __post_init__(self) -> None:
         if self.script is not None and not Path(self.script).is_file():
@@ -137,7 +137,7 @@ def _row(
         "startup_seconds": measured.startup,
         "seconds": measured.rounds,
     }
-    # What the frozen base predicts beside is not in what was counted.
+    # The count does not include the prediction of the frozen base.
     if side.prior == "images":
         row["arithmetic_share"] = demand.flops / ceilings.flops / measured.seconds
         row["bandwidth_share"] = demand.bytes / ceilings.bandwidth / measured.seconds

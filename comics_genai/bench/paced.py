@@ -1,10 +1,10 @@
-"""One side of a measurement, in a process of its own: it trains, and after every step waits to be told to go on.
+"""One side of a measurement, in its own process: it trains and waits after every step until it is told to go on.
 
     python -m comics_genai.bench.paced '{"device": "cpu", "base": ..., "script": ..., "arguments": [...]}'
     python -m comics_genai.bench.paced '{"device": "cpu", "run": ..., "settings": {...}}'
 
-Each optimizer step writes a line of JSON: seconds since it was told to go on (the first: none), peak memory in bytes.
-The clock stands while it waits, so that several sides can take turns on the same cores.
+Each optimizer step writes a line of JSON: the seconds since it was told to go on (none for the first), and the peak
+memory in bytes. Waiting is not measured, so several sides can take turns on the same cores.
 """
 
 import json
@@ -25,7 +25,7 @@ class Pace:
     def __call__(self, optimizer: Any, *arguments: Any) -> None:
         import torch
 
-        # When steps are taken inside the backward pass, every weight has its own optimizer.
+        # If steps are taken inside the backward pass, every weight has its own optimizer.
         self.first = self.first or optimizer
         if optimizer is not self.first:
             return
@@ -36,14 +36,14 @@ class Pace:
         peak = torch.cuda.max_memory_allocated() if self.device == "cuda" else peak_resident()
         print(json.dumps({"seconds": seconds, "peak_bytes": peak}), file=self.out, flush=True)
         if sys.stdin.readline().strip() != "go":
-            os._exit(0)  # the training would save itself first, which nobody needs
+            os._exit(0)  # a normal exit would first write a checkpoint, which is not needed
         self.began = time.perf_counter()
 
 
 def peak_resident() -> int:
-    """The most memory this process has held, in bytes."""
+    """The most memory that this process has held, in bytes."""
     try:
-        # Not getrusage: there a process begins with the peak of the one that started it.
+        # getrusage would not do: a process starts with the peak of its parent.
         lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
     except (OSError, StopIteration):
@@ -54,7 +54,7 @@ def peak_resident() -> int:
 
 
 def main(told: dict[str, Any]) -> None:
-    # Standard output carries the measurements alone; what the two sides print goes to standard error.
+    # Standard output is for the measurements alone; what the training prints goes to standard error.
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     from torch.optim.optimizer import register_optimizer_step_post_hook

@@ -1,4 +1,4 @@
-"""What a measurement says, as a table, as JSON and as the README of its folder."""
+"""Report a measurement as a table, as JSON, and in the README of its folder."""
 
 import json
 from dataclasses import fields
@@ -12,7 +12,7 @@ NAMES = {"cpu": "finetuning_cpu.json", "gpu": "finetuning_gpu.json"}
 
 
 def command(settings: Any) -> str:
-    """The command that measures this again: what differs from the defaults."""
+    """The command that repeats the measurement, with the options that differ from the defaults."""
     given = []
     for each in fields(settings):
         value = getattr(settings, each.name)
@@ -28,7 +28,7 @@ def command(settings: Any) -> str:
 
 
 def table(measurement: dict[str, Any]) -> str:
-    """One measurement in Markdown."""
+    """A measurement as a Markdown table."""
     if "failed" in measurement:
         return f"{measurement['title']}: not measured, {measurement['failed']}"
     lines = [
@@ -46,7 +46,7 @@ def table(measurement: dict[str, Any]) -> str:
 
 
 def limits(measurement: dict[str, Any]) -> str:
-    """What a step asks for, and what the machine gives, in a sentence."""
+    """A sentence on what a step needs and what the machine can do."""
     demand, ceilings = measurement["demand"], measurement["ceilings"]
     arithmetic, traffic = demand["flops"] / ceilings["flops"], demand["bytes"] / ceilings["bandwidth"]
     return (
@@ -58,7 +58,7 @@ def limits(measurement: dict[str, Any]) -> str:
 
 
 def write(result: dict[str, Any], folder: Path, kind: str) -> Path:
-    """Write the JSON of a run on a "cpu" or "gpu", and the README of all that is in the folder."""
+    """Write the JSON of a run on a "cpu" or "gpu", and the README of all JSON files in the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     write_atomic(folder / NAMES[kind], (json.dumps(result, indent=1) + "\n").encode())
     write_atomic(folder / "README.md", readme(folder).encode())

@@ -1,7 +1,7 @@
-"""What diffusers' training script needs and this project has not: torchvision's transforms, and an AutoencoderKL.
+"""Replacements for what diffusers' training script needs and this project lacks: torchvision, and an AutoencoderKL.
 
-Only what `train_dreambooth_lora_sdxl.py` calls, on Pillow, with torchvision's meanings. The script itself runs as it
-was fetched.
+They cover only what `train_dreambooth_lora_sdxl.py` calls, and do the same as torchvision, with Pillow. The script
+itself runs unchanged.
 """
 
 import json
@@ -24,7 +24,7 @@ Image = PIL.Image.Image
 
 
 class InterpolationMode(Enum):
-    """By the names that the script's choices read, lower case."""
+    """The modes, under the names that the script's options have in lower case."""
 
     NEAREST = PIL.Image.Resampling.NEAREST
     BILINEAR = PIL.Image.Resampling.BILINEAR
@@ -33,7 +33,7 @@ class InterpolationMode(Enum):
 
 
 class Resize:
-    """The shorter side becomes `size` pixels."""
+    """Resize the picture so that its shorter side has `size` pixels."""
 
     def __init__(self, size: int, interpolation: InterpolationMode = InterpolationMode.BILINEAR):
         self.size, self.interpolation = size, interpolation
@@ -44,7 +44,7 @@ class Resize:
 
 
 class CenterCrop:
-    """The middle `size` × `size` pixels."""
+    """Crop the middle `size` × `size` pixels."""
 
     def __init__(self, size: int):
         self.size = size
@@ -55,7 +55,7 @@ class CenterCrop:
 
 
 class RandomCrop:
-    """`size` × `size` pixels from anywhere."""
+    """Crop `size` × `size` pixels at a random position."""
 
     def __init__(self, size: int):
         self.size = size
@@ -70,7 +70,7 @@ class RandomCrop:
 
 
 class RandomHorizontalFlip:
-    """Mirrored with probability p."""
+    """Mirror the picture with probability p."""
 
     def __init__(self, p: float = 0.5):
         self.p = p
@@ -87,7 +87,7 @@ class ToTensor:
 
 
 class Normalize:
-    """Each channel less its mean, over its standard deviation."""
+    """Subtract each channel's mean and divide by its standard deviation."""
 
     def __init__(self, mean: Sequence[float], std: Sequence[float]):
         self.mean, self.std = (torch.tensor(values).reshape(-1, 1, 1) for values in (mean, std))
@@ -97,7 +97,7 @@ class Normalize:
 
 
 class Compose:
-    """One after the other."""
+    """Apply transforms one after the other."""
 
     def __init__(self, transforms: Sequence[Callable[[Any], Any]]):
         self.transforms = transforms
@@ -114,8 +114,7 @@ def crop(image: Image, top: int, left: int, height: int, width: int) -> Image:
 
 
 class Autoencoder:
-    """The base's AutoencoderTiny where the script asks for an AutoencoderKL: the same weights and the same work, what
-    it encodes offered as a distribution that has only its mean."""
+    """The base's AutoencoderTiny with the interface of an AutoencoderKL: its latents become a distribution's mean."""
 
     @classmethod
     def from_pretrained(cls, *where: Any, **options: Any) -> AutoencoderTiny:
@@ -131,7 +130,7 @@ class Autoencoder:
 
 
 def stand_in(base: str | Path) -> None:
-    """Put what is missing in its place, for a base folder; an AutoencoderKL only where the base has none."""
+    """Install the replacements; that of the AutoencoderKL only if the VAE of the base folder is none."""
     transforms, functional = ModuleType("torchvision.transforms"), ModuleType("torchvision.transforms.functional")
     for each in (InterpolationMode, Resize, CenterCrop, RandomCrop, RandomHorizontalFlip, ToTensor, Normalize, Compose):
         setattr(transforms, each.__name__, each)

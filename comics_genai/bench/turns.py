@@ -1,5 +1,4 @@
-"""Several sides of a measurement take turns on the same cores, a few steps each, so that whatever else the machine does
-meets them alike.
+"""Measure several sides in turns on the same cores, so that the machine's other load affects them equally.
 
     measured = take_turns(work, sides, folder, script, rounds=12, steps=5, threads=2)
     speedup(measured["script"], measured["engine"])
@@ -27,8 +26,10 @@ RESAMPLES = 2000
 
 @dataclass
 class Measured:
-    """Of one side: seconds from the process's start to its first step done, peak memory, and the seconds of its steps
-    (rounds, steps)."""
+    """The figures of one side: seconds until the end of its first step, peak memory, and seconds of its steps.
+
+    The seconds of its steps have the shape (rounds, steps).
+    """
 
     startup: float
     peak_bytes: int
@@ -36,12 +37,12 @@ class Measured:
 
     @property
     def seconds(self) -> float:
-        """Median step."""
+        """The median seconds of a step."""
         return float(np.median(self.rounds))
 
 
 class Runner:
-    """The process of a side, which waits unless it is told to do a step."""
+    """The process of a side. It waits until it is told to take a step."""
 
     def __init__(self, work: Workload, side: Side, folder: Path, script: Path | None, threads: int):
         told: dict[str, Any] = {"device": work.device}
@@ -63,7 +64,7 @@ class Runner:
         self.measured = Measured(time.perf_counter() - began, first["peak_bytes"])
 
     def step(self) -> float:
-        """Seconds of one more step."""
+        """Take one more step; returns its seconds."""
         self.process.stdin.write("go\n")
         self.process.stdin.flush()
         line = self._line()
@@ -90,14 +91,16 @@ class Runner:
 def take_turns(
     work: Workload, sides: Sequence[Side], folder: Path, script: Path | None, rounds: int, steps: int, threads: int
 ) -> dict[str, Measured]:
-    """Start the sides one after the other, then let each do `steps` steps a round, in an order that rotates. Raises
-    UserError with a side's last words if it ends by itself."""
+    """Start the sides one after the other, then let each take `steps` steps in each round, in a rotating order.
+
+    Raises UserError, with the last lines of its output, if a side ends by itself.
+    """
     runners: list[Runner] = []
     try:
         for side in sides:
             runners.append(Runner(work, side, folder, script, threads))
         for runner in runners:
-            runner.step()  # the second is not yet as all others: buffers are still being made
+            runner.step()  # the second step is not typical yet, as buffers are still being allocated
         for i in range(rounds):
             turn = i % len(runners)
             for runner in runners[turn:] + runners[:turn]:
@@ -109,7 +112,7 @@ def take_turns(
 
 
 def speedup(theirs: Measured, ours: Measured, seed: int = 0) -> tuple[float, float, float]:
-    """Ratio of the median steps, and its 95 % interval: rounds, in which both took their turn, are resampled."""
+    """The ratio of the median steps and its 95 % interval, by resampling the rounds."""
     a, b = np.array(theirs.rounds), np.array(ours.rounds)
     drawn = np.random.default_rng(seed).integers(len(a), size=(RESAMPLES, len(a)))
     ratios = np.median(a[drawn], axis=(1, 2)) / np.median(b[drawn], axis=(1, 2))

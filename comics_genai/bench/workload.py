@@ -1,4 +1,4 @@
-"""What is to be trained for a measurement, told once: to the engine as settings, to diffusers' script as arguments."""
+"""The training of a measurement, as settings for the engine and as arguments for diffusers' script."""
 
 import shutil
 import warnings
@@ -21,18 +21,18 @@ from comics_genai.sampling.generate import Sampling
 from comics_genai.training.optimizers import Name as Optimizer
 
 SUBJECT = "UnicornGirl", "girl"
-ENDLESS = 10**6  # steps: the measurement stops the training
-CLASS = "class_images"  # where `finetune` looks for them, beside the folder of its run
+ENDLESS = 10**6  # steps; the measurement stops the training earlier
+CLASS = "class_images"  # the folder beside that of the run in which `finetune` looks for them
 
 
 @dataclass(frozen=True)
 class Workload:
-    """A fine-tuning of a base folder: what both sides are told alike."""
+    """A fine-tuning of a base folder, with the settings that both sides share."""
 
     base: str
     pixels: int
     drawings: str
-    batch: int = 6  # drawings a step; prior preservation adds as many class pictures
+    batch: int = 6  # drawings in each step; prior preservation adds as many class pictures
     rank: int = 16
     precision: Precision = "bf16"
     method: Literal["dreambooth-lora", "lora", "dreambooth"] = "dreambooth-lora"
@@ -49,7 +49,7 @@ class Workload:
 
 @dataclass(frozen=True)
 class Side:
-    """Who does it, and how: "script" is diffusers', "engine" this project's."""
+    """A side of the measurement: "script" is diffusers' script, "engine" is this project."""
 
     name: str
     who: Literal["engine", "script"]
@@ -58,8 +58,11 @@ class Side:
 
 
 def settings(work: Workload, side: Side) -> FinetuneSettings:
-    """The workload as this project is told it. What diffusers' script lacks is off: variants, min-SNR with a prior
-    (there it fails), captions left out, a schedule."""
+    """The workload as settings of this project.
+
+    Features that diffusers' script does not have are off: variants, min-SNR with a prior (with which it fails), dropped
+    captions, a schedule.
+    """
     return FinetuneSettings(
         drawings=work.drawings,
         identifier=SUBJECT[0],
@@ -84,12 +87,12 @@ def settings(work: Workload, side: Side) -> FinetuneSettings:
         precision=work.precision,
         gradient_checkpointing=work.checkpointing,
         compile=side.compile,
-        sampling=Sampling(steps=4),  # of the class pictures, whose looks no clock sees
+        sampling=Sampling(steps=4),  # of the class pictures, whose quality does not matter here
     )
 
 
 def arguments(work: Workload, folder: Path) -> list[str]:
-    """The workload as diffusers' `train_dreambooth_lora_sdxl.py` is told it."""
+    """The workload as arguments of diffusers' `train_dreambooth_lora_sdxl.py`."""
     named = {
         "pretrained_model_name_or_path": work.base,
         "instance_data_dir": folder / "pictures",
@@ -114,8 +117,10 @@ def arguments(work: Workload, folder: Path) -> list[str]:
 
 
 def lay_out(work: Workload, folder: Path) -> None:
-    """Write what the script reads into `folder`: the drawings as pictures/, and where a prior is preserved
-    class_pictures/, the same that the engine finds in class_images/."""
+    """Write the script's input into `folder`: the drawings as pictures/ and, with a prior, class_pictures/.
+
+    The engine finds the same class pictures in class_images/.
+    """
     character = drawings.load(work.drawings)
     (folder / "pictures").mkdir(parents=True)
     for i, drawing in enumerate(character):
@@ -129,8 +134,10 @@ def lay_out(work: Workload, folder: Path) -> None:
 
 
 def random_base(architecture: str, folder: Path, device: str = "cpu") -> Path:
-    """A complete base of an architecture (see `architectures`) with random weights in bf16, and with the tokenizers of
-    its folder or else the miniature's: what a step costs does not depend on what the base knows."""
+    """A complete base of an architecture (see `architectures`) with random weights in bf16.
+
+    It has the tokenizers of its folder, or the miniature's. The cost of a step does not depend on the weights.
+    """
     parts = architectures.load(architecture)
     encoders = dict(zip(("text_encoder", "text_encoder_2"), parts.text_encoders, strict=False))
     for module in (parts.unet, parts.vae, *encoders.values()):

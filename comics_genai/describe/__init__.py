@@ -1,1 +1,1 @@
-"""What a set of drawings shows before anything is learnt from it, and what it does not: framing, likeness, colours."""
+"""Describe a set of drawings before training: framing, likeness, colours, and what the set does not show."""

@@ -1,4 +1,4 @@
-"""Where the character is in a drawing: from its transparency, or estimated from the picture alone."""
+"""Find the character in a drawing, by its transparency or by an estimate from the picture."""
 
 import numpy as np
 import PIL.Image
@@ -66,7 +66,7 @@ def bounding_box(mask: np.ndarray) -> tuple[int, int, int, int]:
 
 
 def _enclosed(lab: np.ndarray) -> np.ndarray:
-    """How many edges lie between each pixel and the border, from -1 to 1, 0 being undecided; all 0 without edges."""
+    """How many edges lie between each pixel and the border, from -1 to 1, where 0 is undecided; 0 without edges."""
     step = np.zeros(lab.shape[:2])
     for axis in (0, 1):
         difference = np.linalg.norm(np.diff(lab, axis=axis), axis=-1)
@@ -76,7 +76,7 @@ def _enclosed(lab: np.ndarray) -> np.ndarray:
         return np.zeros_like(step)
     border = np.ones(step.shape, bool)
     border[1:-1, 1:-1] = False
-    # A path over flat ground is not quite free, or ties between paths would be broken at random.
+    # Flat ground has a small cost too; otherwise ties between paths would be broken at random.
     distance, _ = graph.MCP_Geometric(np.maximum(step - IGNORED, 0) + 1e-3).find_costs(np.argwhere(border).tolist())
     distance = np.minimum(distance, np.quantile(distance, 0.98))
     threshold = max(filters.threshold_otsu(distance), 1e-6)
@@ -106,7 +106,7 @@ def _log_odds(cells: np.ndarray, figure: np.ndarray) -> np.ndarray:
 
 def _one_piece(figure: np.ndarray, middle: np.ndarray) -> np.ndarray:
     """The piece with most of its pixels in the middle, smoothed, its holes filled."""
-    closed = morphology.closing(figure, morphology.disk(3))  # over ink lines, whose dark is the background's too
+    closed = morphology.closing(figure, morphology.disk(3))  # closes ink lines, which are as dark as the background
     pieces = measure.label(morphology.opening(closed, morphology.disk(1)))
     weight = np.bincount(pieces.ravel(), np.exp(2 * middle).ravel())
     if len(weight) < 2:

@@ -1,4 +1,4 @@
-"""k-means of colours in CIELAB, and how many clusters a set of colours needs."""
+"""k-means of colours in CIELAB, and the number of clusters that a set of colours needs."""
 
 import warnings
 
@@ -7,8 +7,8 @@ from scipy.cluster import vq
 
 from comics_genai.color_difference import ciede2000
 
-MOST = 16  # clusters: more are no palette that a person could hold in mind
-TOLERANCE = 5.0  # mean CIEDE2000: colours that differ by less pass for one unless they touch
+MOST = 16  # clusters: a person could not remember a larger palette
+TOLERANCE = 5.0  # mean CIEDE2000: colours that differ by less look equal unless they touch
 RESTARTS = 3
 ITERATIONS = 60
 

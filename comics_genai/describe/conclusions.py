@@ -1,4 +1,4 @@
-"""What the statistics of a set of drawings say, in sentences whose every number and finding is computed from the set.
+"""Conclusions from the statistics of a set of drawings; every number and finding is computed from the set.
 
     for line in conclusions.overview(drawn, near=5, sizes=(512, 1024)): ...
 

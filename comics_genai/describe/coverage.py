@@ -67,13 +67,13 @@ COMMON: dict[str, dict[str, str]] = {
 
 @dataclass(frozen=True)
 class Coverage:
-    """How many captions say each value of each factor."""
+    """The number of captions that name each value of each factor."""
 
     counts: dict[str, dict[str, int]]  # factor -> value -> drawings
-    is_world: bool  # whether the captions are in this world's words, so that what is not counted is truly not there
+    is_world: bool  # whether the captions use this world's words, so that a value that is not counted is really absent
     captions: int
     combinations: int  # of all factors that occur; of `possible`
-    possible: int  # 0 where the words are not this world's: what they leave out is unknown
+    possible: int  # 0 if the captions use other words, because what these leave out is unknown
 
     @property
     def missing(self) -> dict[str, list[str]]:
@@ -112,7 +112,7 @@ def coverage(captions: Sequence[str]) -> Coverage:
 
 
 def sentences(found: Coverage) -> list[str]:
-    """What the set lacks, in sentences: what fine-tuning will have to invent."""
+    """Sentences on what the set does not show, so that fine-tuning has to invent it."""
     if not found.captions:
         return ["The drawings have no captions, so nothing says what they lack: caption them (metadata.jsonl) to see."]
     lines = []

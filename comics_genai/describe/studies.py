@@ -1,4 +1,4 @@
-"""The drawings made ready for statistics: files as they are stored, pictures at true aspect, characters found."""
+"""Prepare drawings for statistics: facts of their files, pictures with true aspect ratio, masks of the character."""
 
 import io
 from collections import Counter
@@ -16,12 +16,12 @@ from comics_genai.drawings import Drawing
 SIDE = 256  # pixels of the longer side: enough for shares of colours and areas
 TURNED = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
 EXIF_ORIENTATION = 0x0112
-LABEL = 14  # letters of a name that figures have room for
+LABEL = 14  # letters of a name for which figures have room
 
 
 @dataclass(frozen=True)
 class Stored:
-    """What a file says of its picture before any conversion."""
+    """The properties of a stored picture before any conversion."""
 
     width: int  # pixels, upright
     height: int
@@ -41,7 +41,7 @@ class Study:
     image: PIL.Image.Image  # RGB, to look at
     colors: np.ndarray  # uint8 (height, width, 3): every pixel is one of the drawing's, none is a mixture
     mask: np.ndarray  # bool (height, width), True on the character
-    is_estimated: bool  # whether the mask was read from the picture, for want of transparency
+    is_estimated: bool  # whether the mask was estimated, because there was no transparency
     stored: Stored
 
     @property
@@ -97,7 +97,7 @@ def _told_apart(names: Sequence[str]) -> list[str]:
 
 
 def _read(content: bytes | Path) -> Stored:
-    """The file's own numbers, from its header: `drawings.load` has decoded it before, so it is whole."""
+    """The properties in the file's header. `drawings.load` has decoded the file before, so it is whole."""
     count = content.stat().st_size if isinstance(content, Path) else len(content)
     with PIL.Image.open(content if isinstance(content, Path) else io.BytesIO(content)) as picture:
         width, height = picture.size
@@ -107,7 +107,7 @@ def _read(content: bytes | Path) -> Stored:
 
 
 def _bits(picture: PIL.Image.Image, content: bytes | Path) -> int:
-    """Bits a channel. Of a PNG its header says so: Pillow reads 16-bit colour as 8-bit."""
+    """Bits for each channel. For a PNG they come from its header, because Pillow reads 16-bit colour as 8-bit."""
     if picture.format == "PNG":
         with content.open("rb") if isinstance(content, Path) else io.BytesIO(content) as file:
             return file.read(25)[24]  # a signature of 8; IHDR: length 4, name 4, width 4, height 4, then the depth

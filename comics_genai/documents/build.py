@@ -1,9 +1,9 @@
-"""Write what the report and the slides show from what runs left behind, and typeset both.
+"""Write the tables and figures of the report and the slides from the files of the runs, and typeset both.
 
     make report                          # tables, numbers, figures, Report.pdf, Presentation.pdf, the front page
     python -m comics_genai report --plans    # plan the GPUs' table anew first, some minutes
 
-Beside each PDF lies NAME.inputs.json: the digest of every file that went into it. `stale` names those that changed.
+Beside each PDF, NAME.inputs.json has the digests of all files that it was made from. `stale` names those that changed.
 """
 
 import hashlib
@@ -40,7 +40,7 @@ def written(sources: Sources) -> dict[str, str]:
 
 
 def write_generated(sources: Sources) -> None:
-    """Write tables and macros, and remove those that nothing writes any more."""
+    """Write tables and macros, and remove those that are not written any more."""
     folder, found = sources.root / GENERATED, written(sources)
     for path in set(folder.glob("*.tex")) - {folder / name for name in found}:
         path.unlink()
@@ -65,13 +65,15 @@ def write_figures(sources: Sources) -> None:
 
 
 def typeset(folder: Path, name: str, figures: bool = True) -> Path:
-    """The PDF of a .tex by latexmk, without `figures` with black boxes in their place; UserError with TeX's own words
-    where it fails."""
+    """Typeset a .tex by latexmk; without `figures`, black boxes take their places.
+
+    Raises UserError with TeX's message if it fails.
+    """
     if shutil.which("latexmk") is None:
         raise UserError(f"latexmk is not installed: on Debian or Ubuntu, sudo apt install {TOOLS}.")
-    # The same text gives the same bytes: TeX writes this date, not today's, into the PDF.
+    # TeX writes this date into the PDF instead of today's, so that the same text gives the same bytes.
     fixed = os.environ | {"SOURCE_DATE_EPOCH": "0", "FORCE_SOURCE_DATE": "1"}
-    shutil.rmtree(folder / "build", ignore_errors=True)  # what an earlier text left there is none of this one's
+    shutil.rmtree(folder / "build", ignore_errors=True)  # files of an earlier text must not be used
     command = ["latexmk", "-pdf", "-interaction=nonstopmode", "-halt-on-error", "-outdir=build", f"{name}.tex"]
     command[1:1] = [] if figures else [r"-usepretex=\PassOptionsToPackage{demo}{graphicx}"]
     done = subprocess.run(command, cwd=folder, env=fixed, capture_output=True, text=True, errors="replace")

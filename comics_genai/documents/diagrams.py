@@ -31,7 +31,7 @@ def latent_diffusion(sources: Sources) -> Figure:
 
 
 def loop(sources: Sources) -> Figure:
-    """Generate, keep what is her in a new pose and no copy, add it to the six, train again."""
+    """The loop: draw, keep pictures of her in a new pose that are no copies, add them to the six, train again."""
     with figures.style():
         figure, axes = _canvas(7.4, 2.3, (0, 10), (0, 2.9))
         steps = ("six drawings", "fine-tune", "draw new poses", "keep: her, new pose, no copy")

@@ -1,4 +1,4 @@
-"""What the studies and runs say, as sentences computed from their tables: they change when the tables do."""
+"""Findings of the studies and runs, as sentences that are computed from their tables and change with them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,7 +14,7 @@ RUNS = ("dreambooth", "lora", "dreambooth_lora")
 SCRATCH = ("gan_v1", "gan_v2", "ddpm_32", "ddpm_256")
 STUDIES = ("comparison", "training_steps", "learning_rate", "inference_steps", "ablations")
 LOOP = "bootstrap_loop"
-MARGIN = 0.05  # share within which joint success counts as alike
+MARGIN = 0.05  # differences of joint success below this share count as equal
 REHEARSAL = (
     "**Rehearsal only.** The full study is not in the repository yet. What stands here comes from the smoke setting, "
     "minutes long, which proves that the machinery runs: its numbers say nothing about the methods."
@@ -38,13 +38,13 @@ def all_findings(sources: Sources) -> dict[str, str]:
 
 
 def about(study: StudyTable) -> str:
-    """How much of a study is there, and on what it was run."""
+    """How much of a study was run, and on which machine."""
     told = summary.about(study.grid, study.rows)
     return f"{REHEARSAL} {told}" if study.smoke else told
 
 
 def of_study(study: StudyTable) -> str:
-    """The finding of a study in Markdown; of a rehearsal none."""
+    """The finding of a study in Markdown. A rehearsal has none."""
     if study.smoke:
         return NOTHING
     return {
@@ -57,7 +57,7 @@ def of_study(study: StudyTable) -> str:
 
 
 def ours(study: StudyTable) -> str:
-    """The fine-tuning that the claim is about: the best recipe where the comparison holds one."""
+    """The fine-tuning that the claim is about: the best recipe, if the comparison contains one."""
     fine = [name for name in ("best recipe", "dreambooth lora", "lora", "dreambooth") if name in study.groups]
     return fine[0]
 
@@ -105,13 +105,13 @@ def _ablations(study: StudyTable) -> str:
 
 
 def of_run(sources: Sources, name: str) -> str:
-    """What one committed fine-tuning brought, on one character."""
+    """The result of one committed fine-tuning, on one character."""
     (told,) = finding((name, sources.json(f"6_generated/{name}/scores.json")))
     return told
 
 
 def of_scratch(sources: Sources, name: str) -> str:
-    """What one committed training from scratch brought."""
+    """The result of one committed training from scratch."""
     row, ceiling = sources.json(f"6_generated/{name}/scores.json")["rows"][:2]
     told = (
         f"{METHODS[name]}: identity {percent(row['identity'])} % of her attributes (true drawings at its size "
@@ -128,7 +128,7 @@ def of_scratch_in_short(sources: Sources, name: str) -> str:
 
 
 def of_resampled_zeros(sources: Sources) -> str:
-    """A warning where committed scores have intervals that resampling closed at nought; "" where none has."""
+    """A warning if committed scores have intervals that end at 0 by resampling; "" if none has."""
     scores = [sources.json(f"6_generated/{run}/scores.json") for run in (*RUNS, *SCRATCH)]
     shares = [row[key] for one in scores for row in one["rows"] for key in one["columns"] if row.get(key)]
     if all(share["high"] > 0 for share in shares):
@@ -140,7 +140,7 @@ def of_resampled_zeros(sources: Sources) -> str:
 
 
 def of_both(sources: Sources) -> str:
-    """What asking with the name and the careful words brings over the name alone."""
+    """The gain of prompts with the name and careful words over prompts with the name alone."""
     rows = rows_of(sources.json("6_generated/dreambooth_lora/scores.json"))
     name, both = (rows[row]["identity"] for row in (TUNED, BOTH))
     return f"identity is {percent(both)} % with both and {percent(name)} % with the name alone ({apart(both, name)})."
@@ -195,7 +195,7 @@ def claim_in_short(sources: Sources) -> str:
 
 
 def of_scaling(sources: Sources) -> str:
-    """What the curve over the number of drawings says of each model."""
+    """The finding for each model from the curve over the number of drawings."""
     curve = sources.json("6_generated/scaling/scaling.json")
     lines = []
     for model, steps in curve["steps"].items():
@@ -238,7 +238,7 @@ def _decibel(trial: Mapping[str, str]) -> str:
 
 
 def of_loop(sources: Sources) -> str:
-    """Whether the loop that trains on its own best pictures was run, and what it brought."""
+    """Whether the loop that trains on its own best pictures was run, and its result."""
     path = f"4_finetuning/studies/{LOOP}.jsonl"
     if not sources.exists(path):
         return "The loop has **not been run**: no table of it is in the repository, so nothing is claimed of it."

@@ -1,4 +1,4 @@
-"""What the front page shows: the claim, the comparison, the notebooks with what they ask and take, and the GPUs."""
+"""The front page's contents: the claim, the comparison, the notebooks with their questions and times, the GPUs."""
 
 import json
 import re
@@ -25,12 +25,12 @@ PLANS = "5_documents/benchmarks/plans.json"
 
 
 def claim(sources: Sources) -> list[str]:
-    """The claim's verdict on the comparison, or on one character where that was not run."""
+    """Whether the claim holds in the comparison, or on one character if the comparison was not run."""
     return [findings.claim_in_short(sources)]
 
 
 def comparison(sources: Sources) -> list[str]:
-    """The comparison's table; one line where only its rehearsal is there."""
+    """The comparison's table, or one line if only its rehearsal was run."""
     study = sources.study("comparison")
     if study.smoke:
         return [
@@ -45,7 +45,7 @@ def comparison(sources: Sources) -> list[str]:
 
 
 def notebooks(sources: Sources) -> list[str]:
-    """A line a notebook: where to open it, what it asks, and how long it takes."""
+    """A line for each notebook: where to open it, its question, and how long it takes."""
     minutes = _planned_minutes(sources)
     lines = ["| notebook | asks | CPU | T4 | open |", "|---|---|---|---|---|"]
     for path in _paths(sources.root):

@@ -1,4 +1,4 @@
-"""The figures that are plots, each from one committed file of a run."""
+"""The plots among the figures, each made from one committed file of a run."""
 
 from collections.abc import Callable, Mapping
 
@@ -32,12 +32,12 @@ def hue_roses(sources: Sources) -> Figure:
 
 
 def framing(sources: Sources) -> Figure:
-    """Where the character sits in her square."""
+    """Where the character is in the square of each drawing."""
     return _resized(overview_plots.framing(_drawn(sources)), 8.4, 1.9)
 
 
 def _resized(figure: Figure, width: float, height: float) -> Figure:
-    """The figure in fewer inches, so that on paper its words are as large as the text's."""
+    """The figure at a smaller size, so that its words are as large as the text on paper."""
     figure.set_size_inches(width, height)
     return figure
 
@@ -89,7 +89,7 @@ def pretraining_losses(sources: Sources) -> Figure:
 
 
 def followed(sources: Sources) -> Figure:
-    """What the base follows of full captions, factor by factor, beside reconstructions of true drawings."""
+    """How often the base follows each factor of full captions, compared with reconstructions of true drawings."""
     record = sources.json(f"{MINIATURE}/evaluation.json")
     names = [a.name for a in world.ATTRIBUTES if a.named] + list(world.POSE_FACTORS)
     with figures.style():
@@ -106,7 +106,7 @@ def followed(sources: Sources) -> Figure:
 
 
 def none_of_n(sources: Sources) -> Figure:
-    """How large a share may be when none of n pictures showed it: the exact interval's upper end."""
+    """The largest share that is plausible if none of n pictures succeeded: the upper end of the exact interval."""
     counts = np.arange(1, 121)
     with figures.style():
         figure, axes = plt.subplots(figsize=(5.2, 2.4))
@@ -133,7 +133,7 @@ def training_steps(sources: Sources) -> Figure:
 
 
 def learning_rate(sources: Sources) -> Figure:
-    """Identity by learning rate and rank, of DreamBooth+LoRA or what the table has of adapters."""
+    """Identity by learning rate and rank, with DreamBooth+LoRA or the adapter method that the table has."""
     rows = sources.study("learning_rate").rows
     pairs = [summary.pairs_of(rows, m, "finetune.learning_rate", "finetune.rank") for m in ("dreambooth_lora", "lora")]
     chosen = next(found for found in pairs if found)
@@ -154,7 +154,7 @@ def by_attribute(sources: Sources) -> Figure:
 
 
 def speed(sources: Sources) -> Figure:
-    """Steps a second beside the script's."""
+    """Steps a second of the engine and of diffusers' script."""
     measurements = sources.json("5_documents/benchmarks/finetuning_cpu.json")["measurements"]
     with figures.style():
         figure, every = plt.subplots(1, len(measurements), figsize=(3.3 * len(measurements), 2.2), sharex=True)
@@ -168,7 +168,7 @@ def speed(sources: Sources) -> Figure:
 
 
 def memory(sources: Sources) -> Figure:
-    """What each fine-tuning needs on the GPUs of the table, beside what they have."""
+    """The memory that each fine-tuning needs on some GPUs, and the memory that these have."""
     plans = sources.json("5_documents/benchmarks/plans.json")
     gpus = {plan["name"]: plan["memory_gib"] for plan in plans}
     jobs = list(dict.fromkeys((plan["base"], plan["method"]) for plan in plans))

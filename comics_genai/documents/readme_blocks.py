@@ -1,9 +1,9 @@
-"""Tables and findings in the README files, written from the files that runs left behind.
+"""Write the tables and findings in the README files from the files of the runs.
 
     python -m comics_genai tables
 
-A block stands between `<!-- from: KIND FILE ... -->` and `<!-- end -->`; FILEs are relative to the repository. Whatever
-stands in it is replaced, so no figure is typed, and a finding changes when the runs do. Kinds without FILEs know theirs
+A block is between `<!-- from: KIND FILE ... -->` and `<!-- end -->`; FILEs are relative to the repository. Its content
+is replaced, so no figure is typed by hand, and findings change with the runs. Kinds without FILEs have fixed ones
 (`front_page`).
 """
 
@@ -48,7 +48,7 @@ def scratch_table(*runs: tuple[str, Scores]) -> list[str]:
 
 
 def card_table(evaluation: Mapping[str, Any]) -> list[str]:
-    """What the miniature reaches, as its card says it."""
+    """The results of the miniature, as in its card."""
     from comics_genai.pretrain.evaluate import card
 
     return card(dict(evaluation))
@@ -70,7 +70,7 @@ FRONT_PAGE: dict[str, Callable[[Sources], list[str]]] = {
 
 
 def filled(text: str, root: Path) -> str:
-    """`text` with every block written anew. UserError names a block's unknown kind, or its missing file."""
+    """The text with every block written anew. Raises UserError for an unknown kind or a missing file."""
 
     def block(match: re.Match[str]) -> str:
         kind, *files = match[2].split()

@@ -1,4 +1,4 @@
-"""What one committed run's scores.json says, in words."""
+"""Put the scores.json of one committed run into words."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -28,7 +28,7 @@ def rows_of(scores: Scores) -> dict[str, Scores]:
 
 
 def apart(one: Mapping[str, float], other: Mapping[str, float]) -> str:
-    """Whether two figures' intervals lie apart, in words."""
+    """Whether the intervals of two figures overlap, in words."""
     if one["low"] > other["high"]:
         return "more, and the intervals lie apart"
     if other["low"] > one["high"]:
@@ -37,7 +37,7 @@ def apart(one: Mapping[str, float], other: Mapping[str, float]) -> str:
 
 
 def finding(run: tuple[str, Scores]) -> list[str]:
-    """What a fine-tuning brought, beside the base with a careful prompt: sentences with their intervals."""
+    """The result of a fine-tuning compared with the base and a careful prompt: sentences with intervals."""
     rows = rows_of(run[1])
     tuned, careful, base = rows[TUNED], rows[CAREFUL], rows[BASE]
 

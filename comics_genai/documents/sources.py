@@ -1,4 +1,4 @@
-"""The files that runs left behind, as the documents read them; what was read is remembered, so that it can be checked.
+"""Read the files of the runs for the documents, and remember which files were read, so that this can be checked.
 
     sources = Sources(environment.root())
     scores = sources.json("6_generated/lora/scores.json")
@@ -28,7 +28,7 @@ MINIATURE = "1_data/mini_sdxl"
 
 @dataclass(frozen=True)
 class StudyTable:
-    """A study's grid and the rows that its table holds; `smoke` where only the rehearsal in minutes was run."""
+    """A study's grid and the rows of its table. smoke: only the short rehearsal was run."""
 
     name: str
     grid: Grid
@@ -42,7 +42,7 @@ class StudyTable:
 
     @property
     def whole(self) -> bool:
-        """Whether every run of the grid is there."""
+        """Whether every run of the grid was done."""
         return not self.smoke and len(self.rows) >= len(self.grid.cells())
 
 
@@ -55,7 +55,7 @@ class Sources:
     _studies: dict[str, StudyTable] = field(default_factory=dict)
 
     def path(self, path: str) -> Path:
-        """A file, from now on among those used. Raises UserError where it is not there."""
+        """The path of a file, which is added to `used`. Raises UserError if it is missing."""
         if not (self.root / path).is_file():
             raise UserError(f"The documents show {path}, which is not there: make the run that writes it.")
         self.used.add(path)
@@ -68,7 +68,7 @@ class Sources:
         return json.loads(self.path(path).read_text(encoding="utf-8"))
 
     def lines(self, path: str) -> list[dict[str, Any]]:
-        """The records of a file with one JSON object a line."""
+        """The records of a file with one JSON object in each line."""
         return [json.loads(line) for line in self.path(path).read_text(encoding="utf-8").splitlines() if line.strip()]
 
     def csv(self, path: str) -> list[dict[str, str]]:
@@ -80,14 +80,14 @@ class Sources:
         return read_image(self.path(path)).convert("RGB")
 
     def pictures(self, folder: str) -> list[tuple[Mapping[str, Any], PIL.Image.Image]]:
-        """Record and picture of all that a folder's metadata.jsonl lists; [] where there is none."""
+        """The records in a folder's metadata.jsonl with their pictures; [] if there is no such file."""
         if not self.exists(f"{folder}/metadata.jsonl"):
             return []
         rows = self.lines(f"{folder}/metadata.jsonl")
         return [(row, self.picture(f"{folder}/{row['file_name']}")) for row in rows]
 
     def study(self, name: str) -> StudyTable:
-        """The study's table, or where no run of it is there, that of its rehearsal."""
+        """The study's table, or that of its rehearsal if no run was done."""
         if name not in self._studies:
             for folder, smoke in ((STUDIES, False), (f"{STUDIES}/smoke", True)):
                 table = f"{folder}/{name}.jsonl"

@@ -1,4 +1,4 @@
-"""The tables of the report and the slides, as LaTeX, from the files that runs left behind."""
+"""The tables of the report and the slides as LaTeX, made from the files of the runs."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -86,14 +86,14 @@ def trials(sources: Sources) -> Rows:
 
 
 def reached(sources: Sources) -> Rows:
-    """What the miniature reaches, as its card says."""
+    """The results of the miniature, as in its card."""
     head, _, *lines = card(dict(sources.json(f"{MINIATURE}/evaluation.json")))
     names = [cell.strip() for cell in head.strip("|").split("|")]
     return [dict(zip(names, (c.strip() for c in line.strip("|").split("|")), strict=True)) for line in lines]
 
 
 def comparison(sources: Sources) -> Rows:
-    """A line a method: the shares with their intervals."""
+    """The shares of each method, with intervals."""
     rows = []
     for name, group in sources.study("comparison").groups.items():
         shares = {label: summary.percent(group.intervals.get(key)) for key, label in SHORT.items()}
@@ -102,7 +102,7 @@ def comparison(sources: Sources) -> Rows:
 
 
 def comparison_sets(sources: Sources) -> Rows:
-    """A line a method: what its pictures have together, and what it cost."""
+    """The measures of all pictures of each method together, and its cost."""
     rows = []
     for name, group in sources.study("comparison").groups.items():
         row = {"": name}
@@ -122,7 +122,7 @@ def comparison_tests(sources: Sources) -> Rows:
 
 
 def ablations(sources: Sources) -> Rows:
-    """A line a variant, the careful prompt's first."""
+    """A line for each variant; that of the careful prompt is first."""
     rows = []
     for name, group in sources.study("ablations").groups.items():
         shares = {label: summary.percent(group.intervals.get(key)) for key, label in SHORT.items()}
@@ -144,7 +144,7 @@ def inference_steps(sources: Sources) -> Rows:
 
 
 def sampling_seconds(sources: Sources) -> Rows:
-    """Seconds a picture by sampler and steps."""
+    """The seconds for a picture, by sampler and steps."""
     lines = summary.seconds_of(findings.sampler_curve(sources.study("inference_steps")))
     return [{name: str(value) for name, value in line.items()} for line in lines]
 

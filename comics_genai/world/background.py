@@ -1,4 +1,4 @@
-"""Seven places behind the figure, each with a little story; pale, so that the figure stands before it."""
+"""Draw one of seven places behind the figure, each with a little story, in pale colours."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ SOFT = (150, 138, 158)
 
 
 def draw_background(pen: Pen, setting: Setting) -> None:
-    """Fills the whole picture; units: percent of the picture, y up."""
+    """Fill the whole picture. Units are percent of the picture, with y up."""
     rng = np.random.default_rng(setting.seed)
     PLACES[setting.background](pen, rng)
 

@@ -1,4 +1,4 @@
-"""Below the chin: legs, garments with their patterns and marking, arms, and what hangs behind the figure."""
+"""Draw all below the chin: legs, garments with patterns and marking, arms, and what hangs behind the figure."""
 
 import numpy as np
 
@@ -88,7 +88,7 @@ def draw_front_arms(pen: Pen, scene: Scene, points: Points) -> None:
 
 
 def contrast(color: HSV) -> HSV:
-    """A tone that stands out on `color`, whatever that is: patterns never vanish."""
+    """A tone that stands out on any `color`, so that patterns never vanish."""
     _, saturation, value = color
     luminous = value * (1 - 0.35 * saturation)
     return darker(color, 0.42) if luminous > 0.6 else lighter(color, 0.72)

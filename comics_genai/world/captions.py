@@ -1,4 +1,4 @@
-"""Captions: what the comic world's words can say of a picture, in full, in part, or only the class."""
+"""Captions of pictures in the words of the comic world: full, partial, or only the class."""
 
 import numpy as np
 
@@ -45,7 +45,7 @@ OUTFITS = {
 }
 ACCESSORIES = {"scarf": "a {} scarf", "cape": "a {} cape", "wings": "{} wings", "tail": "a {} tail"}
 _COLORED = ("hair_color", "headgear_color", "outfit_color", "accent_color", "shoes_color")
-WORDS: dict[str, tuple[str, ...]] = {  # all that `said` can find
+WORDS: dict[str, tuple[str, ...]] = {  # all words that `said` can find
     "skin": tuple(SKIN_NAMES),
     "hair_style": tuple(HAIR),
     "headgear": tuple(HEADGEAR),
@@ -64,7 +64,7 @@ def _colored(phrase: str, *colors: HSV) -> str:
 
 
 def identity_words(character: Character) -> dict[str, dict[str, str]]:
-    """Everything words can say of an identity: each clause, with the factors it says and the word for each."""
+    """Everything that words can say of an identity: clauses, each with its factors and their words."""
     skin = skin_name(character.skin)
     # Trousers come with a jumper: the outfit colour is the jumper's, the accent the trousers'.
     outfit_colors = {"outfit_color": character.outfit_color}
@@ -89,12 +89,12 @@ def identity_words(character: Character) -> dict[str, dict[str, str]]:
 
 
 def identity_clauses(character: Character) -> list[str]:
-    """Everything words can say of an identity, one clause each."""
+    """Clauses with everything that words can say of an identity."""
     return list(identity_words(character))
 
 
 def said(scene: Scene, text: str) -> dict[str, str]:
-    """The word for each factor that a caption of the scene says, the place being "background"."""
+    """The word for each factor that a caption of the scene names; the place is the factor "background"."""
     pose = scene.pose
     words = identity_words(scene.character) | {
         clause: {factor: getattr(pose, factor)} for clause, factor in zip(pose_clauses(pose), POSE_FACTORS, strict=True)
@@ -108,7 +108,7 @@ def said(scene: Scene, text: str) -> dict[str, str]:
 
 
 def pose_clauses(pose: Pose) -> list[str]:
-    """The pose in words, one clause a factor."""
+    """The pose in words, with a clause for each factor."""
     return [
         LEGS[pose.legs],
         f"left arm {ARMS[pose.left_arm]}",
@@ -119,17 +119,17 @@ def pose_clauses(pose: Pose) -> list[str]:
 
 
 def scene_prompt(scene: Scene, subject: str) -> str:
-    """A prompt for the scene's pose and place, of a `subject` said in the caller's own words."""
+    """A prompt for a `subject`, in the caller's own words, in the scene's pose and place."""
     return ", ".join([f"a drawing of {subject}", *pose_clauses(scene.pose), PLACES[scene.setting.background]])
 
 
 def careful_subject(character: Character) -> str:
-    """The subject for a base that knows nothing but words: every attribute that has a name, named."""
+    """The subject in words, for a base that does not know the character: every attribute that has a name."""
     return "a girl with " + ", ".join(identity_clauses(character))
 
 
 def caption(scene: Scene, detail: str = "full", rng: np.random.Generator | None = None) -> str:
-    """A caption of the scene; `detail` is full, partial (a random part of the clauses, needs `rng`) or class."""
+    """A caption of the scene. detail: full, partial (a random part of the clauses, which needs `rng`) or class."""
     if detail == "class":
         return CLASS_PROMPT
     identity, rest = (
@@ -145,5 +145,5 @@ def caption(scene: Scene, detail: str = "full", rng: np.random.Generator | None 
 
 
 def sample_caption(scene: Scene, rng: np.random.Generator) -> str:
-    """A caption as pretraining sees them: 70 % full, 20 % partial, 10 % class only."""
+    """A random caption for pretraining: 70 % full, 20 % partial, 10 % only the class."""
     return caption(scene, rng.choice(["full", "partial", "class"], p=[0.7, 0.2, 0.1]), rng)

@@ -6,7 +6,7 @@ from .factors import Character, Pose, Scene, Setting, sample_character, sample_p
 
 TOKEN = "UnicornGirl"
 
-# Her dress is turquoise and her streak mint: hues in the gaps between the words of `color.NAMES`.
+# Her dress is turquoise and her streak mint; no word in `color.NAMES` covers these hues.
 UNICORN_GIRL = Character(
     skin=(24, 0.19, 0.99), hair_style="long", hair_color=(330, 0.40, 0.98), hair_wave=0.85, fringe="swept",
     streak_color=(166, 0.45, 0.95), eye_color=(265, 0.65, 0.70), eye_shape=0.85, headgear="horn",
@@ -56,7 +56,7 @@ COMPANIONS: tuple[Character, ...] = (
 
 HELD_OUT = (UNICORN_GIRL, *COMPANIONS)
 
-# Six poses: each factor varies, yet many combinations, and "sitting" and "angry" altogether, stay unseen.
+# Six poses: each factor varies, but "sitting", "angry" and many combinations are not shown.
 REFERENCE_POSES: tuple[Pose, ...] = (
     Pose("standing", "down", "raised", "front", "smiling"),
     Pose("walking", "out", "down", "right", "smiling"),

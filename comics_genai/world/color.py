@@ -86,8 +86,10 @@ def lab(hsv: HSV) -> tuple[float, float, float]:
 
 
 def nearest_name(colors: np.ndarray, skin: bool = False) -> list[str]:
-    """The word for each CIELAB colour (N, 3): that of NAMES (of SKIN_NAMES) some colour of which is least away from it
-    (CIEDE2000). Unlike `color_name` it always has one."""
+    """The nearest word in NAMES (or SKIN_NAMES) for each CIELAB colour (N, 3), by CIEDE2000.
+
+    Unlike `color_name` it always returns a word.
+    """
     words, samples = _named_samples(skin)
     return [words[int(ciede2000(color, samples).argmin())] for color in np.asarray(colors)]
 

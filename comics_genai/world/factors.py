@@ -1,4 +1,4 @@
-"""What a picture of the comic world is made of: a character's identity, a pose, a setting, and how each is sampled."""
+"""The factors of a picture of the comic world (identity, pose, setting), and how they are sampled."""
 
 from dataclasses import dataclass, field, fields, replace
 
@@ -65,7 +65,7 @@ class Pose:
 
 @dataclass(frozen=True)
 class Setting:
-    """The nuisance: background and its own seed, scale of the figure, shift (fractions of the picture), line width."""
+    """Background with its seed, scale of the figure, shift (in fractions of the picture) and line width."""
 
     background: str = "paper"
     seed: int = 0
@@ -76,7 +76,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Scene:
-    """One picture: who, how and where."""
+    """One picture: a character, a pose and a setting."""
 
     character: Character
     pose: Pose = Pose()
@@ -118,7 +118,7 @@ ATTRIBUTES: tuple[Attribute, ...] = (
 
 
 def attribute_value(character: Character, name: str) -> int | float | tuple[float, float, float]:
-    """The value an attribute reader should read: class index, CIELAB triple or scalar, by the attribute's kind."""
+    """The true value of an attribute: a class index, a CIELAB triple or a scalar, by the attribute's kind."""
     attribute = next(a for a in ATTRIBUTES if a.name == name)
     value = getattr(character, name)
     if attribute.kind == "class":

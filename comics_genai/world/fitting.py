@@ -1,4 +1,4 @@
-"""The inverse of the skeleton: which jitter, scale and shift put the joints of a pose where they were seen."""
+"""The inverse of the skeleton: find the jitter, scale and shift that put a pose's joints where they were seen."""
 
 from dataclasses import replace
 
@@ -7,7 +7,7 @@ import numpy as np
 from .factors import Pose, Setting
 from .skeleton import ARMS, GROUND, JITTER_DEGREES, JOINTS, LEGS, TORSO, UNIT, direction, skeleton
 
-SCALES = (0.6, 1.5)  # beyond the world's own 0.9 to 1.05: a picture from elsewhere may show a figure smaller or larger
+SCALES = (0.6, 1.5)  # wider than the world's own 0.9 to 1.05, because other pictures may show smaller or larger figures
 HIP, LEG_SHARE = 4.6, 0.7  # of `skeleton`: half the hips' width, and how much of the jitter a leg takes
 
 
@@ -20,8 +20,8 @@ def _degrees(start: np.ndarray, end: np.ndarray) -> float:
 def fitted(pose: Pose, joints: np.ndarray) -> tuple[Pose, Setting]:
     """The pose with the jitter, and a setting with the scale and shift, that lie nearest to `joints`.
 
-    joints: (13, 2) in fractions of the picture, y down, in the order of JOINTS. What no jitter, no scale of the world
-    can explain is left unexplained.
+    joints: (13, 2) in fractions of the picture, y down, in the order of JOINTS. Positions that no jitter and no scale
+    of the world can produce are only approximated.
     """
     upwards = np.asarray(joints, float) * (1, -1)
     at = dict(zip(JOINTS, upwards, strict=True))
