@@ -55,23 +55,23 @@ def generate(arguments: list[str]) -> None:
 
     @dataclass(frozen=True)
     class Generate:
-        """Draw every prompt with every seed; pictures already there are kept."""
+        """Draw every prompt with every seed. Pictures that are there already are kept."""
 
         run: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
-        """folder of a finished fine-tuning, or OWNER/NAME of one on the Hub; several are added up, and without one the
-        base alone draws"""
+        """folder of a finished fine-tuning, or OWNER/NAME of one on the Hub; several are combined, and without any
+        the base draws alone"""
         prompt: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
-        """give it once for each prompt"""
+        """a prompt; repeat the option for more"""
         seeds: str = "0-3"
         """numbers and ranges, such as 0-7 or 1,5,10-12"""
         base: str = ""
         """by default the run's, or else the miniature"""
         folder: Path | None = None
-        """where the pictures go; by default 6_generated/NAME OF THE RUN OR BASE"""
+        """folder for the pictures; by default 6_generated/NAME OF THE RUN OR BASE"""
         start_image: Path | None = None
-        """a drawing or sketch to begin from; --strength 0.7 lets little of it stay, --strength 0.3 much"""
+        """a drawing or sketch to start from; --strength 0.7 keeps little of it, --strength 0.3 much"""
         paper: str = "auto"
-        """colour under its transparency; by default white or what pale strokes show on"""
+        """colour that fills its transparency; by default white, or a colour on which pale strokes show"""
         sampling: Annotated[Sampling, tyro.conf.arg(name="")] = field(default_factory=Sampling)
         precision: Precision | None = None
         """of the UNet; by default the run's, or else fp32"""
@@ -106,13 +106,13 @@ def export(arguments: list[str]) -> None:
 
     @dataclass(frozen=True)
     class Export:
-        """Write the adapter of a finished run under kohya's names, or of full weights the whole diffusers pipeline; and
-        prove what was written by loading it again."""
+        """Write the adapter of a finished run under kohya's names, or with full weights a diffusers pipeline; and check
+        the result by loading it again."""
 
         run: tyro.conf.Positional[Path]
         """folder of the run"""
         target: Path | None = None
-        """file to write, by default RUN/NAME OF THE RUN.safetensors; of full weights a folder, RUN/pipeline"""
+        """file to write, by default RUN/NAME OF THE RUN.safetensors; with full weights a folder, RUN/pipeline"""
         device: str = ""
         """cpu, cuda, mps; by default the best there is"""
 
@@ -129,16 +129,16 @@ def push(arguments: list[str]) -> None:
 
     @dataclass(frozen=True)
     class Push:
-        """Upload a finished run with its card, or a folder of drawings as a data set; private unless said otherwise."""
+        """Upload a finished run with its card, or a folder of drawings as a data set; private without --public."""
 
         source: tyro.conf.Positional[Path]
         """folder of a run or of drawings"""
         repo: str
-        """OWNER/NAME on the Hub; made if it is not there"""
+        """OWNER/NAME on the Hub, which is created if it is missing"""
         public: bool = False
-        """for everyone to see"""
+        """let everyone see it"""
         checkpoint: bool = False
-        """instead of the result, the newest checkpoint of an unfinished run, to go on from elsewhere"""
+        """upload the newest checkpoint of an unfinished run, so that another machine can resume it"""
         pictures: Path | None = None
         """folder that `generate` drew into, for the card; by default 6_generated/NAME OF THE RUN"""
         licence: str = ""
@@ -169,8 +169,8 @@ def study(arguments: list[str]) -> None:
 
     @dataclass(frozen=True)
     class Study:
-        """Run every cell of a study that its table lacks; started again, go on. `accelerate launch` shares the cells
-        among processes, one GPU each."""
+        """Run every cell of a study that is not in its table yet; the same command resumes it. `accelerate launch`
+        shares the cells among processes with one GPU each."""
 
         file: tyro.conf.Positional[Path]
         """a TOML file such as 4_finetuning/studies/comparison.toml; its table is NAME.jsonl beside it"""
@@ -194,7 +194,7 @@ def plan(arguments: list[str]) -> None:
 
 
 def notebook(arguments: list[str]) -> None:
-    """execute notebooks in place, each from a fresh kernel, as they are committed"""
+    """execute notebooks in place, each in a fresh kernel"""
     import tyro
 
     from comics_genai.notebooks.execute import execute_in_place

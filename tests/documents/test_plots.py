@@ -33,7 +33,7 @@ def test_a_speed_is_a_bar_and_the_script_is_grey(tmp_path):
     record = {"measurements": [{"work": {"precision": "fp32"}, "rows": rows}]}
     put(tmp_path, "5_documents/benchmarks/finetuning_cpu.json", json.dumps(record))
     (axes,) = plots.speed(Sources(tmp_path)).axes
-    assert [bar.get_width() for bar in axes.patches] == [1.5, 4.0] and axes.get_title() == "fp32"
+    assert [bar.get_width() for bar in axes.patches] == [1.5, 4.0] and axes.get_title(loc="left") == "fp32"
     script, engine = axes.patches
     assert script.get_facecolor() != engine.get_facecolor()
 
