@@ -56,10 +56,11 @@ def test_gradients_freed_in_the_backward_pass_are_not_held():
     assert job.resident(kept) - job.resident(freed) == meter.parameters_bytes(job.trained)
 
 
-def test_sampling_a_larger_batch_takes_more_activations_and_the_same_weights():
+def test_pictures_at_once_multiply_the_unets_activations_while_decoding_takes_one_at_a_time():
     job = Job(PlanSettings(base="mini", method="lora"), "fp32")
-    one, four = (job.phases(Recipe("fp32", False, "none", False, "adamw", count))["sampling"] for count in (1, 4))
-    assert one["weights"] == four["weights"] and four["activations"] > 2 * one["activations"]
+    one, many = (job.phases(Recipe("fp32", False, "none", False, "adamw", count))["sampling"] for count in (1, 16))
+    assert one["weights"] == many["weights"]
+    assert one["activations"] == job.decoding().peak and many["activations"] == 16 * job.forward(job.half).peak
 
 
 def test_a_size_that_the_autoencoder_cannot_halve_is_refused():
