@@ -9,6 +9,7 @@ folder/weights.safetensors    the result; it exists only when the run is finishe
 """
 
 import json
+import os
 import re
 import warnings
 from collections.abc import Callable, Mapping
@@ -68,7 +69,7 @@ def step_in_name(path: Path) -> int:
 
 def held(folder: Path) -> AbstractContextManager[None]:
     """A context in which no other process writes in the run's folder. Raises UserError if one does already."""
-    if not encodable(str(folder.resolve())):
+    if not encodable(os.path.realpath(folder)):
         raise UserError(f"The folder {str(folder)!r} has half a character in its name, which weights cannot lie under.")
     told = f"Another process is training in {folder}: wait until it ends, or choose another folder."
     return one_writer(folder, told)

@@ -76,7 +76,10 @@ def test_a_run_follows_its_drawings_where_the_digest_is_the_same(folder):
 def test_a_folder_whose_name_no_weights_can_lie_under_is_refused_before_training(tmp_path):
     with pytest.raises(UserError, match="has half a character in its name"), run.held(tmp_path / "run\udcff"):
         pass
-    assert not list(tmp_path.iterdir())
+    (tmp_path / "circle").symlink_to("circle")
+    with pytest.raises(UserError, match="circle cannot be written"), run.held(tmp_path / "circle"):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["circle"]
 
 
 def test_checkpoints_are_found_in_order_of_their_steps_and_copies_of_them_are_not(folder):

@@ -65,7 +65,7 @@ def finetune(
     """
     distributed.join()
     folder = Path(folder)
-    if (place := drawings.folder_of(settings.drawings)) is not None and place.resolve() == folder.resolve():
+    if (place := drawings.folder_of(settings.drawings)) is not None and folder.exists() and place.samefile(folder):
         raise UserError(f"{folder} holds the drawings: give the run a folder of its own with --run.")
     character = drawings.load(settings.drawings, paper=settings.paper, caption_column=settings.caption_column)
     if distributed.is_first():

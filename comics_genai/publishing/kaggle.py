@@ -93,7 +93,7 @@ def write(notebook: Path, parameters: Mapping[str, Any], push: Push, folder: Pat
     """Write notebook/ and wheel/ into `folder`, by default 6_generated/kaggle/NAME; returns it.
 
     The notebook is written without outputs, with the given parameters in a cell of their own after the defaults. Raises
-    UserError if there is no such notebook.
+    UserError if there is no such notebook, or the folder holds files of others.
     """
     folder = folder or environment.generated() / "kaggle" / slug(notebook.stem)
     filled = load_notebook_node(str(notebook))
@@ -102,17 +102,20 @@ def write(notebook: Path, parameters: Mapping[str, Any], push: Push, folder: Pat
     for cell in filled.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
-    for place in (folder / "notebook", folder / "wheel"):
-        place.mkdir(parents=True, exist_ok=True)
-        for old in [*place.glob("*.ipynb"), *place.glob("*.whl")]:
-            old.unlink()  # each folder must hold only one notebook, or one wheel
-    write_atomic(folder / "notebook" / notebook.name, nbformat.writes(filled).encode())
-    wheel.build(folder / "wheel")
-    for place, name, fields in (
-        ("notebook", "kernel-metadata.json", kernel_metadata(push, notebook.name)),
-        ("wheel", "dataset-metadata.json", dataset_metadata(push)),
-    ):
-        write_atomic(folder / place / name, (json.dumps(fields, indent=2) + "\n").encode())
+    places = (
+        (folder / "notebook", "kernel-metadata.json", kernel_metadata(push, notebook.name)),
+        (folder / "wheel", "dataset-metadata.json", dataset_metadata(push)),
+    )
+    for place, name, _ in places:
+        if place.is_dir() and any(place.iterdir()) and not (place / name).exists():
+            raise UserError(f"{place} holds something else than what `kaggle` writes: give another --folder.")
+    written = folder / "notebook" / notebook.name
+    write_atomic(written, nbformat.writes(filled).encode())
+    new = {written, wheel.build(folder / "wheel")}
+    for place, name, fields in places:
+        write_atomic(place / name, (json.dumps(fields, indent=2) + "\n").encode())
+        for old in {*place.glob("*.ipynb"), *place.glob("*.whl")} - new:
+            old.unlink()  # a folder holds one notebook, and one wheel
     return folder
 
 

@@ -20,6 +20,7 @@ METADATA = "metadata.jsonl"
 EARLIER_NAMES = {"adapter_scale": "strength", "strength": "t0"}
 EARLIER_NAMES |= {"start_image": "start", "start_image_digest": "start_digest"}
 OWN_FIELDS = frozenset({"prompt", "seed", "base_digest"})
+GRID = "grid.png"  # all of a command's pictures; by itself it is anybody's
 OWN_NAME = re.compile(r"grid\.png|.+-\d+-[0-9a-f]{8}\.png")  # as `with_file_name` makes them
 PATIENCE = 60  # seconds to wait for another process that adds its records
 TEXT_CHUNK = "comics_genai"  # keyword of the PNG text chunk with the record as JSON
@@ -83,6 +84,8 @@ def check_own(folder: Path) -> None:
         pictures = sorted(path for path in folder.iterdir() if path.suffix.lower() in suffixes)
         foreign = [path.name for path in pictures if not OWN_NAME.fullmatch(path.name)]
         foreign = [name for name in foreign if read_record(folder / name) is None]
+        if [path.name for path in pictures] == [GRID]:
+            foreign = [GRID]
     if foreign:
         raise UserError(f"{folder} holds pictures of others, such as {foreign[0]}: give generated ones another folder.")
 

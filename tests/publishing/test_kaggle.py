@@ -69,3 +69,14 @@ def test_what_kaggle_would_refuse_is_one_sentence_before_anything_is_written(opt
 def test_a_whole_number_is_taken_where_the_notebook_has_a_fraction():
     assert kaggle.value_of("learning_rate", "1", 1e-3) == 1
     assert kaggle.value_of("guidances", "(1.0, 4.0)", (2.0,)) == (1.0, 4.0)
+
+
+def test_a_folder_of_others_is_refused_and_their_notebooks_stay(tmp_path):
+    push, _, parameters = given()
+    for place, name in (("notebook", "thesis.ipynb"), ("wheel", "other.whl")):
+        folder = tmp_path / place
+        (folder / place).mkdir(parents=True)
+        (folder / place / name).write_text("mine")
+        with pytest.raises(UserError, match=f"{place} holds something else than what `kaggle` writes"):
+            kaggle.write(NOTEBOOK, parameters, push, folder)
+        assert [path.name for path in folder.rglob("*") if path.is_file()] == [name]

@@ -27,7 +27,7 @@ from comics_genai.publishing.gallery.records import (
     text,
 )
 from comics_genai.publishing.gallery.scores import scores_in_words
-from comics_genai.sampling.picked import is_inside
+from comics_genai.sampling.picked import FORMAT, is_inside
 
 PAGE = Path(__file__).parent / "page"
 # One script, in this order: each file uses the ones before it.
@@ -83,10 +83,12 @@ class Built:
 def build(settings: GallerySettings | None = None) -> Built:
     """Write index.html and missing thumbnails; the same folders give the same bytes.
 
-    Raises UserError if a folder is missing or there is no picture at all, and as `curated` does.
+    Raises UserError if a folder is missing or the gallery's place holds another page, if there is no picture at all,
+    and as `curated` does.
     """
     settings = settings or GallerySettings()
     gallery = settings.into or environment.generated()
+    _check_own(gallery / INDEX)
     found = _read(settings, gallery)
     records = found.records
     if not records:
@@ -111,6 +113,13 @@ def build(settings: GallerySettings | None = None) -> Built:
         remove_unused(gallery, [*data["pictures"], *data["drawings"], *true_drawings])
         check_size(gallery)
     return Built(index, len(pictures), found.problems)
+
+
+def _check_own(index: Path) -> None:
+    """UserError for a page of someone else in the gallery's place."""
+    # A page of ours, of any version, saves lists of this format.
+    if index.is_file() and FORMAT.encode() not in index.read_bytes():
+        raise UserError(f"{index} is a page of something else, which the gallery's would replace: name another --into.")
 
 
 @dataclass(frozen=True)

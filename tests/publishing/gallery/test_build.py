@@ -82,6 +82,18 @@ def test_the_command_prints_the_address_and_what_could_not_be_read(runs, drawing
     assert told.err == "Note: run/0.png: the picture is missing.\n"
 
 
+def test_a_page_of_something_else_stays_and_an_earlier_gallery_goes(runs, drawings, tmp_path):
+    settings = GallerySettings((runs,), into=tmp_path / "site", drawings=(drawings,))
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "index.html").write_text("<h1>Mine</h1>")
+    with pytest.raises(UserError, match="index.html is a page of something else, which the gallery's would replace"):
+        build(settings)
+    assert [path.read_text() for path in (tmp_path / "site").iterdir()] == ["<h1>Mine</h1>"]
+    (tmp_path / "site" / "index.html").unlink()
+    first = build(settings).index.read_bytes()
+    assert build(settings).index.read_bytes() == first
+
+
 def test_a_folder_that_is_not_there_and_one_without_pictures_are_one_sentence(tmp_path):
     with pytest.raises(UserError, match="There is no folder .*gone"):
         build(GallerySettings((tmp_path / "gone",), into=tmp_path))
