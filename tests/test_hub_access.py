@@ -12,8 +12,9 @@ import pytest
 from huggingface_hub import constants
 from huggingface_hub.errors import LocalEntryNotFoundError
 
-from comics_genai import hub_access, hub_runs
+from comics_genai import drawings, hub_access, hub_runs
 from comics_genai.errors import UserError
+from comics_genai.publishing.uploading import check_token
 
 TOKEN = "hf_secret"
 
@@ -83,6 +84,21 @@ def test_what_answers_is_named(monkeypatch, kind):
     status, body, sentence = ANSWERS[kind]
     with answering(status, body) as endpoint:
         assert re.search(sentence, refusal(monkeypatch, endpoint))
+
+
+ABOUT_A_TOKEN = {401: "does not know HF_TOKEN", 403: "does not know HF_TOKEN", 404: "no me/girl to upload to"}
+
+
+@pytest.mark.parametrize("kind", ANSWERS)
+def test_what_answers_about_drawings_and_about_a_token_is_named_alike(monkeypatch, kind):
+    status, body, sentence = ANSWERS[kind]
+    with answering(status, body) as endpoint:
+        monkeypatch.setattr(constants, "ENDPOINT", endpoint)
+        with pytest.raises(UserError, match=sentence.replace("a model", "a dataset")) as caught:
+            drawings.load("me/girl")
+        with pytest.raises(UserError, match=ABOUT_A_TOKEN.get(status, sentence)) as asked:
+            check_token("me/girl")
+    assert TOKEN not in f"{caught.value}{asked.value}" and "\n" not in str(caught.value)
 
 
 def test_nobody_there_and_a_silent_hub_are_told_apart(monkeypatch):

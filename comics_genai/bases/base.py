@@ -8,6 +8,7 @@ Latent channels, scale and shift, prediction type, the number of text encoders a
 from the base's own configuration.
 """
 
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from comics_genai.errors import UserError
 
 __all__ = ["DTYPES", "HUB_IDS", "Base", "Embeddings", "Precision", "quiet_loading"]
 
+PREDICTION_TYPES = ("epsilon", "v_prediction", "sample")
 RARE = 40_000  # CLIP's tokens are numbered by frequency; from here on they are rare, such as "sks" (48,136)
 PIXELS_AT_ONCE = 1024 * 1024  # pictures at once through the VAE, whose fp32 activations fill a GPU, not its weights
 
@@ -51,6 +53,23 @@ class Embeddings:
         return Embeddings(torch.cat([part.hidden for part in parts]), pooled)
 
 
+def _check_configuration(pipeline: DiffusionPipeline) -> None:
+    """ValueError for a number or a word in a base's configuration that pictures cannot be made with."""
+    size, scale = pipeline.unet.config.sample_size, pipeline.vae.config.scaling_factor
+    if not isinstance(size, int) or size < 1:
+        raise ValueError(f"sample_size of its UNet is {size!r}, and no number from 1")
+    if not isinstance(scale, int | float) or not math.isfinite(scale) or scale == 0:
+        raise ValueError(f"scaling_factor of its VAE is {scale!r}, and no number other than 0")
+    kind = pipeline.scheduler.config.prediction_type
+    if kind not in PREDICTION_TYPES:
+        raise ValueError(f"prediction_type of its scheduler is {kind!r}, and none of {', '.join(PREDICTION_TYPES)}")
+    for part in ("", "_2"):
+        tokenizer, encoder = (getattr(pipeline, name + part, None) for name in ("tokenizer", "text_encoder"))
+        if tokenizer is not None and encoder is not None:
+            # A tokenizer without a limit of its own says 10^30.
+            tokenizer.model_max_length = min(tokenizer.model_max_length, encoder.config.max_position_embeddings)
+
+
 class Base:
     """A diffusers pipeline, and what training and sampling ask of it.
 
@@ -69,10 +88,8 @@ class Base:
         self.latent_channels: int = self.unet.config.in_channels
         self.semantic_channels: slice | None = semantic_channels(pipeline)  # of the latents, None without any
         self.downscale: int = pipeline.vae_scale_factor  # pixels for each latent, in each direction
-        sample_size = self.unet.config.sample_size
-        if not isinstance(sample_size, int):
-            raise TypeError(f"sample_size of its UNet is {sample_size!r}, and no number")
-        self.size: int = sample_size * self.downscale  # pixels of the side with which it was pretrained
+        _check_configuration(pipeline)
+        self.size: int = self.unet.config.sample_size * self.downscale  # pixels of the side it was pretrained with
         self.prediction_type: str = pipeline.scheduler.config.prediction_type
         self.micro_conditioned: bool = self.unet.config.addition_embed_type == "text_time"
         self.learned_token: Any = None  # see textual_inversion.LearnedToken

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from comics_genai import environment
+from comics_genai import hub_access
 from comics_genai.drawings.caption_files import BESIDE, COLUMNS, TABLES, caption_text
 from comics_genai.drawings.folder import MAXIMUM_DRAWINGS
 from comics_genai.drawings.opening import suffixes
@@ -23,7 +23,7 @@ def fetch(dataset_id: str) -> Path | list[dict[str, Any]]:
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled
 
-    token = environment.secret("HF_TOKEN")
+    token = hub_access.token()
     with _sentences(dataset_id):
         try:
             info = HfApi(token=token).dataset_info(dataset_id, timeout=SECONDS)
@@ -69,7 +69,10 @@ def _rows(dataset_id: str, token: str | None) -> list[dict[str, Any]]:
     """The rows of the train split. Each begins with its picture, {"path": ..., "bytes": ...}."""
     import datasets
 
-    dataset = datasets.load_dataset(dataset_id, split="train", token=token)
+    try:
+        dataset = datasets.load_dataset(dataset_id, split="train", token=token)
+    except ValueError as error:
+        raise UserError(f"The dataset {dataset_id} cannot be read ({error}): give it a split train.") from error
     columns = [name for name, feature in dataset.features.items() if isinstance(feature, datasets.Image)]
     if not columns:
         raise UserError(f"The dataset {dataset_id} has no column of pictures, only {', '.join(dataset.features)}.")
@@ -87,25 +90,21 @@ def _sentences(dataset_id: str) -> Iterator[None]:
     """A context in which refusals by the Hub and the datasets library become sentences."""
     from datasets.data_files import EmptyDatasetError
     from datasets.exceptions import DataFilesNotFoundError, DatasetNotFoundError
-    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled, RepositoryNotFoundError
+    from huggingface_hub.errors import OfflineModeIsEnabled
     from huggingface_hub.utils import httpx
 
-    try:
-        yield
-    except (DataFilesNotFoundError, EmptyDatasetError) as error:
-        raise UserError(f"The dataset {dataset_id} holds no pictures: put them in its folder train/.") from error
-    except (DatasetNotFoundError, RepositoryNotFoundError) as error:
-        raise UserError(
-            f"{dataset_id} is neither a folder here nor a dataset on the Hub that you may read: check the name, and "
-            "for a private or gated one set HF_TOKEN."
-        ) from error
-    except HfHubHTTPError as error:
-        status = error.response.status_code if error.response is not None else "no answer"
-        advice = "set HF_TOKEN to a token that may read it" if status in (401, 403) else "try again later"
-        raise UserError(f"The Hub refused the dataset {dataset_id} ({status}): {advice}.") from error
-    except (httpx.HTTPError, ConnectionError, OfflineModeIsEnabled) as error:
-        raise UserError(
-            f"{dataset_id} is no folder here, and the Hub cannot be reached: check the folder's name or your network."
-        ) from error
-    except ValueError as error:
-        raise UserError(f"The dataset {dataset_id} cannot be read ({error}): give it a split train.") from error
+    with hub_access.answers(dataset_id, kind="dataset"):
+        try:
+            yield
+        except (DataFilesNotFoundError, EmptyDatasetError) as error:
+            raise UserError(f"The dataset {dataset_id} holds no pictures: put them in its folder train/.") from error
+        except DatasetNotFoundError as error:
+            raise UserError(
+                f"{dataset_id} is neither a folder here nor a dataset on the Hub that you may read: check the name, "
+                "and for a private or gated one set HF_TOKEN."
+            ) from error
+        except (httpx.ConnectError, ConnectionError, OfflineModeIsEnabled) as error:
+            raise UserError(
+                f"{dataset_id} is no folder here, and the Hub cannot be reached: check the folder's name or your "
+                "network."
+            ) from error

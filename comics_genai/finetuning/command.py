@@ -24,7 +24,7 @@ from comics_genai.finetuning.settings import FinetuneSettings
 from comics_genai.finetuning.train import finetune
 from comics_genai.finetuning.validation import Validate, chosen
 from comics_genai.paths import file_name, from_elsewhere
-from comics_genai.ranges import refuse_renamed
+from comics_genai.ranges import number, refuse_renamed
 from comics_genai.run import checkpoint_files, finetuning_settings
 from comics_genai.training.loop_settings import learning_rate_at
 from comics_genai.training.stopping import exit_status
@@ -63,6 +63,9 @@ def main(arguments: list[str], uploading: Callable[[Path, str, float], AbstractC
     uploaded to the Hub.
     """
     given = parsed(arguments)
+    holds, range_ = number(given.upload_every, 0, 1e6, "minutes", above=True)
+    if not holds:
+        raise UserError(f"upload_every is {given.upload_every}, but must be {range_}.")
     settings, device = given.settings, given.device or hardware.device()
     known = bool(given.preset or given.resume or given.resume_from)
     says_precision = known or any(argument.split("=")[0] == "--precision" for argument in arguments)

@@ -97,6 +97,7 @@ class FinetuneLoss:
         if offset := self.settings.noise_offset:
             noise += offset * torch.randn(*latents.shape[:2], 1, 1, generator=generator)
         first, last = (round(share * len(self.alpha_bar)) for share in self.settings.timesteps)
+        first = min(first, len(self.alpha_bar) - 1)  # a range narrower than a step begins within the last
         t = first + objective.spread_timesteps(len(latents), max(last - first, 1), generator)
         t, noise = (x.to(latents.device, non_blocking=True) for x in (t, noise))
         gamma = self.settings.min_snr_gamma

@@ -16,6 +16,7 @@ from torch import nn
 
 from comics_genai import environment, hardware
 from comics_genai.bases import architectures
+from comics_genai.bases.loading import UNREADABLE
 from comics_genai.errors import UserError
 from comics_genai.finetuning.settings import FinetuneSettings
 from comics_genai.training.checkpoint import CHECKPOINTS_KEPT
@@ -63,7 +64,7 @@ def base_bytes(settings: FinetuneSettings) -> int:
         return 0
     try:
         base = architectures.load(settings.base)
-    except (UserError, OSError, ValueError, KeyError):
+    except (UserError, *UNREADABLE):
         return 0  # loading the folder will say what is wrong with it
     half = settings.precision != "fp32" and settings.method != "dreambooth"
     unet = sum(p.numel() for p in base.unet.parameters()) * (2 if half else 4)

@@ -13,11 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import HfApi, get_token
+from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError
-from huggingface_hub.utils import disable_progress_bars, httpx
+from huggingface_hub.utils import disable_progress_bars
 
-from comics_genai import environment
+from comics_genai import environment, hub_access
 from comics_genai.errors import UserError
 from comics_genai.publishing.push import push
 from comics_genai.run import checkpoint_files
@@ -27,19 +27,19 @@ TOKENS = "https://huggingface.co/settings/tokens"
 
 def check_token(repo: str) -> None:
     """Raise UserError if there is no token, the Hub does not know it, or it may not write to `repo` (OWNER/NAME)."""
-    token = environment.secret("HF_TOKEN") or get_token()
+    token = hub_access.token()
     if token is None:
         raise UserError(f"Nothing can be uploaded to {repo}: {environment.no_secret('HF_TOKEN')}.")
-    try:
-        known = HfApi(token=token).whoami()
-    except HfHubHTTPError as error:
-        status = error.response.status_code if error.response is not None else 0
-        if status in (401, 403):
-            raise UserError(f"The Hub does not know HF_TOKEN ({status}): copy it anew from {TOKENS}.") from None
-        raise UserError(f"The Hub did not say what HF_TOKEN may do ({status}): try again later.") from None
-    except (httpx.HTTPError, ConnectionError):
-        raise UserError("The Hub cannot be reached to check HF_TOKEN: switch the internet on and try again.") from None
-    if not may_write(known.get("auth", {}).get("accessToken", {}), repo):
+    with hub_access.answers(repo, "upload"):
+        try:
+            known = HfApi(token=token).whoami()
+        except HfHubHTTPError as error:
+            status = error.response.status_code if error.response is not None else 0
+            if status in (401, 403):
+                raise UserError(f"The Hub does not know HF_TOKEN ({status}): copy it anew from {TOKENS}.") from None
+            raise
+        allowed = may_write(known.get("auth", {}).get("accessToken", {}), repo)
+    if not allowed:
         raise UserError(f"HF_TOKEN may not write to {repo}: make a token of the type Write at {TOKENS} and use that.")
 
 

@@ -35,6 +35,12 @@ MALFORMED = {
     "a block of another library": edit("unet/config.json", down_block_types=["MyBlock", "MyBlock"]),
     "no size": edit("unet/config.json", sample_size=None),
     "a size that is a word": edit("unet/config.json", sample_size="large"),
+    "a size of nothing": edit("unet/config.json", sample_size=0),
+    "a scale of nothing": edit("vae/config.json", scaling_factor=0),
+    "a scale that is no number": edit("vae/config.json", scaling_factor=float("nan")),
+    "a scale that is a word": edit("vae/config.json", scaling_factor="x"),
+    "a prediction that nobody knows": edit("scheduler/scheduler_config.json", prediction_type="magic"),
+    "channels that are a word": edit("vae/config.json", latent_channels="4"),
     "other widths than its weights": edit("unet/config.json", cross_attention_dim=48),
     "a text encoder of other widths": edit("text_encoder/config.json", hidden_size=32),
     "no tokenizer": lambda folder: shutil.rmtree(folder / "tokenizer"),
@@ -51,6 +57,13 @@ def test_a_malformed_base_is_one_sentence(folder, kind):
     with pytest.raises(UserError, match="base") as caught:
         Base.load(folder)
     assert "\n" not in str(caught.value)
+
+
+def test_a_tokenizer_without_a_limit_has_its_text_encoders(folder):
+    edit("tokenizer/tokenizer_config.json", model_max_length=10**30)(folder)
+    base = Base.load(folder)
+    with pytest.warns(UserWarning, match="tokens and this base reads 77"):
+        assert base.encode_prompts(["smiling " * 200]).hidden.shape[1] == 77
 
 
 @pytest.mark.parametrize(

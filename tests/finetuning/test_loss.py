@@ -84,6 +84,12 @@ def test_timesteps_stay_in_their_range(settings, tmp_path):
     assert 200 <= t.min() < 220 and 480 <= t.max() < 500
 
 
+def test_a_range_narrower_than_a_step_is_the_last_step(settings, tmp_path):
+    loss = loss_of(replace(settings, timesteps=(0.9999, 1.0), batch_size=4), tmp_path)
+    t, _ = loss._noised(loss.data.latents[[0] * 4, [0] * 4], seed_step(0, 0))
+    assert t.tolist() == [999] * 4
+
+
 def test_a_base_without_semantic_channels_says_so(settings, tiny_sdxl, tmp_path):
     with pytest.raises(UserError, match="no semantic latent channels"):
         loss_of(replace(settings, base=str(tiny_sdxl), semantic_loss="none"), tmp_path)
