@@ -143,7 +143,7 @@ def read_rows(path: Path, needs: str = "") -> list[dict[str, Any]]:
             raise UserError(f"Line {number} of {path} is not JSON, or was cut off: mend or remove the line.") from error
         if not isinstance(row, dict) or (needs and not isinstance(row.get(needs), str)):
             wanted = f'object with a text "{needs}"' if needs else "object"
-            raise UserError(f"Line {number} of {path} is no JSON {wanted}: it is not ours, or damaged.")
+            raise UserError(f"Line {number} of {path} is no JSON {wanted}: it is damaged, or of another program.")
         rows.append(row)
     return rows
 
@@ -223,7 +223,7 @@ def _damaged(path: Path, error: Exception) -> UserError:
     if isinstance(error, FileNotFoundError):
         return UserError(f"There is no file {path}: restore it, or make it anew.")
     said = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return UserError(f"{path} is damaged, or no safetensors file ({said}): copy or download it anew, or train again.")
+    return UserError(f"{path} is damaged or not a safetensors file ({said}): copy or download it anew, or train again.")
 
 
 def load_weights(model: nn.Module, path: Path) -> None:

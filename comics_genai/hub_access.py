@@ -78,7 +78,7 @@ def _sentence(error: BaseException, name: str, doing: str, kind: str) -> str | N
     if isinstance(error, LocalEntryNotFoundError) and constants.HF_HUB_OFFLINE:
         return f"{name} is not kept here and the Hub is switched off by HF_HUB_OFFLINE: unset it to {doing}."
     if isinstance(error, HFValidationError):
-        return f"{name!r} is no name on the Hub: give OWNER/NAME, such as me/mygirl."
+        return f"{name!r} cannot be a name on the Hub: give OWNER/NAME, such as me/mygirl."
     if isinstance(error, httpx.HTTPStatusError):
         return _of_status(error.response.status_code, name, doing, kind)
     if isinstance(error, (httpx.TimeoutException, TimeoutError)):

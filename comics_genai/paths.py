@@ -28,7 +28,7 @@ def inside(root: Path, name: Any, whose: str) -> Path:
     by itself or through a link.
     """
     if not isinstance(name, str) or not name or "\x00" in name:
-        raise UserError(f"{whose} names the file {name!r}, which is no file's name: correct it or leave it out.")
+        raise UserError(f"{whose} names the file {name!r}, which is not a file's name: correct it or leave it out.")
     parts = {*PurePosixPath(name).parts, *PureWindowsPath(name).parts}
     absolute = PurePosixPath(name).is_absolute() or PureWindowsPath(name).anchor
     path = root / name
@@ -85,7 +85,7 @@ def encodable(text: str) -> bool:
 def repository(name: Any) -> str:
     """Return `name` if it can be the name of a repository on the Hub, OWNER/NAME; raise UserError if it cannot."""
     if not is_repository(name):
-        raise UserError(f"{str(name)[:100]!r} is no name on the Hub: give OWNER/NAME, such as me/mygirl.")
+        raise UserError(f"{str(name)[:100]!r} cannot be a name on the Hub: give OWNER/NAME, such as me/mygirl.")
     return name
 
 
@@ -125,5 +125,5 @@ def from_elsewhere(name: Any, names: frozenset[str], what: str, option: str) -> 
     if isinstance(name, str) and (name in names or (is_repository(name) and not is_local(name))):
         return name
     raise UserError(
-        f"{what} names {str(name)[:100]!r}, a folder of the machine it was made on: say by {option} what to take here."
+        f"{what} names {str(name)[:100]!r}, a folder of the machine it was made on: give {option} for this machine."
     )

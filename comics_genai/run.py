@@ -70,7 +70,9 @@ def step_in_name(path: Path) -> int:
 def held(folder: Path) -> AbstractContextManager[None]:
     """A context in which no other process writes in the run's folder. Raises UserError if one does already."""
     if not encodable(os.path.realpath(folder)):
-        raise UserError(f"The folder {str(folder)!r} has half a character in its name, which weights cannot lie under.")
+        raise UserError(
+            f"The folder {str(folder)!r} has half a character in its name, so no weights can lie in it: rename it."
+        )
     told = f"Another process is training in {folder}: wait until it ends, or choose another folder."
     return one_writer(folder, told)
 
@@ -99,7 +101,7 @@ def claim(folder: Path, settings: Mapping[str, Any], extend: bool = False) -> No
         )
     elif any((folder / CHECKPOINTS).glob(CHECKPOINT_FILES)):
         warnings.warn(
-            f"{path} is gone: it is written anew from today's settings, and only its checkpoints' own are checked.",
+            f"{path} is gone: it is written anew from today's settings, and only those in its checkpoints are checked.",
             stacklevel=2,
         )
     for place in (folder, folder / CHECKPOINTS, folder / BEST, folder / VALIDATION):

@@ -93,7 +93,7 @@ def test_odd_drawings_are_learnt_from_and_twins_are_told(command, capsys, tmp_pa
     said = capsys.readouterr()
     assert "finished after 2 steps" in said.out
     assert (
-        "Note: 000.png and again.png are the same picture, which so counts twice in training: remove one." in said.err
+        "Note: 000.png and again.png are the same picture, so it counts twice in training: remove one." in said.err
     )
 
 

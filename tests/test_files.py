@@ -46,7 +46,7 @@ def test_a_damaged_file_is_one_sentence(tmp_path, damage):
     path = tmp_path / "x.safetensors"
     files.save_tensors(path, TENSORS, {"step": 3})
     path.write_bytes(DAMAGES[damage](path.read_bytes()))
-    with pytest.raises(UserError, match=r"x\.safetensors is damaged, or no safetensors file \(.*again\.$"):
+    with pytest.raises(UserError, match=r"x\.safetensors is damaged or not a safetensors file \(.*again\.$"):
         files.load_tensors(path)
 
 

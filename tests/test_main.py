@@ -77,7 +77,7 @@ def test_from_drawings_to_new_pictures(drawn, tiny_sdxl, tmp_path, capsys):
     [
         (["--t0", "0.5"], "The option --t0 is called --strength now: write --strength."),
         (["--start=a.png"], "The option --start is called --start-image now: write --start-image."),
-        (["--strength", "0.5"], "strength is 0.5, but there is no start image, which it would hide: give --start-"),
+        (["--strength", "0.5"], "strength is 0.5, but there is no start image for its noise to hide: give --start-"),
     ],
 )
 def test_an_option_by_its_earlier_name_is_refused_with_todays(given, told, tiny_sdxl, tmp_path, capsys):

@@ -61,7 +61,7 @@ def test_a_name_that_is_no_part_of_a_path_is_refused(name):
 def test_a_repository_is_what_the_hub_takes_for_one(name, fits):
     assert paths.is_repository(name) is fits
     if not fits:
-        with pytest.raises(UserError, match="is no name on the Hub: give OWNER/NAME"):
+        with pytest.raises(UserError, match="cannot be a name on the Hub: give OWNER/NAME"):
             paths.repository(name)
 
 
@@ -71,5 +71,5 @@ def test_a_record_of_others_chooses_no_folder_of_this_machine(tmp_path, monkeypa
     known = frozenset({"mini"})
     assert [paths.from_elsewhere(name, known, "x", "--base") for name in ("mini", "me/base")] == ["mini", "me/base"]
     for name in ("me/here", "/home/me/base", "../base", "base", "~/base", "C:\\base", None, 3):
-        with pytest.raises(UserError, match="a folder of the machine it was made on: say by --base what to take here"):
+        with pytest.raises(UserError, match="a folder of the machine it was made on: give --base for this machine"):
             paths.from_elsewhere(name, known, "The run me/x", "--base")

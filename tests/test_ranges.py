@@ -62,7 +62,7 @@ OUT_OF_RANGE = [
     (FinetuneSettings, {"steps": 0}, "steps is 0, but must be a whole number from 1 to 10,000,000."),
     (FinetuneSettings, {"learning_rate": NAN}, "learning_rate is nan, but must be a number above 0."),
     (FinetuneSettings, {"seed": -1}, "seed is -1, but must be a whole number from 0 to 9,223,372,036,854,775,807."),
-    (FinetuneSettings, {"paper": "cardboard"}, "The paper 'cardboard' is no colour"),
+    (FinetuneSettings, {"paper": "cardboard"}, "The paper 'cardboard' is not a colour"),
     (FinetuneSettings, {"method": "x" * 500}, r"method is 'x+\.\.\., but must be one of dreambooth-lora, lora, dr"),
     (LoopSettings, LOOP | {"clip_norm": NAN}, "clip_norm is nan, but"),
     (LoopSettings, LOOP | {"max_minutes": NAN}, "max_minutes is nan, but"),

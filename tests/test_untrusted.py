@@ -70,9 +70,9 @@ HOSTILE = {
     "an absolute identifier": ({"identifier": "/tmp/escaped"}, "The identifier '/tmp/escaped' holds '/'"),
     "an identifier of two lines": ({"identifier": "a\nb"}, "The identifier"),
     "a folder here as its base": ({"base": "../hub"}, "names '../hub', a folder of the machine it was made on"),
-    "any folder as its base": ({"base": "/etc"}, "say by --base what to take here"),
-    "a folder here as its drawings": ({"drawings": "/home"}, "say by --drawings what to take here"),
-    "a folder as its judge": ({"validate_every": 5, "judge_clip": "/etc"}, "say by --judge-clip what to take here"),
+    "any folder as its base": ({"base": "/etc"}, "give --base for this machine"),
+    "a folder here as its drawings": ({"drawings": "/home"}, "give --drawings for this machine"),
+    "a folder as its judge": ({"validate_every": 5, "judge_clip": "/etc"}, "give --judge-clip for this machine"),
     "settings of another type": ({"steps": "many"}, "steps is 'many', but must be a whole number"),
     "a setting that there is not": ({"hook": "os.system"}, "The run's settings are damaged, or of another version"),
     "sampling that is a list": ({"sampling": [1]}, "The run's settings are damaged, or of another version"),
@@ -97,7 +97,7 @@ def test_an_adapter_from_the_hub_names_no_base_here(hub, here, capsys, base):
     safetensors.torch.save_file({"x": torch.ones(1)}, hub / "pytorch_lora_weights.safetensors")
     before = everything(here.parent)
     said = refused(capsys, "generate", "me/x", "--prompt", "a girl", "--device", "cpu", "--folder", "pictures")
-    assert "say by --base what to take here" in said
+    assert "give --base for this machine" in said
     assert everything(here.parent) == before
 
 
@@ -187,6 +187,6 @@ def test_names_are_quoted_in_the_cards_shell_and_python(identifier):
 
 @pytest.mark.parametrize("repo", ["me/a--b", "me/a..b", "../x", "me", "a/b/c", "me/ü", ""])
 def test_no_repository_of_a_wrong_name_is_asked_for(hub, here, run, capsys, repo):
-    assert "is no name on the Hub" in refused(capsys, "push", str(run), "--repo", repo)
+    assert "cannot be a name on the Hub" in refused(capsys, "push", str(run), "--repo", repo)
     assert "There is no" in refused(capsys, "generate", repo or "x", "--prompt", "x", "--device", "cpu")
     assert "There is no" in refused(capsys, "finetune", "--resume-from", repo or "x", "--device", "cpu")

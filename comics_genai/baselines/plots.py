@@ -1,4 +1,4 @@
-"""What the baselines' notebooks show: samples over steps, how two networks balance, memorisation, schedules."""
+"""Figures of the baselines' notebooks: samples over steps, the balance of two networks, memorisation, schedules."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -30,12 +30,12 @@ def log(run: Path) -> list[dict[str, Any]]:
 
 
 def validated(rows: Rows) -> list[Mapping[str, Any]]:
-    """The rows at whose step pictures were drawn and measured."""
+    """The rows of the steps at which pictures were drawn and measured."""
     return [row for row in rows if "validation_diversity" in row]
 
 
 def over_steps(run: Path, rows: int = 6, side: int = 96) -> PIL.Image.Image:
-    """The real drawings, and under them samples from the same noise at more and more steps, evenly chosen."""
+    """The real drawings, and below them samples from the same noise at some evenly chosen steps."""
     folder = Path(run) / "samples"
     paths = sorted(folder.glob(STEP_PICTURES))
     chosen = sorted({round(i) for i in np.linspace(0, len(paths) - 1, min(rows, len(paths)))})
@@ -56,10 +56,11 @@ def curves(
     levels: Mapping[str, Mapping[str, float]] | None = None,
     logarithmic: Sequence[str] = (),
 ) -> Figure:
-    """Figures of a log over steps, a panel for each title.
+    """Plot figures of a log over the steps, with a panel for each title.
 
-    panels: title -> {name in the log: label}; what was measured at validation is marked with dots, the rest smoothed.
-    levels: title -> {label: value} of dotted lines to compare with. logarithmic: titles of panels with such an axis.
+    panels: title -> {name in the log: label}. Figures of the validation are marked with dots; others are smoothed.
+    levels: title -> {label: value} of dotted lines to compare with. logarithmic: titles of panels with a logarithmic
+    axis.
     """
     with figures.style():
         figure, axes = plt.subplots(1, len(panels), figsize=(3.6 * len(panels), 2.8), squeeze=False)
@@ -82,8 +83,10 @@ def curves(
 
 
 def overfitting(runs: Mapping[str, Rows]) -> Figure:
-    """The discriminators of several runs side by side: how often each takes true drawings for real, of those it was
-    trained on and of those it never saw; and r_v, which puts that gap on one scale (Karras et al. 2020)."""
+    """Compare the discriminators of several runs: how often each takes training and held-out drawings for real.
+
+    The last panel shows r_v, which puts the gap between the two on one scale (Karras et al. 2020).
+    """
     with figures.style():
         figure, axes = plt.subplots(1, 1 + len(runs), figsize=(3.6 * (1 + len(runs)), 2.8), squeeze=False)
         *judged, last = axes[0]
@@ -102,7 +105,7 @@ def overfitting(runs: Mapping[str, Rows]) -> Figure:
             last.plot(steps, [row["validation_r_v"] for row in measured], color=color, marker="o", ms=3, label=name)
         for value in (0, 1):
             last.axhline(value, color=figures.GRAPHITE, linewidth=0.6, linestyle=":")
-        # Linear up to 1; beyond, where held-out drawings look even more false than generated ones, logarithmic.
+        # The axis is linear up to 1 and then logarithmic, where held-out drawings look falser than generated ones.
         last.set_yscale("symlog", linthresh=1)
         last.set(xlabel="step", ylabel="$r_v$", title="Overfitting: 0 none, 1 complete")
         figures.legend_below(last)
@@ -111,9 +114,9 @@ def overfitting(runs: Mapping[str, Rows]) -> Figure:
 
 
 def memorisation(rows: Rows, samples: int, levels: Mapping[str, float]) -> Figure:
-    """Copy rate over steps with its 95 % interval over `samples` pictures, and how much the samples differ.
+    """Plot the copy rate over the steps, with 95 % intervals over `samples` pictures, and the samples' diversity.
 
-    levels: label -> mean distance between other pictures, dotted.
+    levels: label -> mean distance between other pictures, as dotted lines.
     """
     measured = validated(rows)
     steps = [row["step"] for row in measured]
@@ -151,7 +154,7 @@ def memorisation_in_words(rows: Rows) -> str:
 
 
 def schedules(kinds: Mapping[str, ddpm.DdpmSettings]) -> Figure:
-    """Of each kind of schedule: alpha_bar, the signal-to-noise ratio, and the weight that min-SNR gives its steps."""
+    """Plot alpha_bar, the signal-to-noise ratio and the min-SNR weight of each kind of schedule."""
     with figures.style():
         figure, axes = plt.subplots(1, 3, figsize=(10.8, 2.8))
         for (name, settings), line in zip(kinds.items(), ("-", "--", "-.", ":"), strict=False):

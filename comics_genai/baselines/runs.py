@@ -14,7 +14,7 @@ Settings = TypeVar("Settings")
 
 
 def settings_of(folder: Path, kind: type[Settings]) -> Settings:
-    """The settings, a dataclass of values and dataclasses, that the run there was started with; UserError for none."""
+    """The settings of the run in `folder` as a dataclass of this kind. Raises UserError if there is no such run."""
     folder = Path(folder)
     if not is_run(folder):
         raise UserError(f"There is no run in {folder}: train one there first.")

@@ -90,7 +90,7 @@ def set_scale(base: Base, adapters: Sequence[Adapter], scale: float) -> None:
     """Set the scale of each of `adapters` to `scale` times its own weight, and that of all others to 0."""
     scales = {adapter.digest: scale * adapter.weight for adapter in adapters}
     if absent := [adapter.name for adapter in adapters if adapter.digest not in {a.digest for a in base.adapters}]:
-        raise UserError(f"{_list(absent)} not loaded into this base: load what you draw with by load_adapters.")
+        raise UserError(f"{_list(absent)} not loaded into this base: load them with load_adapters first.")
     each = [scales.get(adapter.digest, 0.0) for adapter in base.adapters]
     if base.mixture is not None:
         base.mixture.mix(each)
@@ -116,7 +116,7 @@ def base_of(run: str | Path, settings: Mapping[str, Any]) -> str:
     if run and not Path(run).is_dir():
         return from_elsewhere(base, frozenset({"mini", *HUB_IDS}), f"The run {run}", "--base")
     if not isinstance(base, str):
-        raise UserError(f"The settings of {run} name no base: say by --base which it was made on.")
+        raise UserError(f"The settings of {run} name no base: give --base with the base that it was made on.")
     return base
 
 
@@ -171,7 +171,7 @@ def _load_token(base: Base, runs: Sequence[str | Path], paths: Sequence[Path]) -
             learnt.append(file)
         elif is_run(run_folder(run)) and run_settings(run).get("learn_token"):
             raise UserError(
-                f"The run {run} learnt a token, and {file} is not there: without it nobody knows the character."
+                f"The run {run} learnt a token, and {file} is not there: without it no prompt can name the character."
             )
     if len(learnt) > 1:
         raise UserError(f"{_list(runs)} learnt a token each, and a base takes one: draw with one of them at a time.")

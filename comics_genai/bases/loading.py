@@ -94,7 +94,7 @@ def _load_folder(name: str, folder: Path, precision: Precision, half: bool = Fal
         check_complete({part: module for part, module in parts.items() if module is not None}, files, name)
         for part in ("tokenizer", "tokenizer_2"):
             if (words := getattr(pipeline, part, None)) is not None and len(words) < FEWEST_WORDS:
-                raise UserError(f"The {part} of the base {name} knows no words: copy or download its files anew.")
+                raise UserError(f"The {part} of the base {name} has no words: copy or download its files anew.")
         return pipeline, digest_of_files(files)
     except UNREADABLE as error:
         if isinstance(error, torch.OutOfMemoryError):

@@ -85,7 +85,7 @@ def _load_peft(base: Base, path: Path, tensors: dict[str, Tensor], key: str) -> 
     config = read_object(path.with_name(PEFT_CONFIG))
     rank, alpha = config.get("r"), config.get("lora_alpha")
     if not all(isinstance(value, int | float) and value > 0 for value in (rank, alpha)):
-        raise UserError(f"{path.with_name(PEFT_CONFIG)} does not say r and lora_alpha: it is no LoRA's.")
+        raise UserError(f"{path.with_name(PEFT_CONFIG)} has no r and lora_alpha: give an adapter that is a LoRA.")
     if config.get("use_rslora"):
         alpha *= rank**0.5  # which scales by alpha / sqrt(r)
     renamed = {f"unet.{re.sub(r'^base_model[.]model[.]', '', name)}": tensor for name, tensor in tensors.items()}

@@ -149,12 +149,12 @@ def palette_distances(
 ) -> tuple[float, float]:
     """The two ways of `palette_distance`: how foreign the picture's colours are, how much the palette's are missing."""
     if not colors:
-        raise UserError("There is no colour in the palette to hold the picture against: give at least one.")
+        raise UserError("The palette has no colour to compare the picture with: give at least one.")
     pixels = np.asarray(picture.convert("RGB") if isinstance(picture, PIL.Image.Image) else picture)
     if mask is not None:
         pixels = pixels[mask]
     if not pixels.size:
-        raise UserError("There is no pixel to hold against the palette: the picture or its mask is empty.")
+        raise UserError("There is no pixel to compare with the palette: the picture or its mask is empty.")
     distances = _distances(sample([pixels], METRIC_SIDE**2), colors)
     shares = np.array([color.share for color in colors])
     missing = np.quantile(distances, PRESENT_SHARE, axis=0) @ (shares / shares.sum())

@@ -105,6 +105,6 @@ def _sentences(dataset_id: str) -> Iterator[None]:
             ) from error
         except (httpx.ConnectError, ConnectionError, OfflineModeIsEnabled) as error:
             raise UserError(
-                f"{dataset_id} is no folder here, and the Hub cannot be reached: check the folder's name or your "
+                f"{dataset_id} is not a folder here, and the Hub cannot be reached: check the folder's name or the "
                 "network."
             ) from error

@@ -146,8 +146,10 @@ def _bring_key_to_pixels(picture: Any) -> None:
 
 
 def _frame_alone(picture: Any) -> tuple[int, int, int, int] | None:
-    """Of a GIF whose frame is smaller than the picture, where it lies: viewers show nothing around it, and Pillow the
-    palette's first colour."""
+    """The place of the frame in a GIF whose frame is smaller than the picture; None for any other picture.
+
+    Around the frame, viewers show nothing, but Pillow shows the palette's first colour.
+    """
     if picture.format != "GIF" or "transparency" in picture.info or not picture.tile:
         return None
     frame = picture.tile[0].extents

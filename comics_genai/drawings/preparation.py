@@ -61,7 +61,7 @@ def paper_of(text: str) -> Color | None:
     try:
         return ImageColor.getrgb(text)[:3]
     except ValueError as error:
-        raise UserError(f"The paper {text!r} is no colour: give auto, a name such as white, or #rrggbb.") from error
+        raise UserError(f"The paper {text!r} is not a colour: give auto, a name such as white, or #rrggbb.") from error
 
 
 def chosen_paper(pictures: Sequence[Layers]) -> Color:

@@ -174,6 +174,6 @@ def _warn_of_twins(drawings: list[Drawing]) -> None:
         twin = first.setdefault(drawing.image.tobytes(), drawing.name)
         if twin != drawing.name:
             warnings.warn(
-                f"{twin} and {drawing.name} are the same picture, which so counts twice in training: remove one.",
+                f"{twin} and {drawing.name} are the same picture, so it counts twice in training: remove one.",
                 stacklevel=3,
             )

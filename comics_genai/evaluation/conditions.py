@@ -215,7 +215,7 @@ class Poses:
 
     @property
     def _shown(self) -> list[world.Scene]:
-        """What each picture of a condition should show."""
+        """The scene that each picture of a condition should show."""
         return [scene for scene in self.scenes for _ in self.seeds]
 
     def _records(self, pictures: Sequence[PIL.Image.Image]) -> list[metrics.Record]:

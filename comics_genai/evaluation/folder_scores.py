@@ -45,8 +45,8 @@ def score_source(settings: ScoreSettings) -> str:
     """Write scores.jsonl (a line a picture, see `picture_scores`) into each folder of pictures and scores.json (the
     table) into their common one; the table as text.
 
-    Pictures whose prompt says a pose are measured by it; of those drawn without one the pose columns are empty. Raises
-    UserError for a folder without pictures, prompts that say half a pose, a number that is no character's.
+    The pose columns are filled only for pictures whose prompt names a pose. Raises UserError for a folder without
+    pictures, for prompts that name a part of a pose, and for a number that belongs to no character.
     """
     folder = _pictures_of(settings.source)
     number = settings.character if settings.character != AUTO else _shown(settings.source)
@@ -67,7 +67,7 @@ def score_source(settings: ScoreSettings) -> str:
 
 
 class _Scoring:
-    """One character's references and reader; remembers the scenes that were asked for."""
+    """Scores pictures of one character with one reader, and remembers the scenes of their prompts."""
 
     def __init__(self, character: world.Character, reader: AttributeReader):
         self.character, self.reader = character, reader
@@ -90,12 +90,12 @@ class _Scoring:
         return self.records(pictures, scenes, labels, posed)
 
     def tell(self, place: Path, records: list[metrics.Record]) -> None:
-        """Write each picture's scores beside it, with the true drawing where a pose was asked for."""
+        """Write each picture's scores beside it, with the true drawing if its prompt names a pose."""
         told = []
         for record in records:
             posed = record["pose"] is not None
             scene = metrics.scene_of(record["prompt"], self.character) if posed else None
-            # Of a picture that was asked for no pose only the character is judged.
+            # If the prompt names no pose, only the character is scored.
             right = {name: value for name, value in record["right"].items() if posed or name not in world.POSE_FACTORS}
             told.append(picture_scores.Told(record["file_name"], scene, record | {"right": right}))
         picture_scores.tell(place, told, self.character, self.references[0].width)
@@ -114,7 +114,7 @@ class _Scoring:
         return records
 
     def bounds(self) -> dict[str, list[metrics.Record]]:
-        """What other characters and true drawings score on the prompts that were asked; nothing without any."""
+        """The scores of other characters and of true drawings for the same prompts; {} without prompts."""
         if not self.asked:
             return {}
         labels = [{"prompt": world.scene_prompt(scene, "a girl")} for scene in self.asked]
@@ -123,7 +123,7 @@ class _Scoring:
 
 
 def _pictures_of(source: Path) -> Path:
-    """The folder itself, or of a run the one that `generate` and the notebooks draw into."""
+    """The folder itself, or the folder that `generate` and the notebooks draw into for a run."""
     if is_run(source) and not (source / METADATA).exists():
         folder = environment.generated() / source.resolve().name
         if not folder.is_dir():

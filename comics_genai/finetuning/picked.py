@@ -36,7 +36,7 @@ def picked_drawings(settings: FinetuneSettings) -> list[drawings.Drawing]:
 def _gallery(settings: FinetuneSettings) -> Path:
     folder = environment.find(settings.gallery)
     if folder is None or not folder.is_dir():
-        raise UserError(f"There is no gallery {settings.gallery}: say by --gallery which folder holds its index.html.")
+        raise UserError(f"There is no gallery {settings.gallery}: give --gallery with the folder of its index.html.")
     return folder
 
 

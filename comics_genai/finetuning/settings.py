@@ -157,7 +157,7 @@ class FinetuneSettings:
 
     @classmethod
     def checked(cls, record: Mapping[str, Any]) -> dict[str, Any]:
-        """What `of_run` makes of a record, as one again: nothing lacks and all is of its type and in its range."""
+        """A run's record with all settings, after `of_run` has checked their types and ranges."""
         return asdict(cls.of_run(record))
 
     @property

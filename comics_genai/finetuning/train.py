@@ -109,7 +109,7 @@ def _train(
     if base.knows_word(settings.identifier):
         warnings.warn(
             f"The identifier {settings.identifier!r} is a word that this base knows, and its meaning will mix with the "
-            "character: take one that nobody uses, such as UnicornGirl.",
+            "character: choose a word without a meaning, such as UnicornGirl.",
             stacklevel=3,
         )
     token = LearnedToken.like(base, settings.identifier, settings.class_name) if settings.learn_token else None

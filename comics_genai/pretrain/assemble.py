@@ -89,7 +89,7 @@ def disassemble(base: Path, stages: Path) -> Path:
     UserError if `base` is not an assembled base.
     """
     if not (base / STORY).is_dir() or not (base / "unet").is_dir():
-        raise UserError(f"{base} is no base that `python -m comics_genai pretrain assemble` wrote: give its folder.")
+        raise UserError(f"{base} is not a base that `python -m comics_genai pretrain assemble` wrote: give its folder.")
     if not tokenizer_stage.is_trained(stages / "tokenizer"):
         shutil.copytree(base / "tokenizer", stages / "tokenizer", dirs_exist_ok=True)
     parts = {

@@ -63,7 +63,7 @@ def export(run: Path, target: Path | None = None, device: str | torch.device = "
     base = Base.load(settings["base"], device)
     layers = base.unet.config.layers_per_block
     if base.micro_conditioned and not isinstance(layers, int):
-        raise UserError(f"The base {base.name} has unequal blocks, which kohya's names cannot tell: it is no SDXL.")
+        raise UserError(f"The base {base.name} has unequal blocks, which kohya's names cannot express: it is not SDXL.")
     trained = load_tensors(weights)[0]
     tensors = kohya_tensors(trained, settings["alpha"], layers if base.micro_conditioned else 0)
     content = safetensors_bytes(tensors, _metadata(base.micro_conditioned, settings))
@@ -203,7 +203,7 @@ def kohya_tensors(layers: dict[str, Tensor], alpha: float, layers_per_block: int
         part, _, rest = key.partition(".")
         half = next((half for half in HALVES if rest.endswith("." + half)), None)
         if half is None or part not in ("unet", "text_encoder", "text_encoder_2"):
-            raise UserError(f"The adapter holds {key}, which is no low-rank layer that kohya's files have.")
+            raise UserError(f"The adapter holds {key}, which is not a low-rank layer that kohya's files can hold.")
         module = rest.removesuffix("." + half)
         if part == "unet":
             place = "lora_unet." + (stability_name(module, layers_per_block) if layers_per_block else module)
@@ -226,7 +226,7 @@ def stability_name(module: str, layers_per_block: int) -> str:
     """
     place = re.fullmatch(r"(?:(down|up)_blocks\.(\d+)|mid_block)\.(resnets|attentions)\.(\d+)\.(.+)", module)
     if place is None:
-        raise UserError(f"The adapter changes {module}, for which kohya's SDXL files have no name known here.")
+        raise UserError(f"The adapter changes {module}, for which kohya's SDXL files have no known name.")
     way, level, kind, layer, rest = place.groups()
     layer, attends = int(layer), kind == "attentions"
     if kind == "resnets":

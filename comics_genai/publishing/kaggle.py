@@ -47,7 +47,7 @@ class Push:
     def __post_init__(self) -> None:
         if not USER.fullmatch(self.user):
             raise UserError(
-                f"The user {self.user!r} is no name on Kaggle: give the one in the address of your profile."
+                f"The user {self.user!r} cannot be a name on Kaggle: give the one in the address of your profile."
             )
         for name, pattern, form in (
             *((name, DATASET, "OWNER/NAME") for name in self.datasets),

@@ -170,7 +170,7 @@ def _upload(staged: Path, repo: str, kind: str, public: bool) -> str:
     api = HfApi(token=hub_access.token())
     if api.token is None:
         raise UserError(
-            "Nobody is known to the Hub here: set HF_TOKEN to a token with the right to write, from "
+            "There is no token for the Hub here: set HF_TOKEN to a token with the right to write, from "
             f"https://huggingface.co/settings/tokens; {environment.no_secret('HF_TOKEN')}."
         )
     with hub_access.answers(repo, "upload", kind):

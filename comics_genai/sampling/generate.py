@@ -247,8 +247,8 @@ def _begun(base: Base, start_image: Drawing | None, sampling: Sampling) -> np.nd
         return np.array(to_square(start_image.image, sampling.size or base.size))[None]
     if sampling.strength is not None:
         raise UserError(
-            f"strength is {sampling.strength}, but there is no start image, which it would hide: give --start-image; "
-            "how much of a fine-tuning is drawn with is --adapter-scale."
+            f"strength is {sampling.strength}, but there is no start image for its noise to hide: give --start-image; "
+            "the scale of a fine-tuning is --adapter-scale."
         )
     return None
 

@@ -72,9 +72,9 @@ def _from_json(file: Path, content: str) -> Sequence[str]:
     try:
         saved: Any = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise UserError(f"The list {file} is torn or no JSON: save it anew in the gallery.") from error
+        raise UserError(f"The list {file} is cut off or not JSON: save it anew in the gallery.") from error
     if not isinstance(saved, dict) or saved.get("format") != FORMAT or saved.get("version") != VERSION:
-        raise UserError(f"The file {file} is no list of picked pictures: save one in the gallery.")
+        raise UserError(f"The file {file} is not a list of picked pictures: save one in the gallery.")
     names = saved.get("pictures")
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise UserError(f'The list {file} has no list of paths under "pictures": save it anew in the gallery.')

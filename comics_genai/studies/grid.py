@@ -240,8 +240,8 @@ def _built(kind: type, given: Mapping[str, Any], owner: str, section: str) -> An
     """
     known = [one.name for one in fields(kind)]
     if unknown := [name for name in given if name not in known]:
-        raise UserError(f"{owner} sets {'.'.join(filter(None, (section, unknown[0])))}, which there is not: choose of "
-                        f"{', '.join(known)}.")  # fmt: skip
+        name = ".".join(filter(None, (section, unknown[0])))
+        raise UserError(f"{owner} sets {name}, which does not exist: choose one of {', '.join(known)}.")
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
     try:
         return kind(**values)

@@ -22,20 +22,20 @@ from comics_genai.studies.cast import Subject
 from comics_genai.studies.grid import Cell, Grid
 from comics_genai.world import HELD_OUT, draw
 
-VARIED = {"steps": "training_step", "learning_rate": "learning_rate"}  # settings of a study by the gallery's names
-OF_A_POSE = frozenset({"joint_success", "copy_pasted", "palette_distance"})  # scores of a picture against one scene
+VARIED = {"steps": "training_step", "learning_rate": "learning_rate"}  # the gallery's names for settings of a study
+OF_A_POSE = frozenset({"joint_success", "copy_pasted", "palette_distance"})  # of a picture and one scene
 KEEP = {"folder": "", "characters": (0,), "seeds": (0,), "prompts": 6, "noise": (0,)}
 
 
 def wanted(grid: Grid) -> dict[str, Any]:
-    """[keep] with what it leaves out; UserError for what there is not."""
+    """[keep] with defaults for what it leaves out. Raises UserError for an unknown entry."""
     if unknown := grid.keep.keys() - KEEP.keys():
         raise UserError(f"The study {grid.name} says keep.{min(unknown)}: choose of {', '.join(KEEP)}.")
     return KEEP | dict(grid.keep)
 
 
 def kept_folder(grid: Grid, cell: Cell) -> Path | None:
-    """Where the cell's pictures are kept; None where [keep] does not ask for them."""
+    """The folder for the cell's kept pictures; None if [keep] does not include the cell."""
     keep = wanted(grid)
     if not keep["folder"] or cell.character not in keep["characters"] or cell.seed not in keep["seeds"]:
         return None
@@ -48,7 +48,7 @@ def kept_folder(grid: Grid, cell: Cell) -> Path | None:
 
 
 def keep_pictures(pictures: Path, target: Path, prompts: int, noise: Sequence[int]) -> None:
-    """Copy those of the first `prompts` prompts with these noise seeds; of pictures without prompts as many."""
+    """Copy the pictures of the first `prompts` prompts with these noise seeds; without prompts, as many pictures."""
     rows = read_metadata(pictures)
     asked = list(dict.fromkeys(row["prompt"] for row in rows))[:prompts]
     kept = [row for row in rows if row["prompt"] in asked and row["seed"] in noise]
@@ -66,8 +66,8 @@ def tell_kept(
 ) -> None:
     """Write the kept pictures' scores beside them, with the true drawings and the study's settings, for the gallery.
 
-    prompts: what the method was asked for each of the subject's scenes; none for one that takes no words. records: of
-    all pictures, prompt by prompt.
+    prompts: the method's prompts for the subject's scenes; empty if the method takes no words. records: those of all
+    pictures, prompt by prompt.
     """
     named = subject.prompts(named_subject(FinetuneSettings.identifier, FinetuneSettings.class_name))
     more = {"method": " · ".join(filter(None, [cell.method, cell.variant, grid.name if grid.vary else ""]))}
@@ -81,7 +81,7 @@ def tell_kept(
             record = records[at * grid.noise + row["seed"]]
             told.append(Told(row["file_name"], subject.scenes[at], record, named[at], more))
         else:
-            # It was given a scene to be scored by, which nobody asked it for.
+            # It is scored against a scene that was not part of its prompt.
             record = {name: value for name, value in records[row["index"]].items() if name not in OF_A_POSE}
             told.append(Told(row["file_name"], None, record, "", more))
     if told:
@@ -89,8 +89,10 @@ def tell_kept(
 
 
 def kept_pictures(grid: Grid) -> dict[str, list[PIL.Image.Image]]:
-    """The kept pictures by folder name, one a prompt, first the true drawings of the same prompts; {} where none are
-    kept."""
+    """The kept pictures by folder name, one for each prompt, after the true drawings of the same prompts.
+
+    {} if no pictures are kept.
+    """
     keep = wanted(grid)
     folders = {cell_folder.name: cell_folder for cell in grid.cells() if (cell_folder := kept_folder(grid, cell))}
     found = {
@@ -109,7 +111,7 @@ def kept_pictures(grid: Grid) -> dict[str, list[PIL.Image.Image]]:
 
 
 def _one_a_prompt(rows: Sequence[dict[str, Any]], prompts: int) -> list[dict[str, Any]]:
-    """The first seed's record of each prompt; of pictures without prompts the first so many."""
+    """The record of the first seed for each prompt; without prompts, the first records."""
     by_prompt: dict[str, dict[str, Any]] = {}
     for row in sorted(rows, key=lambda row: row["seed"]):
         by_prompt.setdefault(row["prompt"], row)

@@ -42,7 +42,7 @@ class Table:
             except ValueError:
                 continue
             except (KeyError, TypeError) as error:
-                raise UserError(f"{self.path} holds a line that is no row of a study: give one's table.") from error
+                raise UserError(f"{self.path} holds a line that is not a row of a study: give another.") from error
         return list(newest.values())
 
     def append(self, row: Mapping[str, Any]) -> None:

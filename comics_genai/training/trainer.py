@@ -183,7 +183,9 @@ class Trainer:
         for name, tensor in tensors.items():
             part, _, rest = name.partition(".")
             if part not in parts:
-                raise UserError(f"{path} holds {name}, which is no part of a checkpoint: delete it to start before it.")
+                raise UserError(
+                    f"{path} holds {name}, which is not part of a checkpoint: delete it to resume from the one before."
+                )
             parts[part][rest] = tensor
         wanted = self.parameters | self.buffers
         averages = {} if self.ema is None else self.ema.average

@@ -133,7 +133,7 @@ def test_an_adapter_that_fits_in_part_is_refused_and_the_base_stays_bare(base, s
 @pytest.mark.parametrize("content", [b"", b"\x80\x04K\x01.", b"<html>", b"\x10\0\0\0\0\0\0\0{"])
 def test_a_damaged_adapter_is_one_sentence_and_never_tried_as_a_pickle(base, strong, content):
     (strong / LORA_FILE).write_bytes(content)
-    with pytest.raises(UserError, match="is damaged, or no safetensors file"):
+    with pytest.raises(UserError, match="is damaged or not a safetensors file"):
         load_adapter(base, strong)
 
 

@@ -140,10 +140,10 @@ def test_a_run_without_its_token_is_refused_and_one_without_any_leaves_none(sett
     embeds = tmp_path / "run" / EMBEDS_FILE
     content = embeds.read_bytes()
     embeds.write_bytes(content[:20])
-    with pytest.raises(UserError, match="learned_embeds.safetensors is damaged, or no safetensors file"):
+    with pytest.raises(UserError, match="learned_embeds.safetensors is damaged or not a safetensors file"):
         load_adapter(base, tmp_path / "run")
     embeds.unlink()
-    with pytest.raises(UserError, match="learnt a token, and .* is not there: without it nobody knows"):
+    with pytest.raises(UserError, match="learnt a token, and .* is not there: without it no prompt can name"):
         load_adapter(base, tmp_path / "run")
     # The run itself notices too, and writes it again from its weights.
     assert finetune(settings, tmp_path / "run").finished and embeds.read_bytes() == content

@@ -101,7 +101,7 @@ def test_without_a_network_a_hub_dataset_is_refused_in_a_sentence(tmp_path):
         unused.bind(("127.0.0.1", 0))
         endpoint = f"http://127.0.0.1:{unused.getsockname()[1]}"
     sentence = load_from_hub("someone/girl", endpoint, tmp_path / "home")
-    assert sentence.startswith("someone/girl is no folder here, and the Hub cannot be reached")
+    assert sentence.startswith("someone/girl is not a folder here, and the Hub cannot be reached")
 
 
 def test_a_caption_is_the_named_columns_or_the_first_known_one():

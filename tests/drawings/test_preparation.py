@@ -63,7 +63,7 @@ def test_white_strokes_get_a_paper_they_show_on_and_a_given_one_on_which_they_va
 
 def test_paper_is_a_colour():
     assert [paper_of(text) for text in ("auto", "white", "#102030")] == [None, WHITE, (16, 32, 48)]
-    with pytest.raises(UserError, match="The paper 'cardboard' is no colour: give auto, a name such as white"):
+    with pytest.raises(UserError, match="The paper 'cardboard' is not a colour: give auto, a name such as white"):
         paper_of("cardboard")
 
 

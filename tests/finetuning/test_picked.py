@@ -88,5 +88,5 @@ def test_what_cannot_be_learnt_from_is_one_sentence(listed, sentence, settings, 
 
 def test_a_gallery_that_is_not_there_is_one_sentence(settings, tmp_path):
     elsewhere = FinetuneSettings(gallery=str(tmp_path / "gone"), picked=("a.png",))
-    with pytest.raises(UserError, match="There is no gallery .*gone: say by --gallery"):
+    with pytest.raises(UserError, match="There is no gallery .*gone: give --gallery"):
         picked_drawings(elsewhere)

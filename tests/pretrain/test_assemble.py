@@ -50,7 +50,7 @@ def test_a_training_goes_on_from_a_base(smoke, tmp_path):
     whole = [json.loads(line) for line in (again / "pretraining" / "unet" / "log.jsonl").read_text().splitlines()]
     assert [row["step"] for row in whole] == [2, 4, 6, 8]  # both trainings, one after the other
     assert whole == sorted(whole, key=lambda row: row["seconds"])
-    with pytest.raises(UserError, match="is no base that"):
+    with pytest.raises(UserError, match="is not a base that"):
         pretrain.pretrain(replace(settings, start=tmp_path))
 
 

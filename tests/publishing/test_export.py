@@ -61,7 +61,7 @@ def test_a_module_without_a_name_is_refused():
     with pytest.raises(UserError, match="changes time_embedding.linear_1, for which"):
         stability_name("time_embedding.linear_1", 2)
     for key in ("vae.q_proj.lora_A.weight", "unet.to_q.lora_magnitude_vector"):
-        with pytest.raises(UserError, match=f"holds {key}, which is no low-rank layer"):
+        with pytest.raises(UserError, match=f"holds {key}, which is not a low-rank layer"):
             kohya_tensors({key: torch.zeros(1)}, 1.0, 2)
 
 

@@ -57,7 +57,7 @@ def test_the_metadata_pass_what_the_client_checks():
         (["--rank", "many"], "--rank is 'many', but must be of the kind of "),
         (["--datasets", "drawings"], "Kaggle has no source 'drawings': give OWNER/NAME"),
         (["--models", "a/b"], "Kaggle has no source 'a/b': give OWNER/MODEL/FRAMEWORK/VARIATION/VERSION"),
-        (["--user", "Ann Smith"], "'Ann Smith' is no name on Kaggle"),
+        (["--user", "Ann Smith"], "'Ann Smith' cannot be a name on Kaggle"),
     ],
 )
 def test_what_kaggle_would_refuse_is_one_sentence_before_anything_is_written(options, sentence):

@@ -230,7 +230,7 @@ def test_what_cannot_go_up_is_one_sentence_without_the_token(hub, character_fold
         assert sentence.endswith(".") and TOKEN not in sentence
         return sentence
 
-    assert "is no name on the Hub: give OWNER/NAME" in refusal(repo="drawings")
+    assert "cannot be a name on the Hub: give OWNER/NAME" in refusal(repo="drawings")
     assert "There is no folder" in refusal(tmp_path / "absent")
     assert "no pictures" in refusal(tmp_path)
     (tmp_path / "run").mkdir()
@@ -250,4 +250,4 @@ def test_what_cannot_go_up_is_one_sentence_without_the_token(hub, character_fold
     assert "The Hub cannot be reached to upload me/drawings" in refusal()
     monkeypatch.delenv("HF_TOKEN")
     monkeypatch.setattr("comics_genai.hub_access.get_token", lambda: None)
-    assert "Nobody is known to the Hub here: set HF_TOKEN" in refusal()
+    assert "There is no token for the Hub here: set HF_TOKEN" in refusal()

@@ -35,8 +35,8 @@ def test_the_pictures_come_in_their_order_each_once_from_json_and_from_lines(tmp
         (listed("run/gone.png"), "no such picture"),
         (listed(), "names no picture"),
         ("", "names no picture"),
-        ('{"format": "comics-genai-picked", "ver', "torn or no JSON"),
-        ({"pictures": []}, "no list of picked pictures"),
+        ('{"format": "comics-genai-picked", "ver', "cut off or not JSON"),
+        ({"pictures": []}, "not a list of picked pictures"),
         ({**listed(), "pictures": [1]}, "no list of paths"),
     ],
 )

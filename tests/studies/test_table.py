@@ -29,6 +29,6 @@ def test_the_newest_row_of_a_cell_counts_and_torn_lines_do_not(tmp_path):
 
 def test_a_file_of_something_else_is_refused(tmp_path):
     (tmp_path / "log.jsonl").write_text('{"step": 1}\n')
-    with pytest.raises(UserError, match="no row of a study"):
+    with pytest.raises(UserError, match="not a row of a study"):
         Table(tmp_path / "log.jsonl").rows()
     assert Table(tmp_path / "none.jsonl").rows() == []

@@ -64,7 +64,7 @@ FOREIGN = {
     "weights of another type": (lambda t, r: t.update({"weights.weight": t["weights.weight"].half()}), "float16"),
     "weights of another shape": (lambda t, r: t.update({"weights.weight": torch.ones(3, 3)}), "another model"),
     "no averages": (lambda t, r: t.pop("ema.weight"), "lacks weight"),
-    "a part that there is not": (lambda t, r: t.update({"x.y": torch.ones(1)}), "no part of a checkpoint"),
+    "a part that there is not": (lambda t, r: t.update({"x.y": torch.ones(1)}), "not part of a checkpoint"),
     "a step beyond": (lambda t, r: r.update(step=900), "says that it is of step 900"),
     "a step below 0": (lambda t, r: r.update(step=-1), "says that it is of step -1"),
     "no step": (lambda t, r: r.pop("step"), "says that it is of step None"),
