@@ -14,13 +14,13 @@ from comics_genai.describe import overview as measures
 from comics_genai.describe.palette import CharacterColor, Color
 from comics_genai.describe.studies import Study
 
-CENTRED = 0.1  # of the drawing's side: how far from the middle a character's box may be and still be called centred
-DARK = 0.7  # of the median value of the other drawings: a drawing below it is called dimmed
-STEADY = 15.0  # degrees that mean hues may differ and still be called the same
+CENTRED = 0.1  # of the drawing's side: a character's box is centred if it is no further from the middle
+DARK = 0.7  # of the median value of the other drawings: a darker drawing is called dimmed
+STEADY = 15.0  # degrees: mean hues that differ by less are called the same
 
 
 def overview(drawn: Sequence[Study], near: int, sizes: Sequence[int]) -> list[str]:
-    """Files, duplicates, framing, likeness and what is missing of at least two drawings: one sentence or two a line."""
+    """Sentences on the files, duplicates, framing, likeness and missing values of at least two drawings."""
     layouts, colors = (_pairs(m) for m in (measures.layout_similarity(drawn), measures.color_similarity(drawn)))
     steady = "more alike than" if colors.min() > layouts.max() else "no more alike than"
     return [
@@ -61,7 +61,7 @@ def _framing(drawn: Sequence[Study]) -> str:
 
 
 def _variation(drawn: Sequence[Study]) -> str:
-    """Which third of the picture's height varies most, and which least."""
+    """The thirds of the picture's height that vary most and least."""
     thirds = [part.mean() for part in np.array_split(measures.variation(drawn), 3)]
     names = ("upper", "middle", "lower")
     most, least = int(np.argmax(thirds)), int(np.argmin(thirds))
@@ -78,9 +78,9 @@ def colors(
     by_drawing: Mapping[str, Sequence[Color]],
     distances: Mapping[str, Sequence[float]],
 ) -> list[str]:
-    """How many colours, which are the identity, how the character stands out, and whether the distance tells.
+    """Sentences on the number of colours, the identity colours, the contrast, and what the distance can detect.
 
-    distances: of true drawings first, then of each change that was tried; see Image_ColorBreakdown.
+    distances: those of true drawings, then those of each change that was tried; see Image_ColorBreakdown.
     """
     identity = [color for color in character if color.is_identity]
     varying = [color for color in character if not color.is_identity]
@@ -124,9 +124,9 @@ def _telling(distances: Mapping[str, Sequence[float]]) -> str:
 
 
 def hues(drawn: Sequence[Study], turn: float, named: Sequence[hsv.Disagreement]) -> list[str]:
-    """Warm and cool, whether the character keeps its hues and its brightness, and which drawing disagrees.
+    """Sentences on warm and cool colours, the constancy of hue and brightness, and drawings that disagree.
 
-    named: the disagreements that were found after the last drawing's hues had been turned by `turn` degrees.
+    named: the disagreements that were found after the last drawing's hues were turned by `turn` degrees.
     """
     whole = {study.name: hsv.summary(study.colors.reshape(-1, 3)) for study in drawn}
     own = {study.name: hsv.summary(study.character) for study in drawn}

@@ -1,4 +1,4 @@
-"""Hue, saturation and value of drawings: distributions, warm and cool, and the drawing whose colours disagree."""
+"""Hue, saturation and value of drawings: distributions, warm and cool, and drawings whose colours disagree."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ from comics_genai.describe.studies import Study
 COLORED = (0.12, 0.15)  # least saturation and value: below them a hue is noise
 WARM = (315.0, 75.0)  # degrees, red-violet to yellow: half of the painter's circle, where yellow faces violet
 BINS = 36  # of hue, 10 degrees each
-ROBUST_Z = 3.5  # from where Iglewicz and Hoaglin (1993) call a value an outlier
+ROBUST_Z = 3.5  # z-score of an outlier by Iglewicz and Hoaglin (1993)
 QUANTILES = np.linspace(0.005, 0.995, 100)
-# Differences that an eye does not notice, for each of NAMES: a set that varies less than this has no outlier.
+# Differences that no eye notices, for each of NAMES: a set that varies less has no outlier.
 FLOORS = {"hue": 6.0, "saturation": 0.04, "value": 0.04}
 NAMES = tuple(FLOORS)
 
@@ -32,7 +32,7 @@ def turned(pixels: np.ndarray, degrees: float) -> np.ndarray:
 
 
 def colored(values: np.ndarray) -> np.ndarray:
-    """Those of HSV values (N, 3) that have a hue at all: (M, 3), without greys, black and white."""
+    """The HSV values (N, 3) that have a hue, as (M, 3): without greys, black and white."""
     return values[(values[:, 1] >= COLORED[0]) & (values[:, 2] >= COLORED[1])]
 
 
@@ -70,9 +70,9 @@ def summary(pixels: np.ndarray) -> Summary:
 
 
 def hue_distance(first: np.ndarray, second: np.ndarray) -> float:
-    """Degrees that hues must turn, on average, to make one histogram (bins,) the other, around the circle.
+    """The mean degrees by which hues must turn to change one histogram (bins,) into the other.
 
-    The earth mover's distance on a circle (Rabin, Delon and Gousseau 2011); NaN where one has no hues.
+    This is the earth mover's distance on a circle (Rabin, Delon and Gousseau 2011); NaN if one has no hues.
     """
     if first.sum() == 0 or second.sum() == 0:
         return float("nan")
@@ -131,10 +131,10 @@ def center_and_spread(values: np.ndarray, name: str) -> tuple[float, float]:
 
 
 def outliers(studies: Sequence[Study]) -> list[Disagreement]:
-    """The drawings whose character's colours disagree with the rest; none where there are fewer than three drawings.
+    """The drawings whose character's colours disagree with the rest; [] for fewer than three drawings.
 
-    A drawing is named where its distance to the others has a robust z-score (by the median absolute deviation) of
-    3.5, the spread being taken for no less than what an eye passes over.
+    A drawing is an outlier if its distance to the others has a robust z-score (by the median absolute deviation) of
+    3.5. The spread is taken to be at least as large as a difference that no eye notices.
     """
     if len(studies) < 3:
         return []

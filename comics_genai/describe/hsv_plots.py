@@ -18,7 +18,7 @@ DIRECTIONS = ("red", "yellow", "green", "cyan", "blue", "magenta")
 
 
 def hue_roses(pixels: Mapping[str, np.ndarray], columns: int = 6) -> Figure:
-    """Polar histograms of hue, one for each name, of pixels uint8 (N, 3); the area of a wedge is its share."""
+    """A polar histogram of hue for each name, of pixels uint8 (N, 3). The area of a wedge is its share."""
     columns = min(columns, len(pixels))
     rows = -(-len(pixels) // columns)
     with figures.style():
@@ -45,7 +45,7 @@ def hue_roses(pixels: Mapping[str, np.ndarray], columns: int = 6) -> Figure:
 
 
 def saturation_and_value(pixels: Mapping[str, np.ndarray]) -> Figure:
-    """Distributions of saturation and value for each name, side by side as violins with medians."""
+    """The distributions of saturation and value for each name, as violins with medians."""
     values = {name: hsv(sample([part])) for name, part in pixels.items()}
     with figures.style():
         figure, axes = plt.subplots(1, 2, figsize=(9, 2.7), sharey=True)
@@ -65,7 +65,7 @@ def saturation_and_value(pixels: Mapping[str, np.ndarray]) -> Figure:
 
 
 def cylinder(pixels: Mapping[str, np.ndarray]) -> Figure:
-    """Pixels in the HSV cylinder (hue around, saturation outwards, value up): a dot a colour, large where frequent."""
+    """Draw colours in the HSV cylinder (hue around, saturation outwards, value up) as dots; frequent ones are large."""
     with figures.style():
         figure, axes = plt.subplots(
             1, len(pixels), figsize=(4.3 * len(pixels), 4), squeeze=False, subplot_kw={"projection": "3d"}
@@ -95,7 +95,7 @@ def cylinder(pixels: Mapping[str, np.ndarray]) -> Figure:
 
 
 def warm_and_cool(summaries: Mapping[str, Summary]) -> Figure:
-    """Warm, cool and grey shares as one bar a name."""
+    """A bar with the warm, cool and grey shares for each name."""
     with figures.style():
         figure, axis = plt.subplots(figsize=(6.5, 0.75 + 0.27 * len(summaries)))
         parts = (("warm", WARM_COLOR, ""), ("cool", COOL_COLOR, "///"), ("grey", GREY_COLOR, "..."))
@@ -119,7 +119,7 @@ def warm_and_cool(summaries: Mapping[str, Summary]) -> Figure:
 
 
 def disagreement(studies: Sequence[Study]) -> Figure:
-    """How far each drawing's character is from the others in hue, saturation and value, and where outliers begin."""
+    """How much each drawing's character differs from the others in hue, saturation and value; and outlier limits."""
     names = [study.label for study in studies]
     with figures.style():
         figure, axes = plt.subplots(1, 3, figsize=(9, 0.9 + 0.2 * len(names)), sharey=True)
@@ -142,5 +142,5 @@ def disagreement(studies: Sequence[Study]) -> Figure:
 
 
 def _bandwidth(kernel) -> float:
-    """A narrow kernel: flat colours are spikes, which a wide one would melt together."""
+    """A narrow kernel, because flat colours are spikes that a wide one would merge."""
     return 0.12

@@ -1,4 +1,4 @@
-"""What a set of drawings is: duplicates, framing, likeness to each other, the mean drawing."""
+"""Overview of a set of drawings: duplicates, framing, likeness, and the mean drawing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,9 +40,9 @@ class Pair:
 
 
 def duplicates(studies: Sequence[Study], near: int = NEAR) -> list[Pair]:
-    """The pairs of drawings that are the same, nearly the same (at most `near` bits of dHash differ), or mirrored so.
+    """The pairs of drawings that are equal, nearly equal (at most `near` bits of dHash differ), or mirrored.
 
-    Colours play no part in dHash: a recoloured drawing is found as well.
+    dHash ignores colours, so a recoloured drawing is found too.
     """
     hashes = [difference_hash(study.image) for study in studies]
     mirrored = [difference_hash(ImageOps.mirror(study.image)) for study in studies]
@@ -60,7 +60,7 @@ def duplicates(studies: Sequence[Study], near: int = NEAR) -> list[Pair]:
 
 
 def duplicates_in_words(studies: Sequence[Study], near: int = NEAR) -> list[str]:
-    """A sentence a pair of `duplicates`, or one that tells how far apart the closest two are."""
+    """A sentence for each pair of `duplicates`, or one on how far apart the closest two drawings are."""
     words = {"identical": "are the same picture", "near": "are nearly the same", "mirrored": "mirror each other"}
     found = duplicates(studies, near)
     if found or len(studies) < 2:
@@ -106,7 +106,7 @@ def framing(study: Study) -> Framing:
 
 
 def scaling(study: Study, size: int) -> str:
-    """What happens to the drawing's pixels when it is padded to a square and resized to `size` px, in words."""
+    """How padding to a square and resizing to `size` px changes the drawing's pixels, in words."""
     factor = size / max(study.stored.width, study.stored.height)
     if factor == 1:
         return "as it is"

@@ -79,7 +79,7 @@ def mean_and_variation(studies: Sequence[Study]) -> Figure:
 
 
 def coverage(found: Coverage) -> Figure:
-    """Every value of every factor as a box with the number of drawings that show it; hatched where none does."""
+    """A box for every value of every factor, with the number of drawings that show it; hatched if none does."""
     longest = max(len(values) for values in found.counts.values())
     most = max(1, max(count for values in found.counts.values() for count in values.values()))
     with figures.style():

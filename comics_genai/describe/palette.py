@@ -22,12 +22,12 @@ from comics_genai.describe.studies import Study
 from comics_genai.errors import UserError
 from comics_genai.files import write_atomic
 
-SAMPLE = 3000  # pixels that a palette is made from
-TOLERANCE = 5.0  # mean CIEDE2000 from a picture to its palette
-CHARACTER_TOLERANCE = 3.0  # the character's small parts tell her from others, so less is lost on her
-PRESENT_WITHIN = 10.0  # CIEDE2000: a pixel this near to a colour shows it
-PRESENT_SHARE = 0.005  # of a character's pixels: below it a colour may be an accident of an edge
-METRIC_SIDE = 96  # pixels of the longer side at which a picture is held against a palette
+SAMPLE = 3000  # number of pixels from which a palette is made
+TOLERANCE = 5.0  # the largest mean CIEDE2000 from a picture to its palette
+CHARACTER_TOLERANCE = 3.0  # smaller for the character, whose small parts distinguish it from others
+PRESENT_WITHIN = 10.0  # CIEDE2000 within which a pixel shows a colour
+PRESENT_SHARE = 0.005  # share of a character's pixels; a smaller share may come from blurred edges
+METRIC_SIDE = 96  # pixels of the longer side at which a picture is compared with a palette
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,9 @@ def sample(colors: Sequence[np.ndarray], count: int = SAMPLE, seed: int = 0) -> 
 
 
 def palette(pixels: np.ndarray, k: int | None = None, tolerance: float = TOLERANCE, seed: int = 0) -> list[Color]:
-    """The palette of pixels uint8 (N, 3), largest share first: clusters of CIELAB, each told by a pixel of its own.
+    """The palette of pixels uint8 (N, 3), the largest share first: clusters in CIELAB, each shown by one of its pixels.
 
-    k: of colours, by default the fewest that are within `tolerance` (`clusters.choose_k`). Raises UserError without
+    k: number of colours, by default the fewest within `tolerance` (`clusters.choose_k`). Raises UserError without
     pixels.
     """
     if not len(pixels):
@@ -80,7 +80,7 @@ def palette(pixels: np.ndarray, k: int | None = None, tolerance: float = TOLERAN
     for cluster in range(len(centres)):
         members = labels == cluster
         if members.any():
-            # The median of flat colours is one of them, where their mean lies between.
+            # The median of flat colours is one of them; their mean would lie between them.
             middle = np.median(lab[members], axis=0)
             nearest = np.linalg.norm(lab[members] - middle, axis=-1).argmin()
             found.append(Color("#" + bytes(pixels[members][nearest]).hex(), float(members.mean())))
@@ -131,12 +131,12 @@ def contrast(study: Study) -> Contrast:
 def palette_distance(
     picture: PIL.Image.Image | np.ndarray, colors: Sequence[Color], mask: np.ndarray | None = None
 ) -> float:
-    """How far a picture's colours are from a palette: mean CIEDE2000, 0 if they are the same.
+    """The distance of a picture's colours from a palette: mean CIEDE2000, 0 if they are equal.
 
-    The mean of two ways, as the chamfer distance has it (Barrow et al. 1977): from the picture's pixels to the nearest
-    colour of the palette, which finds foreign colours, and from the palette's colours, by their shares, to the nearest
-    half percent of the pixels, which finds missing ones. How much there is of each colour does not count, for
-    that changes with the pose.
+    It is the mean of two directions, like the chamfer distance (Barrow et al. 1977). The distance from the picture's
+    pixels to the nearest colour of the palette finds foreign colours. The distance from the palette's colours, weighted
+    by their shares, to the nearest half percent of the pixels finds missing colours. The amount of each colour does not
+    count, because it changes with the pose.
 
     picture: RGB, or pixels uint8 (..., 3); mask: bool (height, width), True where the picture counts.
     """
@@ -147,7 +147,7 @@ def palette_distance(
 def palette_distances(
     picture: PIL.Image.Image | np.ndarray, colors: Sequence[Color], mask: np.ndarray | None = None
 ) -> tuple[float, float]:
-    """The two ways of `palette_distance`: how foreign the picture's colours are, how much the palette's are missing."""
+    """Both directions of `palette_distance`: how foreign the picture's colours are, and how much is missing."""
     if not colors:
         raise UserError("The palette has no colour to compare the picture with: give at least one.")
     pixels = np.asarray(picture.convert("RGB") if isinstance(picture, PIL.Image.Image) else picture)
@@ -162,7 +162,7 @@ def palette_distances(
 
 
 def left_out_distances(studies: Sequence[Study], seed: int = 0) -> dict[str, float]:
-    """`palette_distance` of each drawing's character to the palette of all others: what true drawings score."""
+    """`palette_distance` of each drawing's character to the palette of all others: the scores of true drawings."""
     if len(studies) < 2:
         raise UserError(f"To hold a drawing against the others takes 2, and there is {len(studies) or 'none'}.")
     found = {}
@@ -173,7 +173,7 @@ def left_out_distances(studies: Sequence[Study], seed: int = 0) -> dict[str, flo
 
 
 def report_path(source: str | Path, root: Path | None = None) -> Path:
-    """Where the palette of the drawings of `source` is written: runs/descriptive_stats/<source>/palette.json."""
+    """The file for the palette of the drawings in `source`: runs/descriptive_stats/<source>/palette.json."""
     root = root or environment.root()
     text = str(source)
     if Path(source).is_absolute() and Path(source).is_relative_to(root):
@@ -190,7 +190,7 @@ def save(
     left_out: Mapping[str, float],
     root: Path | None = None,
 ) -> Path:
-    """Write what later notebooks need of the drawings' colours, atomically; returns its path.
+    """Write the drawings' colours for later notebooks, atomically; returns the file.
 
     {"palette": [{hex, share}], "character": [{hex, share, is_identity, shares: {drawing: share}}],
     "drawings": {name: [{hex, share}]}, "left_out_distances": {name: CIEDE2000}}

@@ -33,7 +33,7 @@ def elbow(curves: Mapping[str, tuple[np.ndarray, float]]) -> Figure:
 
 
 def swatches(colors: Sequence[Color], title: str = "") -> Figure:
-    """Swatches with hex codes and shares, and under them one bar in proportion to the shares."""
+    """Swatches with hex codes and shares, above a bar in proportion to the shares."""
     columns = min(SWATCHES, len(colors))
     rows = -(-len(colors) // columns)
     with figures.style():
@@ -54,7 +54,7 @@ def swatches(colors: Sequence[Color], title: str = "") -> Figure:
 
 
 def palette_rows(studies: Sequence[Study], palettes: Mapping[str, Sequence[Color]]) -> Figure:
-    """A row a drawing: the drawing small, then its palette as a bar in proportion, with hex codes where they fit."""
+    """A row for each drawing: a small picture and its palette as a proportional bar, with hex codes if they fit."""
     with figures.style():
         figure, axes = plt.subplots(
             len(studies), 2, figsize=(9, 0.8 * len(studies) + 0.1), width_ratios=[1, 9], squeeze=False
@@ -109,7 +109,7 @@ def rgb_histograms(studies: Sequence[Study]) -> Figure:
         "background": np.concatenate([study.background for study in studies]),
     }
     shown = {name: pixels for name, pixels in parts.items() if len(pixels)}
-    # The three primaries in the shades that the colour-blind can tell, and in three dashes.
+    # The three primaries in shades that colour-blind people can distinguish, and in three dash styles.
     lines = (("red", "#d55e00", "-"), ("green", "#009e73", "--"), ("blue", "#0072b2", "-."))
     with figures.style():
         figure, axes = plt.subplots(1, len(shown), figsize=(4.2 * len(shown), 2.6), sharey=True, squeeze=False)
@@ -154,7 +154,7 @@ def identity(colors: Sequence[CharacterColor], labels: Sequence[str]) -> Figure:
 
 
 def distances(groups: Mapping[str, Sequence[float]]) -> Figure:
-    """Palette distances of groups of pictures, a dot a picture, with a line at each group's mean."""
+    """Palette distances of groups of pictures: a dot for each picture, and a line at each group's mean."""
     with figures.style():
         figure, axis = plt.subplots(figsize=(6, 0.7 + 0.42 * len(groups)))
         for row, (values, color) in enumerate(zip(groups.values(), figures.COLORS * 4, strict=False)):

@@ -9,7 +9,7 @@ from comics_genai.plotting.tables import markdown
 
 
 def files(studies: Sequence[Study]) -> str:
-    """A row a file: size, mode, transparency, depth, bytes, caption and perceptual hash."""
+    """A row for each file: size, mode, transparency, depth, bytes, caption and perceptual hash."""
     return markdown(
         [
             {
@@ -29,7 +29,7 @@ def files(studies: Sequence[Study]) -> str:
 
 
 def framings(studies: Sequence[Study], sizes: Sequence[int]) -> str:
-    """A row a drawing: what padding adds, what cropping would take, how large the character is; in percent."""
+    """A row for each drawing, in percent: what padding adds, what cropping would lose, how large the character is."""
     rows = []
     for study in studies:
         found = overview.framing(study)
@@ -49,7 +49,7 @@ def framings(studies: Sequence[Study], sizes: Sequence[int]) -> str:
 
 
 def hsv_summaries(summaries: Mapping[str, Summary]) -> str:
-    """A row a drawing: warm, cool and grey shares, the mean hue, median saturation and value."""
+    """A row for each drawing: warm, cool and grey shares, the mean hue, median saturation and value."""
     return markdown(
         [
             {

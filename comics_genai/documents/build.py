@@ -101,7 +101,7 @@ def build(root: Path) -> list[Path]:
 
 
 def texts(root: Path, name: str) -> list[str]:
-    """What TeX reads for a PDF, relative to the root: its own files, and what is generated."""
+    """The files that TeX reads for a PDF, relative to the root: its own and generated ones."""
     folders = {PDFS[name], PDFS["Report"]}
     paths = {path for folder in folders for path in (root / folder).rglob("*") if path.suffix in WRITTEN_BY_HAND}
     own = {path for path in paths if name == "Report" or path.parent.name in ("presentation", "generated")}

@@ -62,7 +62,7 @@ def _paths(root: Path) -> list[Path]:
 
 
 def _question(path: Path) -> str:
-    """What the notebook's first cell says that it asks; else the first paragraph under its title and badges."""
+    """The question in the notebook's first cell, or else the first paragraph below its title and badges."""
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     text = "".join(cells[0]["source"])
     found = QUESTION.search(text)
@@ -73,7 +73,7 @@ def _question(path: Path) -> str:
 
 
 def _took(sources: Sources, path: Path) -> str:
-    """Minutes of one core in the notebook's last execution; empty where none was timed."""
+    """Minutes of one core in the notebook's last execution; empty if it was not timed."""
     file = timing_file(path, sources.root).relative_to(sources.root).as_posix()
     if not sources.exists(file):
         return ""

@@ -36,7 +36,7 @@ def _drawings(sources: Sources) -> list[Picture]:
 
 
 def world_factors(sources: Sources) -> Picture:
-    """Who, how and where: one factor changes in each row, the others stay."""
+    """Character, pose and place: in each row one factor changes and the others stay."""
     rng = np.random.default_rng(SEED)
     girl, still = world.UNICORN_GIRL, world.Setting()
     who = [world.Scene(world.sample_character(rng), world.Pose(), still) for _ in range(6)]
@@ -133,7 +133,7 @@ def over_pretraining(sources: Sources) -> Picture:
 
 
 def reconstructions(sources: Sources) -> Picture:
-    """What the tokenizer keeps of held-out scenes, early and late in its training."""
+    """The tokenizer's reconstructions of held-out scenes, early and late in its training."""
     folder = sources.root / MINIATURE / "pretraining" / "vae"
     last = sorted(path.name for path in folder.glob("reconstructions_*.png"))[-1]
     return sources.picture(f"{MINIATURE}/pretraining/vae/{last}")
@@ -183,7 +183,7 @@ def asked_alike(sources: Sources) -> Picture:
 
 
 def kept(sources: Sources, study: str, most: int = 6) -> Picture:
-    """The pictures that a study kept, a row a method, under the true drawings of the same prompts."""
+    """The pictures that a study kept, with a row for each method, below the true drawings of the same prompts."""
     table = sources.study(study)
     for folder in {kept_folder(table.grid, cell) for cell in table.grid.cells()} - {None}:
         name = folder.relative_to(sources.root).as_posix()

@@ -36,7 +36,7 @@ def scores_table(scores: Scores) -> list[str]:
 
 
 def methods_table(*runs: tuple[str, Scores]) -> list[str]:
-    """The fine-tuned row of several runs, a line a method."""
+    """The fine-tuned row of several runs, with a line for each method."""
     columns = runs[0][1]["columns"]
     return _head(columns) + [_line(METHODS.get(n, n), rows_of(scores)[TUNED], columns) for n, scores in runs]
 

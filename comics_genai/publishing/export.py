@@ -115,7 +115,7 @@ def _checked(run: Path, target: Path) -> Path:
 
 
 def _exported(file: Path) -> bool:
-    """Whether the file says of itself what an export does, and nothing else."""
+    """Whether the file's metadata are those of an export, and no others."""
     try:
         with safetensors.safe_open(file, framework="pt") as written:
             return set(written.metadata() or {}) == set(_metadata(False, {"alpha": 0, "rank": 0}))
@@ -135,7 +135,7 @@ def _metadata(is_xl: bool, settings: Mapping[str, Any]) -> dict[str, str]:
 
 @contextmanager
 def _beside(target: Path) -> Iterator[Path]:
-    """A folder beside the target, on the same drive, for what is proven before it takes the target's place."""
+    """A folder beside the target, on the same drive, for a result that is checked before it replaces the target."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         for left_over in target.parent.glob(".export.*"):
