@@ -127,9 +127,9 @@ def rgb_histograms(studies: Sequence[Study]) -> Figure:
 
 
 def identity(colors: Sequence[CharacterColor], labels: Sequence[str]) -> Figure:
-    """The character's colours by drawings: the share of each in every drawing; those that not all have, marked.
+    """The share of each of the character's colours in every drawing; colours that some drawings lack are marked.
 
-    labels: of the drawings, in the order of the colours' shares.
+    labels: those of the drawings, in the order of the colours' shares.
     """
     names = list(colors[0].shares)
     shares = np.array([[color.shares[name] for name in names] for color in colors])

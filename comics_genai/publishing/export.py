@@ -50,9 +50,9 @@ def export(run: Path, target: Path | None = None, device: str | torch.device = "
     """Write the adapter of a finished LoRA run with kohya's keys, fp16, and return the file.
 
     target: by default RUN/NAME OF THE RUN.safetensors. The file is loaded again and must change the base's prediction
-    as the run's own adapter does; one that does not is deleted. A token that the run learnt goes beside it, into
-    embeddings/IDENTIFIER.safetensors, which both programs read. Of a run of full weights, see `export_pipeline`. Raises
-    UserError for a file that does something else, and for an unfinished run.
+    as the run's own adapter does; otherwise it is deleted. A token that the run learnt is written beside it, into
+    embeddings/IDENTIFIER.safetensors, which both programs read. For full weights, see `export_pipeline`. Raises
+    UserError if the file has another effect, and for an unfinished run.
     """
     run = Path(run)
     settings = FinetuneSettings.checked(run_settings(run))
@@ -151,8 +151,8 @@ def _beside(target: Path) -> Iterator[Path]:
 def export_pipeline(run: Path, settings: dict, target: Path, device: str | torch.device) -> Path:
     """Write the base with the run's full weights as a diffusers pipeline, float32, into the folder `target`.
 
-    A token that the run learnt is then one of its tokenizers' own. The folder is loaded again and must predict what the
-    run does. Raises UserError for one that does not, and for a folder that holds anything else.
+    A token that the run learnt becomes part of the pipeline's tokenizers. The folder is loaded again and must give the
+    run's prediction. Raises UserError if it does not, and if the folder holds anything else.
     """
     _check_pipeline_target(run, target)
     base = Base.load(settings["base"], device)
