@@ -138,6 +138,30 @@ def test_drawings_that_link_out_of_their_folder_are_not_uploaded(hub, here, what
     assert not list(hub.iterdir())
 
 
+@pytest.mark.parametrize("name", ["log.jsonl", "best/chosen.json"])
+def test_a_link_out_of_a_run_is_not_uploaded_with_its_checkpoint(hub, here, run, name):
+    (run / "best").mkdir(exist_ok=True)
+    (run / name).unlink(missing_ok=True)
+    os.symlink(here.parent / "secret.txt", run / name)
+    with pytest.raises(UserError, match=f"names {name}, which lies outside of"):
+        push(run, "me/x", checkpoint=True)
+    assert not list(hub.iterdir())
+
+
+@pytest.mark.parametrize("what", ["a link", "a text"])
+def test_a_validation_picture_that_is_a_link_or_none_is_not_uploaded(hub, here, run, what):
+    picture = run / "validation" / "step_000001.png"
+    picture.parent.mkdir(exist_ok=True)
+    if what == "a link":
+        PIL.Image.new("RGB", (8, 8)).save(here.parent / "secret.png")
+        os.symlink(here.parent / "secret.png", picture)
+    else:
+        picture.write_text("no picture")
+    with pytest.raises(UserError, match="lies outside of|step_000001.png is gone or damaged: delete it"):
+        push(run, "me/x", pictures=here)
+    assert not list(hub.iterdir())
+
+
 def damage(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-20])
 

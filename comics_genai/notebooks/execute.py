@@ -41,6 +41,7 @@ def run(notebook: Path, executed: Path, parameters: Mapping[str, Any] | None = N
     """
     if not notebook.is_file():
         raise UserError(f"The notebook {notebook} is missing: check out a version of the repository that has it.")
+    read(notebook)
     executed.parent.mkdir(parents=True, exist_ok=True)
     print(f"Executing {notebook.name} ...", flush=True)
     try:
@@ -61,19 +62,37 @@ def run(notebook: Path, executed: Path, parameters: Mapping[str, Any] | None = N
         ) from error
 
 
+def read(notebook: Path) -> nbformat.NotebookNode:
+    """A notebook's content. Raises UserError for a file that cannot be read or is no notebook."""
+    try:
+        found = nbformat.reads(notebook.read_text(encoding="utf-8"), as_version=4)
+        if not all(isinstance(cell.source, str) and cell.metadata.get("tags", []) is not None for cell in found.cells):
+            raise ValueError("a cell has no source")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, nbformat.ValidationError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise UserError(f"{notebook} is damaged, or no notebook ({reason[:150]}): restore it.") from error
+    return found
+
+
 def parameters_of(notebook: Path) -> dict[str, Any]:
     """Names and values in the cell tagged "parameters", which assigns literals. Raises UserError if there is none."""
-    cells = nbformat.read(notebook, as_version=4).cells if notebook.is_file() else []
+    cells = read(notebook).cells if notebook.is_file() else []
     sources = [cell.source for cell in cells if "parameters" in cell.metadata.get("tags", [])]
     if not sources:
         raise UserError(f"{notebook} is missing or has no cell tagged parameters: restore it with git.")
     values: dict[str, Any] = {}
-    for statement in ast.parse(sources[0]).body:
-        assigned, value = statement.targets[0], ast.literal_eval(statement.value)
-        if isinstance(assigned, ast.Tuple):
-            values |= zip([name.id for name in assigned.elts], value, strict=True)
-        else:
-            values[assigned.id] = value
+    try:
+        for statement in ast.parse(sources[0]).body:
+            assigned, value = statement.targets[0], ast.literal_eval(statement.value)
+            if isinstance(assigned, ast.Tuple):
+                values |= zip([name.id for name in assigned.elts], value, strict=True)
+            else:
+                values[assigned.id] = value
+    except (SyntaxError, ValueError, AttributeError, TypeError) as error:
+        raise UserError(
+            f"The cell tagged parameters of {notebook} holds more than names and their plain values: move the rest "
+            "into another cell."
+        ) from error
     return values
 
 

@@ -11,14 +11,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import PIL.Image
 from huggingface_hub import ModelCard
 
 from comics_genai.drawings import HUB_ID
 from comics_genai.drawings.captions import instance_prompt
 from comics_genai.finetuning.validation import chosen
+from comics_genai.paths import inside
 from comics_genai.plotting.tables import table
 from comics_genai.run import STEP_PICTURES, VALIDATION, recorded, step_in_name
+from comics_genai.sampling.records import read_image
 from comics_genai.training.checkpoint import Log
 
 VALIDATED = 4  # number of validation pictures on a card
@@ -64,9 +65,10 @@ def _validation_pictures(staged: Path, run: Path, settings: Mapping[str, Any]) -
     if not strips:
         return []
     prompts = _validation_prompts(settings)
-    with PIL.Image.open(strips[-1]) as strip:
-        side, taken = strip.width // len(prompts), len(list(staged.glob("image_*.png")))
-        pictures = [strip.crop((i * side, 0, (i + 1) * side, strip.height)) for i in range(len(prompts))][:VALIDATED]
+    name = strips[-1].relative_to(run).as_posix()
+    strip = read_image(inside(run, name, f"The run {run}"), "delete it, or train again")
+    side, taken = strip.width // len(prompts), len(list(staged.glob("image_*.png")))
+    pictures = [strip.crop((i * side, 0, (i + 1) * side, strip.height)) for i in range(len(prompts))][:VALIDATED]
     shown = []
     for i, (picture, prompt) in enumerate(zip(pictures, prompts, strict=False), start=taken):
         picture.save(staged / f"image_{i}.png")

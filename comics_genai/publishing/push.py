@@ -112,11 +112,11 @@ def _stage_checkpoint(run: Path, staged: Path, repo: str) -> None:
     (staged / CHECKPOINTS).mkdir()
     _stage_whole(whole[-1], staged / CHECKPOINTS / whole[-1].name)
     if (run / LOG_FILE).is_file():
-        shutil.copy(run / LOG_FILE, staged)
+        shutil.copy(paths.inside(run, LOG_FILE, f"The run {run}"), staged)
     for name in (LORA_FILE, FULL_FILE, EMBEDS_FILE, CHOSEN_FILE):
         if (run / BEST / name).is_file():
             (staged / BEST).mkdir(exist_ok=True)
-            _stage_whole(run / BEST / name, staged / BEST / name)
+            _stage_whole(paths.inside(run, f"{BEST}/{name}", f"The run {run}"), staged / BEST / name)
     _stage_settings(run, staged)
     step = step_in_name(whole[-1])
     card = cards.unfinished_card(repo, FinetuneSettings.checked(run_settings(run)), step)

@@ -50,7 +50,7 @@ class Log:
         """All whole rows. A line that a crash cut off, or that something else wrote, is left out."""
         rows = []
         if self.path.exists():
-            for line in self.path.read_text(encoding="utf-8", errors="replace").split("\n"):
+            for line in self._text().split("\n"):
                 try:
                     row = json.loads(line)
                 except (ValueError, RecursionError):
@@ -63,6 +63,12 @@ class Log:
         """Drop the rows after `step`: training is about to take those steps again."""
         kept = [json.dumps(row) + "\n" for row in self.rows() if row["step"] <= step]
         write_atomic(self.path, "".join(kept).encode())
+
+    def _text(self) -> str:
+        try:
+            return self.path.read_text(encoding="utf-8", errors="replace")
+        except OSError as error:
+            raise UserError(f"{self.path} cannot be read ({error.strerror}): restore it or delete it.") from error
 
     def append(self, row: Mapping[str, Any]) -> None:
         finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}

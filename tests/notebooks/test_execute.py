@@ -53,6 +53,27 @@ def test_a_missing_notebook_is_one_sentence(tmp_path, capsys):
     assert "absent.ipynb is missing" in capsys.readouterr().err
 
 
+DAMAGED = ["", "{}", "[]", "null", '{"nbformat": 4}', "<html>", '{"cells": 5, "nbformat": 4}']
+DAMAGED += ['{"cells": [{}], "nbformat": 4, "nbformat_minor": 5, "metadata": {}}']
+
+
+@pytest.mark.parametrize("content", DAMAGED)
+def test_a_damaged_notebook_is_one_sentence_and_stays(tmp_path, capsys, content):
+    path = tmp_path / "damaged.ipynb"
+    path.write_text(content)
+    for command in (["notebook", str(path)], ["kaggle", str(path), "--user", "ann"]):
+        assert main(command) == 2
+        said = capsys.readouterr().err
+        assert "damaged.ipynb is damaged, or no notebook" in said and said.count("\n") == 1
+    assert path.read_text() == content
+
+
+@pytest.mark.parametrize("source", ["a = b", "import os", "a = (", "a, b = 1", "print(1)"])
+def test_parameters_that_are_no_plain_values_are_one_sentence(tmp_path, source):
+    with pytest.raises(UserError, match="holds more than names and their plain values"):
+        parameters_of(notebook(tmp_path / "job.ipynb", source))
+
+
 def test_progress_of_two_tasks_keeps_the_last_line_of_each():
     text = "a: 1/2 · x\na: 2/2 · x\nb: 1/2 · x\nsaid\nb: 2/2 · x\n"
     cell = nbformat.v4.new_code_cell("", outputs=[nbformat.v4.new_output("stream", name="stdout", text=text)])

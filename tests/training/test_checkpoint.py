@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 
+from comics_genai.errors import UserError
 from comics_genai.run import checkpoint_files
 from comics_genai.training.checkpoint import CHECKPOINTS_KEPT, Checkpoints, Log
 
@@ -40,3 +41,9 @@ def test_a_torn_line_is_left_out_and_steps_taken_again_are_dropped(tmp_path):
     assert [(row["step"], row["loss"]) for row in log.rows()] == [(1, 0.5), (2, None), (3, 0.5)]
     log.truncate(2)
     assert [json.loads(line)["step"] for line in log.path.read_text().splitlines()] == [1, 2]
+
+
+def test_a_log_that_cannot_be_read_is_one_sentence(tmp_path):
+    (tmp_path / "log.jsonl").mkdir()
+    with pytest.raises(UserError, match="log.jsonl cannot be read"):
+        Log(tmp_path).rows()
