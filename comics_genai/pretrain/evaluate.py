@@ -102,8 +102,8 @@ def card(record: dict) -> list[str]:
     rows = [
         ("VAE: PSNR on held-out scenes", "", f"{record['vae_psnr']:.1f} dB"),
         ("VAE: CIEDE2000 over UnicornGirl's figure", "", f"{record['unicorn_girl_ciede2000']:.1f}"),
-        ("attribute reader on reconstructions: mean", "", f"{100 * np.mean(list(read.values())):.1f} %"),
-        (f"attribute reader on reconstructions: worst ({worst})", "≥ 98 %", f"{100 * read[worst]:.1f} %"),
+        ("scorer on reconstructions: mean", "", f"{100 * np.mean(list(read.values())):.1f} %"),
+        (f"scorer on reconstructions: worst ({worst})", "≥ 98 %", f"{100 * read[worst]:.1f} %"),
         (f"attributes followed ({drawn})", "≥ 96 %", share("drawn", "attributes")),
         ("the same on reconstructions of true drawings", "", share("ceiling", "attributes")),
         ("legs (the same prompts)", "≥ 95 %", share("drawn", "legs")),
