@@ -23,12 +23,13 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from huggingface_hub.utils import httpx
+from huggingface_hub.utils import get_session, httpx
 
 from comics_genai import environment
 from comics_genai.errors import UserError
 
 SECONDS = 20  # to wait for the first answer
+SILENCE = 30  # seconds without a byte, after which a request has failed; the Hub's own client waits for ever
 NETWORK = (httpx.TransportError, ConnectionError, TimeoutError, socket.gaierror)
 
 
@@ -49,6 +50,7 @@ def answers(name: str, doing: str = "download", kind: str = "model") -> Iterator
 
     doing: "download" or "upload", for the advice. kind: what the repository holds.
     """
+    get_session().timeout = SILENCE
     try:
         yield
     except UserError:
@@ -71,6 +73,9 @@ def _sentence(error: BaseException, name: str, doing: str, kind: str) -> str | N
         # It says "check your connection" whatever the Hub answered.
         if (inner := _sentence(error.__cause__, name, doing, kind)) is not None:
             return inner
+    if isinstance(error, RuntimeError) and isinstance(error.__cause__, Exception):
+        # A large file that did not arrive in the Hub's storage: why is in the cause.
+        return _sentence(error.__cause__, name, doing, kind)
     if isinstance(error, RevisionNotFoundError):
         return f"{name} has no such revision on the Hub: leave the revision out."
     if isinstance(error, OfflineModeIsEnabled):

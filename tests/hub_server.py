@@ -17,11 +17,13 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 @contextmanager
 def serving(
     folder: Path, repo_id: str, token: str | None = None, kind: str = "datasets", created: dict | None = None,
-    faults: list[int] | None = None, role: str = "write", reads: list[str] | None = None,
+    faults: list[int | str | None] | None = None, role: str = "write", reads: list[str] | None = None,
+    storage: list[int | str | None] | None = None,
 ) -> Iterator[str]:  # fmt: skip
     """Serve the files of `folder` as a repository of the `kind` datasets or models; yields the address. With `token`,
     401 for who does not give it. `created`: what the repository was created with; {} where it is not there yet.
-    `faults`: what the next requests that write get instead of an answer: a status, or 0 for a reset connection.
+    `faults`: what the next requests that write get instead of an answer: a status, 0 for a reset connection, "slow"
+    (silence until the client has gone), or None for their answer. `storage`: the same for large files' content alone.
     `role`: of the token, as the Hub names it; with "read", 403 for whatever writes. `reads`: what the next requests for
     a file's content get: "slow" (silence until the client has gone), "truncated" (half of it), "reset", or a status."""
     created = {"visibility": "public"} if created is None else created
@@ -64,8 +66,8 @@ def serving(
             path, content = self.path.split("?")[0], self.rfile.read(int(self.headers["Content-Length"]))
             if token and self.headers.get("Authorization") != f"Bearer {token}":
                 return self._answer(401, {})
-            if faults:
-                return self._fail(faults.pop(0))
+            if faults and (fault := faults.pop(0)) is not None:
+                return self._fail(fault)
             if role == "read" and path != "/api/validate-yaml":
                 return self._answer(403, {"error": "You don't have the rights to write"})
             if path == "/api/validate-yaml":
@@ -93,13 +95,16 @@ def serving(
 
         def do_PUT(self) -> None:
             content = self.rfile.read(int(self.headers["Content-Length"]))
-            if faults:
-                return self._fail(faults.pop(0))
+            for planned in filter(None, (storage, faults)):
+                if (fault := planned.pop(0)) is not None:
+                    return self._fail(fault)
             blobs[self.path.rpartition("/")[2]] = content
             self._answer(200, {})
 
-        def _fail(self, status: int) -> None:
-            if status:
+        def _fail(self, status: int | str) -> None:
+            if status == "slow":
+                gone.wait(30)
+            elif status:
                 return self._answer(status, {}, **{"Retry-After": "0"})
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)

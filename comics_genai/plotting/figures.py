@@ -72,11 +72,12 @@ def shown_side(pictures: Sequence[PIL.Image.Image], side: int = 0) -> int:
     return side or pictures[0].width
 
 
-def show(picture: PIL.Image.Image) -> None:
-    """Show a sheet in a notebook, in full colour."""
+def show(picture: PIL.Image.Image | None) -> None:
+    """Show a sheet in a notebook, in full colour; None shows nothing."""
     from IPython.display import display
 
-    display(lean(picture))
+    if picture is not None:
+        display(lean(picture))
 
 
 def lean(picture: PIL.Image.Image) -> PIL.Image.Image:
@@ -258,9 +259,14 @@ def validation_curve(rows: Sequence[Mapping[str, Any]], chosen: int | None = Non
     return figure
 
 
-def validation_strip(run: Path, rows: int = 6, side: int = 96) -> PIL.Image.Image:
-    """The validation pictures of a run, each time from the same noise: a row for each of some evenly chosen steps."""
+def validation_strip(run: Path, rows: int = 6, side: int = 96) -> PIL.Image.Image | None:
+    """The validation pictures of a run, each time from the same noise: a row for each of some evenly chosen steps.
+
+    None if the run was stopped before its first validation.
+    """
     paths = sorted((Path(run) / VALIDATION).glob(STEP_PICTURES))
+    if not paths:
+        return None
     shown = [paths[i] for i in sorted({round(i) for i in np.linspace(0, len(paths) - 1, min(rows, len(paths)))})]
     lines: list[PIL.Image.Image] = []
     with PIL.Image.open(paths[0]) as first:

@@ -177,11 +177,14 @@ def _upload(staged: Path, repo: str, kind: str, public: bool) -> str:
         url = str(retried(lambda: api.create_repo(repo, repo_type=kind, private=not public, exist_ok=True)))
         if not public and not retried(lambda: api.repo_info(repo, repo_type=kind)).private:
             raise UserError(f"{repo} is there already and public: push with --public, or choose another name.")
-        api.upload_folder(
-            repo_id=repo,
-            repo_type=kind,
-            folder_path=staged,
-            commit_message="Upload by Comics-GenAI",
-            delete_patterns=OURS[kind],
+        # The Hub's client tries the card's check and the commit only once.
+        retried(
+            lambda: api.upload_folder(
+                repo_id=repo,
+                repo_type=kind,
+                folder_path=staged,
+                commit_message="Upload by Comics-GenAI",
+                delete_patterns=OURS[kind],
+            ),
         )
     return url

@@ -20,6 +20,7 @@ from huggingface_hub.utils import disable_progress_bars
 from comics_genai import environment, hub_access
 from comics_genai.errors import UserError
 from comics_genai.publishing.push import push
+from comics_genai.publishing.retries import retried
 from comics_genai.run import checkpoint_files
 
 TOKENS = "https://huggingface.co/settings/tokens"
@@ -32,13 +33,13 @@ def check_token(repo: str) -> None:
         raise UserError(f"Nothing can be uploaded to {repo}: {environment.no_secret('HF_TOKEN')}.")
     with hub_access.answers(repo, "upload"):
         try:
-            known = HfApi(token=token).whoami()
+            known = retried(HfApi(token=token).whoami, tries=3)
         except HfHubHTTPError as error:
             status = error.response.status_code if error.response is not None else 0
             if status in (401, 403):
                 raise UserError(f"The Hub does not know HF_TOKEN ({status}): copy it anew from {TOKENS}.") from None
             raise
-        allowed = may_write(known.get("auth", {}).get("accessToken", {}), repo)
+        allowed = may_write(known.get("auth", {}).get("accessToken") or {}, repo)
     if not allowed:
         raise UserError(f"HF_TOKEN may not write to {repo}: make a token of the type Write at {TOKENS} and use that.")
 
@@ -49,7 +50,8 @@ def may_write(token: Mapping[str, Any], repo: str) -> bool:
     A fine-grained token needs repo.write for the owner or for the repository.
     """
     if token.get("role") != "fineGrained":
-        return token.get("role") in ("write", "admin")
+        # A log-in through the browser has no role; whether it may write, the first upload shows.
+        return token.get("role") in ("write", "admin", None)
     scopes = (token.get("fineGrained") or {}).get("scoped") or []
     names = {repo, repo.partition("/")[0]}
     return any("repo.write" in scope["permissions"] for scope in scopes if scope["entity"].get("name") in names)

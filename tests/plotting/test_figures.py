@@ -37,6 +37,12 @@ def test_a_labelled_grid_has_its_pictures_right_of_and_below_the_labels():
     assert (sheet[16:, :64] < 128).any() and (sheet[:16, 64:] < 128).any()  # the words
 
 
+def test_a_run_without_a_validation_has_no_strip_and_none_is_shown(tmp_path, capsys):
+    assert figures.validation_strip(tmp_path) is None
+    figures.show(figures.validation_strip(tmp_path))
+    assert capsys.readouterr().out == ""
+
+
 def test_the_validation_strip_has_a_row_for_each_step(tmp_path):
     for step, picture in ((50, RED), (100, BLUE)):
         figures.save_grid([picture] * 3, tmp_path / "validation" / f"step_{step:06d}.png", columns=3)

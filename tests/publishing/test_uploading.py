@@ -12,6 +12,7 @@ import pytest
 import torch
 from huggingface_hub import constants
 
+from comics_genai import hub_access
 from comics_genai.errors import UserError
 from comics_genai.finetuning.settings import FinetuneSettings
 from comics_genai.finetuning.train import finetune
@@ -67,6 +68,7 @@ def test_a_fine_grained_token_writes_where_its_scopes_say():
     assert may_write(token, "me/half") and not may_write(token, "you/half")
     assert not may_write({"role": "fineGrained", "fineGrained": {"scoped": []}}, "me/half")
     assert [may_write({"role": role}, "me/half") for role in ("read", "write", "admin")] == [False, True, True]
+    assert may_write({}, "me/half")  # a log-in through the browser
 
 
 @pytest.mark.parametrize("faults", [[503, 500], [429], [0]], ids=["fault of the Hub", "too many requests", "reset"])
@@ -76,6 +78,28 @@ def test_a_passing_fault_is_tried_again_and_the_files_arrive(served, unfinished,
         push(unfinished, "me/half", checkpoint=True)
     name = "checkpoints/step_000002.safetensors"
     assert (tmp_path / "hub" / name).read_bytes() == (unfinished / name).read_bytes() and faults == []
+
+
+def test_a_push_arrives_though_every_kind_of_its_requests_fails_once(served, unfinished, monkeypatch, tmp_path):
+    monkeypatch.setattr(hub_access, "SILENCE", 0.5)
+    # Each time one request further: the repository's creation, the card's check, then what leads to the commit.
+    faults: list = [503, None, "slow", None, 0, None, None, 429, None, None, None, 502]
+    with served(faults=faults) as endpoint:
+        monkeypatch.setattr(constants, "ENDPOINT", endpoint)
+        push(unfinished, "me/half", checkpoint=True)
+    assert faults == []
+    name = "checkpoints/step_000002.safetensors"
+    assert (tmp_path / "hub" / name).read_bytes() == (unfinished / name).read_bytes()
+
+
+def test_storage_that_refuses_a_large_file_is_one_sentence_and_stops_no_run(served, unfinished, monkeypatch):
+    with served(storage=[403, 413]) as endpoint:
+        monkeypatch.setattr(constants, "ENDPOINT", endpoint)
+        with pytest.raises(UserError, match=r"lets nobody with this token write to me/half \(403\)"):
+            push(unfinished, "me/half", checkpoint=True)
+        with pytest.warns(UserWarning, match=r"not uploaded: A file for me/half is larger .* By hand: `push"):
+            with uploading(unfinished, "me/half", 60):
+                pass
 
 
 def test_a_token_that_only_reads_is_refused_in_one_sentence_and_at_once(served, unfinished, monkeypatch, tmp_path):
