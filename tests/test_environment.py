@@ -180,3 +180,11 @@ def test_what_a_single_notebook_needs_is_named_where_it_is_missing():
     environment.require("numpy>=1", "torch")
     with pytest.raises(UserError, match=r"This needs no-such-package>=2: run .* -m pip install no-such-package>=2\."):
         environment.require("numpy", "no-such-package>=2")
+
+
+def test_the_setup_page_says_what_to_do_about_each_reason_for_no_secret():
+    page = (environment.root() / "4_finetuning" / "Setup.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1].strip() for line in page.splitlines() if line.startswith("| ")]
+    for sentence in environment.REFUSALS.values():
+        told = sentence.format(name="HF_TOKEN")
+        assert [row for row in rows if told.startswith(row)], told

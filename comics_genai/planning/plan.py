@@ -168,7 +168,7 @@ def as_text(plan: Plan) -> str:
     settings = plan.settings
     gpu = f"the {gpus.named(settings.gpu).name}" if settings.gpu else "a GPU"
     lines = [
-        f"{settings.method} of {settings.base} on {gpu} with {plan.memory_gib:g} GiB",
+        f"Planned, not measured: {settings.method} of {settings.base} on {gpu} with {plan.memory_gib:g} GiB",
         f"It {'fits' if plan.fits else 'does not fit'}: it needs {plan.needs_gib:.1f} GiB, of which "
         f"{plan.peak_gib:.1f} are counted, and the rest is left to CUDA and to gaps.",
     ]

@@ -44,10 +44,10 @@ def test_the_address_stands_in_pyproject_and_else_only_where_it_was_written_from
     address = environment.address()
     assert re.fullmatch(r"https://github\.com/[\w-]+/[\w-]+", address)
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    kinds = (".py", ".toml", ".md", ".txt", ".jinja", ".js")
+    kinds = (".py", ".toml", ".md", ".txt", ".jinja", ".js", ".cff")
     texts = [ROOT / name for name in listed.splitlines() if name.endswith(kinds)]
     holding = {p.relative_to(ROOT).as_posix() for p in texts if p.is_file() and address in p.read_text("utf-8")}
-    assert holding == {"pyproject.toml", "README.md"}
+    assert holding == {"pyproject.toml", "README.md", "CITATION.cff"}
 
 
 def test_openings_are_written_into_a_new_notebook_once_and_its_outputs_stay(tmp_path, monkeypatch):

@@ -100,6 +100,7 @@ def test_json_is_the_same_plan_and_mistakes_are_sentences(capsys):
 
 def test_the_text_of_a_plan_names_the_recipe_and_a_command_that_finetune_takes(sd15):
     text = as_text(sd15)
+    assert text.startswith("Planned, not measured: lora of sd15 on ")
     assert "estimate" in text and "Recipe: bf16, no gradient checkpointing, AdamW." in text
     program, *options = text.splitlines()[-1].split(" --")
     assert program == "python -m comics_genai finetune"
