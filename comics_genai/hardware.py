@@ -11,6 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from comics_genai.errors import UserError
+
 if TYPE_CHECKING:
     import torch
 
@@ -68,11 +70,25 @@ def check_arithmetic(device: "torch.device | str") -> None:
         raise RuntimeError(f"wrong arithmetic: {product} for 512 and {convolved} for 324")
 
 
-def is_gpu(device: "torch.device | str") -> bool:
-    """Whether that is a CUDA GPU."""
+def usable(device: "torch.device | str") -> "torch.device":
+    """The device, which computes. Raises UserError for a name of none and for one that does not."""
     import torch
 
-    return torch.device(device).type == "cuda"
+    try:
+        found = torch.device(device)
+    except RuntimeError as error:
+        raise UserError(f"There is no device {str(device)!r}: give cpu, cuda, cuda:1 or mps.") from error
+    try:
+        check_arithmetic(found)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise UserError(f"The device {found} cannot be used ({reason}): {gpu_advice(found)}.") from error
+    return found
+
+
+def is_gpu(device: "torch.device | str") -> bool:
+    """Whether that is a CUDA GPU."""
+    return str(device).partition(":")[0] == "cuda"
 
 
 def precision(device: "torch.device | str") -> Literal["fp32", "bf16", "fp16"]:

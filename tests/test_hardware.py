@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from comics_genai import environment, hardware
+from comics_genai.errors import UserError
 
 ROOT = Path(__file__).parent.parent
 
@@ -98,3 +99,14 @@ def test_the_peak_on_a_cpu_is_what_the_process_has_held():
 
 def test_notebooks_find_device_and_precision_in_the_environment():
     assert (environment.device, environment.precision) == (hardware.device, hardware.precision)
+
+
+@pytest.mark.parametrize(
+    ("device", "sentence"),
+    [("nonsense", "There is no device 'nonsense': give cpu, cuda"), ("", "There is no device ''"),
+     ("meta", "The device meta cannot be used"), ("cpu:x", "There is no device")],
+)  # fmt: skip
+def test_a_device_that_is_none_or_does_not_compute_is_named(device, sentence):
+    assert hardware.usable("cpu").type == "cpu" and not hardware.is_gpu(device) and hardware.is_gpu("cuda:1")
+    with pytest.raises(UserError, match=sentence):
+        hardware.usable(device)

@@ -20,6 +20,7 @@ import torch
 from diffusers import AutoencoderTiny, DiffusionPipeline
 from torch import Tensor
 
+from comics_genai import hardware
 from comics_genai.bases.finite import check_tensor
 from comics_genai.bases.loading import DTYPES, HUB_IDS, UNREADABLE, Precision, first_line, load_pipeline, quiet_loading
 from comics_genai.bases.semantic_channels import semantic_channels
@@ -107,7 +108,7 @@ class Base:
         """
         if precision not in DTYPES:
             raise UserError(f"precision is {precision!r}, but must be fp32, bf16 or fp16.")
-        name = str(name_or_path)
+        name, device = str(name_or_path), hardware.usable(device)
         with quiet_loading():
             pipeline, digest = load_pipeline(name, precision)
         try:

@@ -30,12 +30,7 @@ def check_machine(settings: FinetuneSettings, device: str | torch.device, loaded
 
     loaded: the base is in memory already. Warns of a precision that the device only emulates.
     """
-    device = torch.device(device)
-    try:
-        hardware.check_arithmetic(device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).strip().splitlines()[0].rstrip(".")
-        raise UserError(f"The device {device} cannot be used ({reason}): {hardware.gpu_advice(device)}.") from error
+    device = hardware.usable(device)
     if device.type == "cuda" and settings.precision == "bf16" and hardware.precision(device) != "bf16":
         warnings.warn(
             f"{torch.cuda.get_device_name(device)} emulates bf16, many times slower than what it has in hardware: "

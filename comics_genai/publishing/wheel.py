@@ -30,6 +30,8 @@ def build(folder: Path | None = None) -> Path:
     if not (root / "comics_genai").is_dir():
         raise UserError("A wheel is built from the repository: clone it and run this from inside it.")
     folder = folder or root / "dist"
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is a file: give a folder for the wheel.")
     with tempfile.TemporaryDirectory() as place:
         staged, built = Path(place) / "source", Path(place) / "built"
         for name in BUILT_FROM:

@@ -37,6 +37,7 @@ from comics_genai.baselines.gan import VERSION_1, VERSION_2, GanSettings
 from comics_genai.errors import UserError
 from comics_genai.finetuning.presets import PRESETS, preset_for
 from comics_genai.finetuning.settings import FinetuneSettings
+from comics_genai.paths import plain_name
 from comics_genai.sampling.generate import Sampling
 
 FINETUNED = {"dreambooth": "dreambooth", "lora": "lora", "dreambooth_lora": "dreambooth-lora"}
@@ -96,6 +97,10 @@ class Cell:
         return ", ".join([part for part in parts if part] + ([f"seed {self.seed}"] if self.trains else []))
 
 
+def _of_tables(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(isinstance(inner, Mapping) for inner in value.values())
+
+
 @dataclass(frozen=True)
 class Grid:
     """The content of a study's file. Raises UserError for settings that are not allowed."""
@@ -120,9 +125,14 @@ class Grid:
     keep: Mapping[str, Any] = field(default_factory=dict)  # which pictures, and in which folder; see `kept_pictures`
 
     def __post_init__(self) -> None:
+        plain_name(self.name, "The study's name")
         cast = range(len(world.HELD_OUT))
+        flat = {name: (isinstance(getattr(self, name), Mapping), "a table") for name in (*SECTIONS, "keep")}
         ranges = {
-            "methods": (bool(self.methods), "a table with at least one method"),
+            **flat,
+            "methods": (bool(self.methods) and _of_tables(self.methods), "a table of at least one method, itself one"),
+            "vary": (_of_tables(self.vary), "a table of tables"),
+            "variants": (_of_tables(self.variants), "a table of tables"),
             "characters": (bool(self.characters) and all(c in cast for c in self.characters), f"0 to {cast[-1]}"),
             "seeds": (bool(self.seeds) and all(isinstance(s, int) and s >= 0 for s in self.seeds), "0 or more"),
             "prompts": (isinstance(self.prompts, int) and self.prompts >= 1, "at least 1"),

@@ -62,6 +62,13 @@ def test_cells_that_differ_in_sampling_share_a_training(tmp_path):
         ("colour = 1\n[methods.lora]", "colour, which does not exist"),
         ("half = 'all'\n[methods.lora]", "test or validation"),
         ("methods = [", "cannot be read"),
+        ("methods = ['lora']", "methods = .'lora',.: it must be a table of at least one method"),
+        ("methods.lora = 5", "methods = .*: it must be a table of at least one method"),
+        ("finetune = 3\n[methods.lora]", "finetune = 3: it must be a table"),
+        ("keep = ['x']\n[methods.lora]", "keep = .*: it must be a table"),
+        ("vary = [1]\n[methods.lora]", "vary = .1,.: it must be a table of tables"),
+        ("variants = 'plain'\n[methods.lora]", "variants = 'plain': it must be a table of tables"),
+        ("name = '../../x'\n[methods.lora]", "The study's name '../../x' holds '/'"),
     ],
 )
 def test_what_a_study_may_not_say_is_named(tmp_path, text, said):
