@@ -2,6 +2,7 @@
 around it, the package from its wheel."""
 
 import json
+import shutil
 from pathlib import Path
 
 import nbformat
@@ -9,6 +10,7 @@ import papermill
 import pytest
 
 from tests import hosted
+from tests.hub_server import serving
 
 ROOT = Path(__file__).parent.parent
 TRAINING = {
@@ -158,3 +160,35 @@ def _check_samples(parameters: dict, repository: Path) -> None:
 def test_no_notebook_is_left_out():
     found = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("[0-9]_*/**/*.ipynb")}
     assert {path for path in found if not path.startswith("6_generated/")} == set(SMOKE)
+
+
+def test_a_session_of_colab_that_ends_goes_on_in_the_next_from_the_hub(machine, girl, tiny_sdxl, monkeypatch, tmp_path):
+    variables = {"JUPYTER_PATH": machine.kernels, "HF_TOKEN": "hf_secret", "HF_HOME": tmp_path / "home"}
+    for name, value in variables.items():
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.setenv("HF_HUB_DISABLE_XET", "1")
+    path = "4_finetuning/dreambooth/DreamBooth_GoogleColab.ipynb"
+    known = {"base": str(tiny_sdxl), "drawings_source": str(girl), "validate_every": 0, "test_scenes": 1, "steps": 3}
+
+    def session(run: str, **parameters) -> str:
+        executed = tmp_path / f"{run}.ipynb"
+        papermill.execute_notebook(
+            str(ROOT / path), str(executed), parameters=known | {"run": run, "seeds_a_prompt": 1} | parameters,
+            kernel_name="colab", cwd=str(machine.working), progress_bar=False,
+        )  # fmt: skip
+        return executed.read_text(encoding="utf-8")
+
+    hub, runs = tmp_path / "hub", machine.working / "runs"
+    hub.mkdir()
+    with serving(hub, "me/half", "hf_secret", "models", {}) as endpoint:
+        monkeypatch.setenv("HF_ENDPOINT", endpoint)
+        assert "Training stopped before its end" in session("ended", repository="me/half", max_minutes=1e-9)
+        pushed = [path.name for path in hub.glob("checkpoints/*")]
+        assert len(pushed) == 1 and 0 < int(Path(pushed[0]).stem.removeprefix("step_")) < 3
+        shutil.rmtree(runs / "ended")
+        told = session("goes_on", repository="me/half", resume_from="me/half")
+    assert f"{endpoint}/me/half" in told and not list(hub.glob("checkpoints/*"))
+    session("whole")
+    weights = "weights.safetensors"
+    assert (hub / weights).read_bytes() == (runs / "whole" / weights).read_bytes()
+    assert "hf_secret" not in told + "".join(file.read_text(errors="replace") for file in hub.glob("*.*"))
