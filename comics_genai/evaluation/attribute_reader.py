@@ -5,8 +5,9 @@
     right = compare(readings, Readings.of(scenes))
 
 First a residual network whose stages are joined top-down (feature pyramid, Lin et al. 2017) finds the joints: the
-expected positions under their maps (integral regression, Sun et al. 2018). Then two readers look closely, one at the
-head and one at the body, and a head for each factor reads it from both and from where the joints are.
+expected positions under their maps (integral regression, Sun et al. 2018). Then three readers look closely, at the
+head, at the torso and at the whole body, and a head for each factor reads it from all of them and from where the joints
+are. One more head says whether the picture is legible: whether it shows a figure that can be read at all.
 """
 
 import json
@@ -47,7 +48,7 @@ class AttributeReaderConfig:
     readers of a crop: widths at 40, 20, 10 and 5 px, and the vector each gives; the hidden width of a factor's head.
     """
 
-    size: int = 64
+    size: int = 128
     widths: tuple[int, int, int, int] = (16, 32, 64, 96)
     blocks: tuple[int, int, int, int] = (0, 1, 1, 1)
     pyramid: int = 32
@@ -56,10 +57,16 @@ class AttributeReaderConfig:
     head: int = 48
 
 
-# Crops: the joint in the middle, the side as a fraction of the picture. A reader sees them in CROP_SIZE px.
-CROPS = {"head": 0.44, "pelvis": 0.66}
+# Crops: the joints that the middle lies between, with their shares, and the side as a fraction of the picture. A reader
+# sees them in CROP_SIZE px, the torso at the picture's own size: there are the marking and the garment's pattern.
+CROPS = {
+    "head": ({"head": 1.0}, 0.44),
+    "pelvis": ({"pelvis": 1.0}, 0.66),
+    "torso": ({"neck": 0.4, "pelvis": 0.6}, 0.36),
+}
 CROP_SIZE = 40
 LEAK = 0.1  # what is hard to see is read late, and until then its gradient is noise: it would kill every unit of a ReLU
+LEGIBLE = 0.5  # probability of being legible from which on a picture counts
 READABLE = 0.8  # accuracy on reconstructions from which on an attribute counts
 
 
@@ -144,8 +151,15 @@ def crop(images: Tensor, center: Tensor, side: float) -> Tensor:
     return F.grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
 
 
+def closely(images: Tensor, joints: Tensor, name: str) -> Tensor:
+    """The crop `name` of CROPS of images (B, 3, H, W), by their joints (B, 13, 2) in fractions of the picture."""
+    shares, side = CROPS[name]
+    center = sum(share * joints[:, world.JOINTS.index(joint)] for joint, share in shares.items())
+    return crop(images, center, side).contiguous(memory_format=_layout(images))
+
+
 class AttributeReader(nn.Module):
-    """The network; about 3 M parameters. readable: the attributes it reads well enough to count."""
+    """The network; about 4 M parameters. readable: the attributes it reads well enough to count."""
 
     readable: tuple[str, ...] = tuple(a.name for a in world.ATTRIBUTES)
 
@@ -153,7 +167,7 @@ class AttributeReader(nn.Module):
         super().__init__()
         self.config = config = config or AttributeReaderConfig()
         self.locator = _Locator(config)
-        self.readers = nn.ModuleDict({joint: _Reader(config) for joint in CROPS})
+        self.readers = nn.ModuleDict({name: _Reader(config) for name in CROPS})
         seen = len(CROPS) * config.vector + 2 * len(world.JOINTS)
         self.heads = nn.ModuleDict(
             {
@@ -163,24 +177,23 @@ class AttributeReader(nn.Module):
                 for name in FACTORS
             }
         )
+        self.legibility = nn.Sequential(nn.Linear(seen, config.head), nn.LeakyReLU(LEAK), nn.Linear(config.head, 1))
 
     def forward(self, images: Tensor, joints: Tensor | None = None) -> dict[str, Tensor]:
-        """RGB (N, 3, size, size) in [0, 1] to one tensor a factor, and "joints" (N, 13, 2).
+        """RGB (N, 3, size, size) in [0, 1] to one tensor a factor, "joints" (N, 13, 2) and "legible" (N, 1).
 
-        Classes and pose factors: logits; colours: (CIELAB - LAB_CENTER) / LAB_SCALE; scalars: (N, 1). joints: where
-        to look, for training; by default where the locator finds them.
+        Classes and pose factors: logits; colours: (CIELAB - LAB_CENTER) / LAB_SCALE; scalars: (N, 1); legible: a logit.
+        joints: where to look, for training; by default where the locator finds them.
         """
         x = images * 2 - 1
         located = self.locator(x)
         looked = located.detach() if joints is None else joints
-        vectors = [
-            reader(crop(x, looked[:, world.JOINTS.index(joint)], CROPS[joint]).contiguous(memory_format=_layout(x)))
-            for joint, reader in self.readers.items()
-        ]
+        vectors = [reader(closely(x, looked, name)) for name, reader in self.readers.items()]
         pelvis = looked[:, world.JOINTS.index("pelvis")]
         places = 8 * (looked - pelvis[:, None]).flatten(1)
         seen = torch.cat([*vectors, places.to(vectors[0].dtype)], -1)
-        return {name: head(seen).float() for name, head in self.heads.items()} | {"joints": located}
+        read = {name: head(seen).float() for name, head in self.heads.items()}
+        return read | {"joints": located, "legible": self.legibility(seen).float()}
 
     @torch.no_grad()
     def read(self, images: Sequence[Image.Image] | np.ndarray, batch_size: int = 32) -> Readings:
@@ -250,7 +263,8 @@ def as_readings(outputs: dict[str, Tensor]) -> Readings:
         else:
             attributes[a.name] = output[:, 0].numpy()
     pose = {name: outputs[name].argmax(-1).cpu().numpy() for name in world.POSE_FACTORS}
-    return Readings(attributes, pose, outputs["joints"].float().cpu().numpy())
+    legible = outputs["legible"].float().sigmoid()[:, 0].cpu().numpy() >= LEGIBLE
+    return Readings(attributes, pose, outputs["joints"].float().cpu().numpy(), legible)
 
 
 def _described_factors() -> dict[str, list[str] | str]:

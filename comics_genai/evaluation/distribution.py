@@ -10,10 +10,9 @@ import PIL.Image
 import torch
 
 from comics_genai.color_difference import lab_of_srgb
-from comics_genai.evaluation.attribute_reader import CROPS, AttributeReader, crop
+from comics_genai.evaluation.attribute_reader import AttributeReader, closely
 from comics_genai.evaluation.metrics import reference_distances
 from comics_genai.images import as_tensor
-from comics_genai.world import JOINTS
 
 AT_ONCE = 32  # pictures
 PALETTE_SIDE = 32  # pixels each way that a palette is taken from
@@ -22,14 +21,12 @@ DIRECTIONS = 16  # of the sliced Wasserstein distance
 
 @torch.no_grad()
 def reader_features(pictures: Sequence[PIL.Image.Image], reader: AttributeReader) -> np.ndarray:
-    """What the reader's close looks at head and body make of pictures: float64 (N, width)."""
+    """What the reader's close looks at head, torso and body make of pictures: float64 (N, width)."""
     found = []
     for i in range(0, len(pictures), AT_ONCE):
         x = as_tensor(pictures[i : i + AT_ONCE], reader.config.size) * 2 - 1
         joints = reader.locator(x)
-        looks = [
-            look(crop(x, joints[:, JOINTS.index(joint)], CROPS[joint])) for joint, look in reader.readers.items()
-        ]
+        looks = [look(closely(x, joints, name)) for name, look in reader.readers.items()]
         found.append(torch.cat(looks, 1))
     return torch.cat(found).double().numpy()
 

@@ -3,6 +3,7 @@
     python -m comics_genai pretrain scorer --minutes 15
 
 Half of the reconstructions are of latents with noise added, which is what a sampler that was not quite done leaves.
+A share of all pictures shows nothing that can be read (`illegible`), and the network learns to say so.
 Finished, the stage folder holds export/ (the scorer as it is shipped) and accuracy.json.
 """
 
@@ -38,6 +39,7 @@ from comics_genai.training.loop import LoopSettings, TrainResult, train
 from comics_genai.training.seeding import step_seed
 
 from .dataset import HELD_OUT_SEED, draw_scenes
+from .illegible import illegible_pictures
 
 RECONSTRUCTED_AT_ONCE = 500  # whole parts of so many pictures survive an interruption
 
@@ -49,13 +51,17 @@ class ScorerSettings:
     network: AttributeReaderConfig = AttributeReaderConfig()
     batch_size: int = 24
     reconstructions: bool = True  # False trains on drawn pictures alone, before there is a VAE
+    reconstructed_pictures: int = 2000  # so many different ones, the first of the dataset
     reconstructed: float = 0.65  # share; of them half with noise on the latents
     latent_noise: float = 0.4  # largest standard deviation of it, where the latents' own is 1
     blurred: float = 0.2  # share, by a resize to 50-90 % and back
     noisy: float = 0.2  # share, with Gaussian noise of at most 0.06
-    shift: int = 2  # largest, pixels
+    illegible: float = 0.15  # share of pictures in which nothing can be read
+    illegible_pictures: int = 3000  # so many different ones
+    shift: int = 4  # largest, pixels
     misplaced: float = 0.012  # standard deviation of the joints where readers look, twice, in fractions of the picture
     held_out: int = 1000  # pictures for accuracy.json
+    start: str = ""  # a file of weights to begin with
     compile: bool = False  # on two CPU cores it costs two minutes and gains nothing; on a GPU it pays
     loop: LoopSettings = field(
         default_factory=lambda: LoopSettings(
@@ -86,8 +92,13 @@ def targets_of(truth: Readings) -> dict[str, Tensor]:
 
 def scorer_loss(outputs: dict[str, Tensor], targets: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
     """Sum over the factors, and its parts: cross-entropy of classes, Huber in CIELAB of colours, Huber of scalars, L1
-    of joints. The Huber turns linear at 5 CIELAB units: some colours are hidden in a pose and cannot be known."""
+    of joints, binary cross-entropy of legibility. The Huber turns linear at 5 CIELAB units: some colours are hidden in
+    a pose and cannot be known. Of pictures with the target "legible" 0 nothing else counts."""
     parts: dict[str, list[Tensor]] = {"classes": [], "colors": [], "scalars": [], "pose": []}
+    legible = targets.get("legible", torch.ones(len(targets["joints"]), device=targets["joints"].device))
+    said = F.binary_cross_entropy_with_logits(outputs["legible"][:, 0], legible)
+    shown = legible > 0
+    outputs, targets = ({name: x[shown] for name, x in side.items()} for side in (outputs, targets))
     for a in world.ATTRIBUTES:
         output, target = outputs[a.name], targets[a.name]
         if a.kind == "class":
@@ -99,6 +110,7 @@ def scorer_loss(outputs: dict[str, Tensor], targets: dict[str, Tensor]) -> tuple
     parts["pose"] = [F.cross_entropy(outputs[name], targets[name]) for name in world.POSE_FACTORS]
     sums = {name: torch.stack(losses).sum() for name, losses in parts.items()}
     sums["joints"] = 40 * (outputs["joints"] - targets["joints"]).abs().mean()
+    sums["legible"] = 4 * said
     return torch.stack(list(sums.values())).sum() / len(FACTORS), {k: v.detach() for k, v in sums.items()}
 
 
@@ -168,9 +180,16 @@ def _save_array(path: Path, array: np.ndarray) -> None:
 
 
 def batches(
-    settings: ScorerSettings, images: np.ndarray, reconstructions: np.ndarray | None, targets: dict[str, Tensor]
+    settings: ScorerSettings,
+    images: np.ndarray,
+    reconstructions: np.ndarray | None,
+    targets: dict[str, Tensor],
+    illegible: np.ndarray | None = None,
 ) -> Callable[[torch.Generator], tuple[Tensor, dict[str, Tensor]]]:
-    """A function that draws a batch: pictures (B, 3, H, W) in [0, 1], spoilt as the settings say, and their targets."""
+    """A function that draws a batch: pictures (B, 3, H, W) in [0, 1], spoilt as the settings say, and their targets.
+
+    With pictures `illegible` (M, H, W, 3) a share of the batch is of those.
+    """
     size, n, most = images.shape[1], settings.batch_size, settings.shift
 
     def chance(share: float, generator: torch.Generator) -> Tensor:
@@ -179,9 +198,15 @@ def batches(
     def batch(generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         chosen = torch.randint(len(images), (n,), generator=generator)
         rebuilt = chance(settings.reconstructed if reconstructions is not None else 0.0, generator)
+        if reconstructions is not None:
+            chosen = torch.where(rebuilt, chosen % len(reconstructions), chosen)
         pictures = np.stack(
             [(reconstructions if r else images)[i] for i, r in zip(chosen.tolist(), rebuilt.tolist(), strict=True)]
         )
+        legible = ~chance(settings.illegible if illegible is not None else 0.0, generator)
+        if illegible is not None:
+            spoilt = torch.randint(len(illegible), (n,), generator=generator)[~legible]
+            pictures[~legible.numpy()] = illegible[spoilt.numpy()]
         shifts = torch.randint(-most, most + 1, (n, 2), generator=generator)
         padded = np.pad(pictures, ((0, 0), (most, most), (most, most), (0, 0)), mode="edge")
         pictures = np.stack(
@@ -204,7 +229,7 @@ def batches(
         # Readers learn to bear with a locator that errs: the whole figure, and each joint for itself.
         both = torch.randn(n, 1, 2, generator=generator) + torch.randn(n, len(world.JOINTS), 2, generator=generator)
         chosen_targets["looked"] = chosen_targets["joints"] + settings.misplaced * both
-        return x.clamp(0, 1), chosen_targets
+        return x.clamp(0, 1), chosen_targets | {"legible": legible.float()}
 
     return batch
 
@@ -215,6 +240,11 @@ def accuracy(scorer: AttributeReader, images: np.ndarray, truth: Readings) -> di
     shares = {name: float(right.mean()) for name, right in compare(readings, truth).items()}
     shares["joint_error"] = float(np.linalg.norm(readings.joints - truth.joints, axis=-1).mean())
     return shares
+
+
+def _illegible(scorer: AttributeReader, pictures: np.ndarray) -> float:
+    """Share of pictures that are called illegible."""
+    return float(1 - scorer.read(pictures).legible.mean())
 
 
 def train_scorer(
@@ -237,19 +267,24 @@ def train_scorer(
         )
     torch.manual_seed(settings.loop.seed)
     scorer = AttributeReader(settings.network).to(device, memory_format=torch.channels_last)
+    if settings.start:
+        load_weights(scorer, Path(settings.start))
     network: nn.Module | Callable = torch.compile(scorer) if settings.compile else scorer
     reconstructions = None
     if settings.reconstructions:
-        reconstructions = cached_reconstructions(vae.to(device), images, settings.latent_noise, folder)
+        first = images[: settings.reconstructed_pictures]
+        reconstructions = cached_reconstructions(vae.to(device), first, settings.latent_noise, folder)
     print(f"Reading the factors of {len(images)} scenes ...", flush=True)
-    batch = batches(
-        settings, images, reconstructions, targets_of(Readings.of([world.sample_scene(i) for i in range(len(images))]))
-    )
+    drawn = Readings.of([world.sample_scene(i) for i in range(len(images))])
+    own_vae = vae if settings.reconstructions else None
+    spoilt = illegible_pictures(images, settings.illegible_pictures, own_vae, seed=0) if settings.illegible else None
+    batch = batches(settings, images, reconstructions, targets_of(drawn), spoilt)
     seeds = range(HELD_OUT_SEED, HELD_OUT_SEED + settings.held_out)
     held_out = {"renders": draw_scenes(seeds, images.shape[1])}
     if settings.reconstructions:
         held_out["reconstructions"] = reconstruct(vae, held_out["renders"], 0.0, torch.Generator())
     truth = Readings.of([world.sample_scene(seed) for seed in seeds])
+    foreign = illegible_pictures(held_out["renders"], settings.held_out, own_vae, seed=1)
 
     def step_loss(step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         pictures, targets = batch(generator)
@@ -260,7 +295,8 @@ def train_scorer(
     def validate(step: int, scorer: AttributeReader) -> dict[str, float]:
         shares = accuracy(scorer, list(held_out.values())[-1], truth)
         error = shares.pop("joint_error")
-        return {**shares, "mean": float(np.mean(list(shares.values()))), "joint_error": error}
+        mean = float(np.mean(list(shares.values())))
+        return {**shares, "mean": mean, "joint_error": error, "illegible": _illegible(scorer, foreign)}
 
     scorer.train()
     result = train(
@@ -270,10 +306,11 @@ def train_scorer(
         weights = "ema" if settings.loop.ema_decay else "weights"
         load_weights(scorer, folder / f"{weights}.safetensors")
         shares = {kind: accuracy(scorer, held_out[kind], truth) for kind in held_out}
+        found = {"illegible_found": _illegible(scorer, foreign)}
         kept = list(shares.values())[-1]
         scorer.readable = tuple(a.name for a in world.ATTRIBUTES if kept[a.name] >= READABLE)
         scorer.save(folder / "export")
         worst = min((name for name in FACTORS), key=lambda name: min(s[name] for s in shares.values()))
-        record = {"held_out_pictures": settings.held_out, "worst": worst, **shares}
+        record = {"held_out_pictures": settings.held_out, "worst": worst, **found, **shares}
         write_atomic(folder / "accuracy.json", (json.dumps(record, indent=2) + "\n").encode())
     return result

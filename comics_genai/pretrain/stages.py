@@ -115,7 +115,8 @@ def _presets() -> dict[str, PretrainSettings]:
         scorer=tiny(
             cpu2.scorer,
             network=AttributeReaderConfig(128, (8, 8, 8, 8), (1, 1, 1, 1), 8, (8, 8, 8, 8), 8, 8),
-            batch_size=4,
+            batch_size=8,
+            illegible_pictures=8,
             held_out=4,
         ),
         decoder=tiny(cpu2.decoder, channels=8, batch_size=4),
@@ -217,7 +218,7 @@ def _decoder(settings: PretrainSettings, folder: Path) -> tuple[str, bool]:
     device, images = _device(settings), _images(folder)
     trained_vae, words = vae.load(folder / "vae").to(device), tokenizer.load(folder / "tokenizer")
     towers = clip.load(folder / "clip", words).to(device)
-    latents = cached_latents(trained_vae, images, folder / "unet" / "latents")[: settings.redrawn.pictures]
+    latents = cached_latents(trained_vae, images[: settings.redrawn.pictures], folder / "decoder" / "latents")
     network = unet.load(folder / "unet", trained_vae, towers).to(device)
     drawn = cached_redrawn(settings.redrawn, network, towers, words, latents, images.shape[1], folder / "decoder")
     run = vae_training.train_vae(

@@ -53,15 +53,18 @@ def channel_noise(latents: Tensor, settings: VaeSettings, generator: torch.Gener
     return (shares * torch.randn(latents.shape, generator=generator)).to(latents.device) * std
 
 
-def reconstruction_loss(output: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """L1 + L1 of image gradients + L1 of 4x and 16x averages + 2 MSE; pictures (N, 3, H, W), weight (N, 1, H, W).
+def reconstruction_loss(output: Tensor, target: Tensor, weight: Tensor, detail: float = 1.0) -> Tensor:
+    """detail (L1 + L1 of image gradients + 2 MSE) + L1 of 4x and 16x averages; pictures (N, 3, H, W), weight
+    (N, 1, H, W).
 
-    L1 draws clean edges, averages hold the colour of a whole area, the square gives up no thin line.
+    L1 draws clean edges, averages hold the colour of a whole area, the square gives up no thin line. Where the target
+    shows other details than the latents can know, a small `detail` leaves them to the discriminator.
     """
     error = output.float() - target
     across, down = error.diff(dim=-1).abs() * weight[..., 1:], error.diff(dim=-2).abs() * weight[..., 1:, :]
     averages = sum((F.avg_pool2d(error, n).abs() * F.avg_pool2d(weight, n)).mean() for n in (4, 16))
-    return (weight * error.abs()).mean() + across.mean() + down.mean() + averages + 2 * (weight * error.square()).mean()
+    details = (weight * error.abs()).mean() + across.mean() + down.mean() + 2 * (weight * error.square()).mean()
+    return detail * details + averages
 
 
 def pixel_weights(maps: Tensor, factor: int) -> Tensor:

@@ -10,12 +10,13 @@ from diffusers import AutoencoderTiny
 from torch import Tensor
 from torch.nn import functional as F
 
-from comics_genai import world
-from comics_genai.files import load_weights
+from comics_genai import run, world
+from comics_genai.files import load_tensors, load_weights, save_tensors
 from comics_genai.images import to_pictures, to_tensor
 from comics_genai.plotting import figures
 from comics_genai.training.loop import TrainResult, train
 
+from . import adversarial
 from .dataset import HELD_OUT_SEED, draw_scenes
 from .stage import load_stage
 from .vae import COLORS, SEMANTIC_GAIN, VaeSettings, build, save_scale, scaling_factor
@@ -63,6 +64,8 @@ class VaeTraining:
             load_weights(model, start)
         if settings.decoder_only:
             model.encoder.requires_grad_(False)
+        if settings.adversarial:
+            model.discriminator = adversarial.Discriminator().to(device, memory_format=torch.channels_last)
         self.held_out = to_tensor(draw_scenes(range(HELD_OUT_SEED, HELD_OUT_SEED + HELD_OUT), self.size)).to(device)
         drawings = [np.asarray(world.draw(scene, self.size)) for scene in world.reference_scenes(world.UNICORN_GIRL)]
         self.references = to_tensor(np.stack(drawings)).to(device)
@@ -88,9 +91,21 @@ class VaeTraining:
         cells, crops = self.settings.crop // self.factor, list(self.crops(len(self.redrawn), generator))
         target, shown = self.batch(crops)
         latents = torch.stack([self.redrawn[i, :, y : y + cells, x : x + cells] for i, y, x in crops]).float()
-        output = self.model.decode(latents.to(self.device)).sample
-        loss = reconstruction_loss(output, target.to(self.device), pixel_weights(shown, self.factor).to(self.device))
-        return loss, {"redrawn": loss.detach()}
+        output, target = self.model.decode(latents.to(self.device)).sample, target.to(self.device)
+        weight = pixel_weights(shown, self.factor).to(self.device)
+        loss = reconstruction_loss(output, target, weight, self.settings.redrawn_detail)
+        total, logs = self.judged(loss, output, target)
+        return total, {"redrawn": loss.detach()} | logs
+
+    def judged(self, loss: Tensor, output: Tensor, target: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of decoded pictures with the discriminator's, where there is one, and its terms to log."""
+        if not self.settings.adversarial:
+            return loss, {}
+        discriminator, output = self.model.discriminator, output.clamp(-1, 1)
+        fooled = adversarial.decoder_loss(discriminator, output)
+        weight = self.settings.adversarial * adversarial.balance(loss, fooled, self.model.decoder.layers[-1].weight)
+        told = adversarial.discriminator_loss(discriminator, target, output)
+        return loss + weight * fooled + told, {"fooled": fooled.detach(), "told": told.detach()}
 
     def step_loss(self, step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of one batch, and its terms to log."""
@@ -108,11 +123,14 @@ class VaeTraining:
         if torch.rand((), generator=generator) < settings.pooled_share:
             # Latents that scale as their picture does are easier to diffuse (EQ-VAE, Kouzelis et al. 2025).
             noisy, target, weight = (F.avg_pool2d(x, 2) for x in (noisy, target, weight))
-        loss = reconstruction_loss(self.model.decode(noisy).sample, target, weight)
-        spread = latent_moments(latents[:, COLORS:own], settings.detail_std)
-        total = loss + settings.anchor * anchored + settings.semantic * read + 0.5 * spread
+        output = self.model.decode(noisy).sample
+        loss = reconstruction_loss(output, target, weight)
         logs = {"reconstruction": loss, "anchored": anchored, "semantic": read}
-        return loss if settings.decoder_only else total, {name: term.detach() for name, term in logs.items()}
+        total, judged = self.judged(loss, output, target)
+        if not settings.decoder_only:
+            spread = latent_moments(latents[:, COLORS:own], settings.detail_std)
+            total = total + settings.anchor * anchored + settings.semantic * read + 0.5 * spread
+        return total, {name: term.detach() for name, term in logs.items()} | judged
 
     def validate(self, step: int, model: AutoencoderTiny) -> dict[str, float]:
         """PSNR on held-out scenes and on the six drawings of UnicornGirl, which are only looked at; the latents' scale.
@@ -164,7 +182,18 @@ def train_vae(
         describe="VAE",
         all_settings=asdict(settings),
     )
+    if result.finished and settings.adversarial:
+        _forget_discriminator(folder)
     if result.finished and not settings.decoder_only:
         load_stage(model, folder)
         save_scale(scaling_factor(model, training.held_out, settings.picture_channels), folder)
     return result
+
+
+def _forget_discriminator(folder: Path) -> None:
+    """Leave in the files of a finished stage what draws: the discriminator has done its work."""
+    for path in filter(Path.exists, (folder / run.EMA_FILE, folder / run.FULL_FILE)):
+        tensors, metadata = load_tensors(path)
+        kept = {name: t for name, t in tensors.items() if not name.startswith("discriminator.")}
+        if len(kept) < len(tensors):
+            save_tensors(path, kept, metadata)

@@ -32,7 +32,7 @@ from comics_genai.pretrain.dataset import draw_scenes
 from comics_genai.training.loop import LoopSettings
 
 TINY = AttributeReaderConfig(
-    widths=(8, 8, 16, 16), blocks=(0, 1, 0, 1), pyramid=16, crop_widths=(8, 8, 16, 16), vector=24, head=8
+    size=64, widths=(8, 8, 16, 16), blocks=(0, 1, 0, 1), pyramid=16, crop_widths=(8, 8, 16, 16), vector=24, head=8
 )
 
 
@@ -63,7 +63,7 @@ def outputs_for(truth: Readings) -> dict[str, torch.Tensor]:
             outputs[name] = 50 * torch.nn.functional.one_hot(target, values).float()
         else:
             outputs[name] = target[:, None] if target.ndim == 1 else target
-    return outputs
+    return outputs | {"legible": torch.full((len(truth), 1), 50.0)}
 
 
 def test_outputs_and_targets_are_inverse(truth):
@@ -73,19 +73,32 @@ def test_outputs_and_targets_are_inverse(truth):
     np.testing.assert_allclose(readings.attributes["hair_color"], truth.attributes["hair_color"], atol=1e-3)
     loss, parts = scorer_loss(outputs, targets_of(truth))
     assert loss.item() == pytest.approx(0, abs=1e-6)
-    assert set(parts) == {"classes", "colors", "scalars", "pose", "joints"}
+    assert set(parts) == {"classes", "colors", "scalars", "pose", "joints", "legible"}
+
+
+def test_of_what_is_called_illegible_nothing_is_right_and_nothing_else_is_learned(truth):
+    outputs, targets = outputs_for(truth), targets_of(truth)
+    outputs["legible"][0] = -50.0
+    right = compare(as_readings(outputs), truth)
+    assert all(not found[0] and found[1:].all() for found in right.values())
+    spoilt = {**outputs, "skin": outputs["skin"] + 9.0}
+    spoilt["skin"][1:] = outputs["skin"][1:]
+    targets["legible"] = torch.tensor([0.0] + 11 * [1.0])
+    assert scorer_loss(spoilt, targets)[0].item() == pytest.approx(0, abs=1e-6)
+    targets["legible"][0] = 1.0
+    assert scorer_loss(spoilt, targets)[1]["legible"] > 10
 
 
 def test_the_network_has_the_shapes_it_says():
     scorer = AttributeReader()
-    outputs = scorer(torch.rand(2, 3, 64, 64))
+    outputs = scorer(torch.rand(2, 3, 128, 128))
     for a in world.ATTRIBUTES:
         assert outputs[a.name].shape == (2, {"class": len(a.classes), "color": 3, "scalar": 1}[a.kind])
     for name, values in world.POSE_FACTORS.items():
         assert outputs[name].shape == (2, len(values))
-    assert outputs["joints"].shape == (2, 13, 2)
+    assert outputs["joints"].shape == (2, 13, 2) and outputs["legible"].shape == (2, 1)
     assert ((0 <= outputs["joints"]) & (outputs["joints"] <= 1)).all()
-    assert 2_500_000 < sum(p.numel() for p in scorer.parameters()) < 3_500_000
+    assert 3_500_000 < sum(p.numel() for p in scorer.parameters()) < 4_500_000
 
 
 def test_no_unit_can_die(images, truth):
@@ -186,6 +199,14 @@ def test_a_batch_is_spoilt_in_its_shares_and_a_function_of_its_generator(images,
     assert 0.38 < untouched < 0.62  # 0.7 * 0.7
 
 
+def test_a_share_of_a_batch_is_illegible(images, truth):
+    settings = ScorerSettings(batch_size=200, shift=0, illegible=0.3, blurred=0, noisy=0)
+    white = np.full((2, 64, 64, 3), 255, np.uint8)
+    x, targets = batches(settings, images, None, targets_of(truth), white)(torch.Generator().manual_seed(1))
+    blank = x.amin((1, 2, 3)) == 1
+    assert 0.2 < blank.float().mean() < 0.4 and torch.equal(blank, targets["legible"] == 0)
+
+
 def test_half_of_the_reconstructions_are_noisy(vae, images):
     clean = reconstruct(vae, images, 0.0, torch.Generator().manual_seed(0))
     noisy = reconstruct(vae, images, 2.0, torch.Generator().manual_seed(0))
@@ -209,7 +230,7 @@ def test_reconstructions_are_computed_once_for_each_vae(tmp_path, vae, images, m
 
 def test_the_stage_trains_goes_on_and_ships_a_scorer_with_its_accuracy(tmp_path, vae, images):
     loop = LoopSettings(steps=3, learning_rate=1e-3, ema_decay=0.9, log_every=1, validate_every=3)
-    settings = ScorerSettings(network=TINY, batch_size=4, held_out=4, loop=loop)
+    settings = ScorerSettings(network=TINY, batch_size=8, illegible_pictures=6, held_out=4, loop=loop)
     stopped = train_scorer(replace(settings, loop=replace(loop, max_minutes=1e-9)), images, tmp_path, vae)
     assert not stopped.finished and not (tmp_path / "accuracy.json").exists()
     assert train_scorer(settings, images, tmp_path, vae).finished
@@ -217,7 +238,7 @@ def test_the_stage_trains_goes_on_and_ships_a_scorer_with_its_accuracy(tmp_path,
     assert train_scorer(settings, images, straight, vae).finished
     assert (tmp_path / "export/model.safetensors").read_bytes() == (straight / "export/model.safetensors").read_bytes()
     record = json.loads((tmp_path / "accuracy.json").read_text())
-    assert record["held_out_pictures"] == 4
+    assert record["held_out_pictures"] == 4 and 0 <= record["illegible_found"] <= 1
     for kind in ("renders", "reconstructions"):
         assert set(record[kind]) == {a.name for a in world.ATTRIBUTES} | set(world.POSE_FACTORS) | {"joint_error"}
         assert all(0 <= share <= 1 for share in record[kind].values())
@@ -225,7 +246,7 @@ def test_the_stage_trains_goes_on_and_ships_a_scorer_with_its_accuracy(tmp_path,
 
 
 def test_without_a_vae_it_trains_on_renders_or_says_so(tmp_path, images):
-    settings = ScorerSettings(network=TINY, batch_size=4, held_out=4, loop=LoopSettings(steps=1))
+    settings = ScorerSettings(network=TINY, batch_size=8, illegible_pictures=6, held_out=4, loop=LoopSettings(steps=1))
     with pytest.raises(UserError, match="no trained VAE"):
         train_scorer(settings, images, tmp_path / "a")
     assert train_scorer(replace(settings, reconstructions=False), images, tmp_path / "b").finished

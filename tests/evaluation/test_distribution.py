@@ -38,5 +38,5 @@ def test_features_are_a_function_of_the_picture_alone(tiny_scorer):
     rng = np.random.default_rng(0)
     pictures = [PIL.Image.fromarray(rng.integers(0, 255, (64, 64, 3), np.uint8)) for _ in range(3)]
     features = reader_features(pictures, tiny_scorer)
-    assert features.shape == (3, 16)
+    assert features.shape == (3, 24)  # three looks of 8
     assert np.allclose(reader_features(pictures[1:2], tiny_scorer), features[1:2], atol=1e-5)

@@ -1,0 +1,53 @@
+"""A discriminator that makes the decoder draw crisp pictures: generative adversarial training on crops.
+
+An L1 loss alone answers a latent that leaves several edges possible with their mean, which is a soft one. A
+discriminator tells such a mean from a drawing, and pushes the decoder to choose an edge.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional as F
+from torch.nn.utils.parametrizations import spectral_norm
+
+WIDTHS = (48, 96, 128)
+LEAK = 0.2  # slope of LeakyReLU below zero (Isola et al. 2017)
+LARGEST_WEIGHT = 100.0
+
+
+class Discriminator(nn.Sequential):
+    """Pictures (N, 3, H, W) in [-1, 1] to a logit for each patch, (N, 1, H / 8, W / 8): drawn or decoded.
+
+    A patch discriminator (PatchGAN, Isola et al. 2017) with spectral normalisation (Miyato et al. 2018). A patch spans
+    38 px: an eye or a mouth with its surroundings, which is where a figure looks blurred.
+    """
+
+    def __init__(self, widths: tuple[int, ...] = WIDTHS):
+        layers: list[nn.Module] = []
+        inputs = 3
+        for width in widths:
+            layers += [spectral_norm(nn.Conv2d(inputs, width, 4, 2, 1)), nn.LeakyReLU(LEAK)]
+            inputs = width
+        layers += [spectral_norm(nn.Conv2d(inputs, inputs, 3, 1, 1)), nn.LeakyReLU(LEAK)]
+        super().__init__(*layers, spectral_norm(nn.Conv2d(inputs, 1, 1)))
+
+
+def discriminator_loss(discriminator: Discriminator, drawn: Tensor, decoded: Tensor) -> Tensor:
+    """Hinge loss of the discriminator (Lim & Ye 2017): drawings above 1, decoded pictures below -1; no gradient
+    reaches the decoder."""
+    real, fake = discriminator(torch.cat([drawn, decoded.detach()])).float().chunk(2)
+    return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
+
+
+def decoder_loss(discriminator: Discriminator, decoded: Tensor) -> Tensor:
+    """The negative mean logit of decoded pictures: the decoder's side; no gradient reaches the discriminator."""
+    frozen = {name: p.detach() for name, p in discriminator.named_parameters()}
+    return -functional_call(discriminator, frozen, (decoded,)).float().mean()
+
+
+def balance(reconstruction: Tensor, adversarial: Tensor, last: Tensor) -> Tensor:
+    """The weight that gives both losses equal gradients at the decoder's last weight (Esser et al. 2021, eq. 7)."""
+    ours, theirs = (
+        torch.autograd.grad(loss, last, retain_graph=True)[0].float().norm() for loss in (reconstruction, adversarial)
+    )
+    return (ours / (theirs + 1e-6)).clamp(max=LARGEST_WEIGHT).detach()
