@@ -44,7 +44,7 @@ class VaeSettings:
     detail_std: float = 0.5  # standard deviation of the other channels; the small picture's is about 1
     redrawn_share: float = 0.5  # of steps on latents as the UNet leaves them, where there are such
     decoder_only: bool = False  # the encoder stays as it is, and with it all latents
-    adversarial: float = 0.0  # a discriminator's gradient, as a share of the reconstruction's; 0 = no discriminator
+    adversarial: float = 0.0  # on redrawn latents, a discriminator's gradient as a share of the loss's; 0 = none
     redrawn_detail: float = 1.0  # of redrawn latents, the weight of all but the 4x and 16x averages of their error
     loop: LoopSettings = field(
         default_factory=lambda: LoopSettings(

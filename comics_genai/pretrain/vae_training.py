@@ -123,14 +123,11 @@ class VaeTraining:
         if torch.rand((), generator=generator) < settings.pooled_share:
             # Latents that scale as their picture does are easier to diffuse (EQ-VAE, Kouzelis et al. 2025).
             noisy, target, weight = (F.avg_pool2d(x, 2) for x in (noisy, target, weight))
-        output = self.model.decode(noisy).sample
-        loss = reconstruction_loss(output, target, weight)
+        loss = reconstruction_loss(self.model.decode(noisy).sample, target, weight)
+        spread = latent_moments(latents[:, COLORS:own], settings.detail_std)
+        total = loss + settings.anchor * anchored + settings.semantic * read + 0.5 * spread
         logs = {"reconstruction": loss, "anchored": anchored, "semantic": read}
-        total, judged = self.judged(loss, output, target)
-        if not settings.decoder_only:
-            spread = latent_moments(latents[:, COLORS:own], settings.detail_std)
-            total = total + settings.anchor * anchored + settings.semantic * read + 0.5 * spread
-        return total, {name: term.detach() for name, term in logs.items()} | judged
+        return loss if settings.decoder_only else total, {name: term.detach() for name, term in logs.items()}
 
     def validate(self, step: int, model: AutoencoderTiny) -> dict[str, float]:
         """PSNR on held-out scenes and on the six drawings of UnicornGirl, which are only looked at; the latents' scale.
