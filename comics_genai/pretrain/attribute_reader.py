@@ -242,9 +242,47 @@ def accuracy(scorer: AttributeReader, images: np.ndarray, truth: Readings) -> di
     return shares
 
 
-def _illegible(scorer: AttributeReader, pictures: np.ndarray) -> float:
-    """Share of pictures that are called illegible."""
-    return float(1 - scorer.read(pictures).legible.mean())
+@dataclass(frozen=True)
+class HeldOut:
+    """Scenes that no training has seen: as drawn, as reconstructed, and pictures that nobody can read.
+
+    pictures: uint8 (N, H, W, 3) of "renders" and, with a VAE, "reconstructions"; truth: their factors.
+    """
+
+    pictures: dict[str, np.ndarray]
+    truth: Readings
+    illegible: np.ndarray
+
+    @classmethod
+    def draw(cls, count: int, size: int, vae: AutoencoderTiny | None) -> "HeldOut":
+        seeds = range(HELD_OUT_SEED, HELD_OUT_SEED + count)
+        pictures = {"renders": draw_scenes(seeds, size)}
+        if vae is not None:
+            pictures["reconstructions"] = reconstruct(vae, pictures["renders"], 0.0, torch.Generator())
+        truth = Readings.of([world.sample_scene(seed) for seed in seeds])
+        return cls(pictures, truth, illegible_pictures(pictures["renders"], count, vae, seed=1))
+
+    def figures(self, scorer: AttributeReader) -> dict[str, float]:
+        """What is logged in training: `accuracy` of the last kind of pictures, its mean, and the illegible found."""
+        shares = accuracy(scorer, list(self.pictures.values())[-1], self.truth)
+        error = shares.pop("joint_error")
+        mean = float(np.mean(list(shares.values())))
+        return {**shares, "mean": mean, "joint_error": error, "illegible": self.found(scorer)}
+
+    def found(self, scorer: AttributeReader) -> float:
+        """Share of the illegible pictures that are called so."""
+        return float(1 - scorer.read(self.illegible).legible.mean())
+
+    def ship(self, scorer: AttributeReader, folder: Path) -> None:
+        """Measure a trained reader, note what it reads well enough, and write export/ and accuracy.json."""
+        shares = {kind: accuracy(scorer, pictures, self.truth) for kind, pictures in self.pictures.items()}
+        kept = list(shares.values())[-1]
+        scorer.readable = tuple(a.name for a in world.ATTRIBUTES if kept[a.name] >= READABLE)
+        scorer.save(folder / "export")
+        worst = min((name for name in FACTORS), key=lambda name: min(s[name] for s in shares.values()))
+        count = len(self.truth)
+        record = {"held_out_pictures": count, "worst": worst, "illegible_found": self.found(scorer), **shares}
+        write_atomic(folder / "accuracy.json", (json.dumps(record, indent=2) + "\n").encode())
 
 
 def train_scorer(
@@ -279,12 +317,7 @@ def train_scorer(
     own_vae = vae if settings.reconstructions else None
     spoilt = illegible_pictures(images, settings.illegible_pictures, own_vae, seed=0) if settings.illegible else None
     batch = batches(settings, images, reconstructions, targets_of(drawn), spoilt)
-    seeds = range(HELD_OUT_SEED, HELD_OUT_SEED + settings.held_out)
-    held_out = {"renders": draw_scenes(seeds, images.shape[1])}
-    if settings.reconstructions:
-        held_out["reconstructions"] = reconstruct(vae, held_out["renders"], 0.0, torch.Generator())
-    truth = Readings.of([world.sample_scene(seed) for seed in seeds])
-    foreign = illegible_pictures(held_out["renders"], settings.held_out, own_vae, seed=1)
+    held_out = HeldOut.draw(settings.held_out, images.shape[1], own_vae)
 
     def step_loss(step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         pictures, targets = batch(generator)
@@ -292,25 +325,18 @@ def train_scorer(
         targets = {name: value.to(device) for name, value in targets.items()}
         return scorer_loss(network(pictures, targets["looked"]), targets)
 
-    def validate(step: int, scorer: AttributeReader) -> dict[str, float]:
-        shares = accuracy(scorer, list(held_out.values())[-1], truth)
-        error = shares.pop("joint_error")
-        mean = float(np.mean(list(shares.values())))
-        return {**shares, "mean": mean, "joint_error": error, "illegible": _illegible(scorer, foreign)}
-
     scorer.train()
     result = train(
-        scorer, step_loss, settings.loop, folder, validate=validate, describe="scorer", all_settings=asdict(settings)
+        scorer,
+        step_loss,
+        settings.loop,
+        folder,
+        validate=lambda step, scorer: held_out.figures(scorer),
+        describe="scorer",
+        all_settings=asdict(settings),
     )
     if result.finished:
         weights = "ema" if settings.loop.ema_decay else "weights"
         load_weights(scorer, folder / f"{weights}.safetensors")
-        shares = {kind: accuracy(scorer, held_out[kind], truth) for kind in held_out}
-        found = {"illegible_found": _illegible(scorer, foreign)}
-        kept = list(shares.values())[-1]
-        scorer.readable = tuple(a.name for a in world.ATTRIBUTES if kept[a.name] >= READABLE)
-        scorer.save(folder / "export")
-        worst = min((name for name in FACTORS), key=lambda name: min(s[name] for s in shares.values()))
-        record = {"held_out_pictures": settings.held_out, "worst": worst, **found, **shares}
-        write_atomic(folder / "accuracy.json", (json.dumps(record, indent=2) + "\n").encode())
+        held_out.ship(scorer, folder)
     return result

@@ -127,7 +127,7 @@ def test_a_copy_is_reported_with_its_reference(scenes, references):
 
 def test_similarity_is_the_cosine_to_the_nearest_reference(scenes, references):
     def embed(x: torch.Tensor) -> torch.Tensor:
-        assert x.shape[1:] == (3, 64, 64) and x.min() >= -1 and x.max() <= 1
+        assert x.shape[1:] == (3, 128, 128) and x.min() >= -1 and x.max() <= 1
         return torch.nn.functional.normalize(x.mean((2, 3)), dim=-1)
 
     pictures = [*true_renders(scenes[:7]), references[2]]
