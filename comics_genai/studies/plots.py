@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from comics_genai import world
+from comics_genai.evaluation.statistics import Interval
 from comics_genai.plotting import figures
 from comics_genai.studies.summary import OF_A_SET, SHARES, Group
 
@@ -79,6 +80,12 @@ def heat_map(groups: Mapping[tuple[Any, Any], Group], across: str, down: str, me
     return figure
 
 
+def _errors(interval: Interval) -> list[list[float]]:
+    """Distances of an interval's ends from its mean, in percent; where all values are equal, rounding may put the mean
+    beyond an end."""
+    return [[max(0.0, 100 * (interval.mean - interval.low))], [max(0.0, 100 * (interval.high - interval.mean))]]
+
+
 def identity_against_pose(groups: Mapping[str, Group]) -> Figure:
     """Identity and pose of each group with 95 % bars, and its copy rate as colour; those without poses are left out."""
     shown = {name: group for name, group in groups.items() if "pose" in group.intervals}
@@ -91,8 +98,8 @@ def identity_against_pose(groups: Mapping[str, Group]) -> Figure:
             group = shown[name]
             x, y = group.intervals["pose"], group.intervals["identity"]
             bars = {
-                "xerr": [[100 * (x.mean - x.low)], [100 * (x.high - x.mean)]],
-                "yerr": [[100 * (y.mean - y.low)], [100 * (y.high - y.mean)]],
+                "xerr": _errors(x),
+                "yerr": _errors(y),
             }
             axis.errorbar(100 * x.mean, 100 * y.mean, **bars, color="0.75", linewidth=1, zorder=1)
             place, side = sides[i % len(sides)]

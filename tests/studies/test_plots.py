@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from comics_genai.studies.plots import by_attribute, curves, heat_map, identity_against_pose
+from comics_genai.evaluation.statistics import Interval
+from comics_genai.studies.plots import _errors, by_attribute, curves, heat_map, identity_against_pose
 from comics_genai.studies.summary import curve_of, grouped
 from tests.studies.test_summary import row, study
 
@@ -27,3 +28,8 @@ def test_groups_are_shown_by_identity_pose_and_attribute():
     groups = grouped(study([1, 1, 1, 0], [0, 0, 0, 0]))
     assert len(identity_against_pose(groups).axes[0].texts) == 3
     np.testing.assert_allclose(np.asarray(by_attribute(groups).axes[0].images[0].get_array()), [[75, 0, 0]])
+
+
+def test_a_mean_that_rounding_puts_beyond_its_interval_has_an_error_of_nothing():
+    assert _errors(Interval(0.5, 0.5 + 1e-9, 0.75)) == [[0.0], [25.0]]
+    assert _errors(Interval(0.5, 0.25, 0.5 - 1e-9)) == [[25.0], [0.0]]
