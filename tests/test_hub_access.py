@@ -114,7 +114,7 @@ def test_nobody_there_and_a_silent_hub_are_told_apart(monkeypatch):
 ERRORS = {
     "a full disk": (OSError(errno.ENOSPC, "x"), "The disk is full, and me/girl could not be kept in"),
     "no inode": (OSError(errno.EDQUOT, "x"), "The disk is full"),
-    "a cache of root's": (PermissionError(errno.EACCES, "x", "/root/hf"), "/root/hf cannot be written .*set HF_HOME"),
+    "another's cache": (PermissionError(errno.EACCES, "x", "/srv/hf"), "/srv/hf cannot be written .*set HF_HOME"),
     "no address": (KeyError("url"), "is not the Hub's"),
     "a broken connection": (ConnectionResetError(), "cannot be reached"),
     "a timeout": (TimeoutError(), "did not answer in time"),

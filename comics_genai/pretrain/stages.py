@@ -46,6 +46,18 @@ NEEDS: dict[Stage, tuple[Stage, ...]] = {
 }
 
 
+# The decoder goes on alone, against a discriminator, with the momentum that adversarial training takes (Radford 2016).
+DECODER = VaeSettings(
+    decoder_only=True,
+    adversarial=0.7,
+    redrawn_detail=0.3,
+    at_joints=0.85,
+    strong_noise=0.1,
+    pooled_share=0.0,
+    loop=replace(VaeSettings().loop, steps=6000, learning_rate=6e-4, beta1=0.5),
+)
+
+
 @dataclass(frozen=True)
 class PretrainSettings:
     """Train the miniature base from nothing; what is finished is skipped, what was interrupted goes on."""
@@ -73,7 +85,7 @@ class PretrainSettings:
     tokenizer: TokenizerSettings = field(default_factory=TokenizerSettings)
     clip: ClipSettings = field(default_factory=ClipSettings)
     vae: VaeSettings = field(default_factory=VaeSettings)
-    decoder: VaeSettings = field(default_factory=lambda: VaeSettings(decoder_only=True))
+    decoder: VaeSettings = field(default_factory=lambda: DECODER)
     redrawn: RedrawnSettings = RedrawnSettings()
     scorer: ScorerSettings = field(default_factory=ScorerSettings)
     unet: UnetSettings = field(default_factory=UnetSettings)
@@ -218,7 +230,7 @@ def _decoder(settings: PretrainSettings, folder: Path) -> tuple[str, bool]:
     device, images = _device(settings), _images(folder)
     trained_vae, words = vae.load(folder / "vae").to(device), tokenizer.load(folder / "tokenizer")
     towers = clip.load(folder / "clip", words).to(device)
-    latents = cached_latents(trained_vae, images[: settings.redrawn.pictures], folder / "decoder" / "latents")
+    latents = cached_latents(trained_vae, images, folder / "unet" / "latents")[: settings.redrawn.pictures]
     network = unet.load(folder / "unet", trained_vae, towers).to(device)
     drawn = cached_redrawn(settings.redrawn, network, towers, words, latents, images.shape[1], folder / "decoder")
     run = vae_training.train_vae(

@@ -203,9 +203,9 @@ def told(found: Mapping[str, Any], ours: str, characters: int) -> str:
     parts = found["parts"]
     return (
         f"The claim {verdict} on {characters} character{'s' * (characters != 1)}: joint success of {ours} on unseen "
-        f"poses is {percent(found['ours'])} %, of what it is held against, {found['bar']}, "
-        f"{percent(found['bar_interval'])} %; the copy rate is {percent(found['copied'])} %. Identity alone is "
-        f"right in {parts['identity']:.0%} of the pictures, the pose alone in {parts['pose']:.0%}: the weaker part is "
+        f"poses is {percent(found['ours'])} %, and the better of chance and the careful prompt ({found['bar']}) "
+        f"reaches {percent(found['bar_interval'])} %; the copy rate is {percent(found['copied'])} %. Identity is "
+        f"right in {parts['identity']:.0%} of the pictures, the pose in {parts['pose']:.0%}: the weaker part is "
         f"the {found['weaker']}."
     )
 
