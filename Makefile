@@ -22,8 +22,10 @@ demo: $(installed)  ## new poses of UnicornGirl from six drawings, with scores, 
 gallery: $(installed)  ## one page to browse, compare and pick all pictures: 6_generated/index.html
 	@$(python) -m comics_genai gallery
 
-test: $(installed)  ## all tests
-	@$(python) -m pytest
+# A process a core and a thread a process: one process that computes in two threads takes twice as long. Tests of a
+# file share what they set up, so they stay together.
+test: $(installed)  ## all tests, in two processes
+	@OMP_NUM_THREADS=1 $(python) -m pytest -n 2 --dist loadfile
 
 lint: $(installed)  ## ruff over the code and the notebooks
 	@$(python) -m ruff check --quiet --output-format concise .
