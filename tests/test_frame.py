@@ -47,7 +47,8 @@ def test_the_package_requires_what_requirements_say_and_pins_no_torch():
     required = dict(line.partition(">=")[::2] for line in project["dependencies"])
     assert required.pop("torch") == ""
     assert required.items() <= requirements().items()
-    tools = {"torch", "ipykernel", "nbclient", "nbformat", "playwright", "axe-playwright-python", "pytest", "ruff"}
+    tools = {"torch", "ipykernel", "nbclient", "nbformat", "playwright", "axe-playwright-python", "ruff"}
+    tools |= {"pytest", "pytest-xdist"}
     assert set(requirements()) - set(required) == tools
 
 
