@@ -15,10 +15,6 @@ SCRATCH = ("gan_v1", "gan_v2", "ddpm_32", "ddpm_256")
 STUDIES = ("comparison", "training_steps", "learning_rate", "inference_steps", "ablations")
 LOOP = "bootstrap_loop"
 MARGIN = 0.05  # differences of joint success below this share count as equal
-REHEARSAL = (
-    "**Rehearsal only.** The full study is not in the repository yet. What stands here comes from the smoke setting, "
-    "minutes long, which proves that the machinery runs: its numbers say nothing about the methods."
-)
 NOTHING = "Nothing is concluded from the rehearsal."
 
 
@@ -39,8 +35,7 @@ def all_findings(sources: Sources) -> dict[str, str]:
 
 def about(study: StudyTable) -> str:
     """How much of a study was run, and on which machine."""
-    told = summary.about(study.grid, study.rows)
-    return f"{REHEARSAL} {told}" if study.smoke else told
+    return summary.about(study.grid, study.rows, rehearsal=study.smoke)
 
 
 def of_study(study: StudyTable) -> str:

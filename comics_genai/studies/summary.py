@@ -34,6 +34,10 @@ OF_A_SET = {  # measures of all pictures of a run together, with their decimals
     "kernel_distance": ("kernel distance", 2),
     "prior_drift": ("prior drift", 2),
 }
+REHEARSAL = (
+    "**Rehearsal only.** The full study is not in the repository yet. What stands here comes from the smoke setting, "
+    "minutes long, which proves that the machinery runs: its numbers say nothing about the methods."
+)
 CHANCE = ("base", "other_characters")  # kinds without any training
 CAREFUL = "careful_prompt"
 
@@ -210,8 +214,11 @@ def told(found: Mapping[str, Any], ours: str, characters: int) -> str:
     )
 
 
-def about(grid: Grid, rows: Sequence[Row]) -> str:
-    """What the table contains, in Markdown: how much of the grid, which base, which machine, and how long it took."""
+def about(grid: Grid, rows: Sequence[Row], rehearsal: bool = False) -> str:
+    """What the table contains, in Markdown: how much of the grid, which base, which machine, and how long it took.
+
+    rehearsal: whether the table is only a smoke setting's. Then the first sentence says so.
+    """
     if not rows:
         raise UserError(f"The study {grid.name} has no run yet: start it by `python -m comics_genai study FILE`.")
     characters = {row["character"] for row in rows}
@@ -219,7 +226,8 @@ def about(grid: Grid, rows: Sequence[Row]) -> str:
     pictures = sum(len(row["pictures"]["prompt"]) for row in rows)
     machines = " and ".join(sorted({row["device"] for row in rows}))
     of = f" of {len(grid.cells())}" if len(rows) < len(grid.cells()) else ""
-    return (
+    warning = f"{REHEARSAL} " if rehearsal else ""
+    return warning + (
         f"{len(rows)}{of} runs, {len(characters)} character{'s' * (len(characters) != 1)}, {pictures:,} pictures of "
         f"the {grid.half} half; {hours:.1f} hours on {machines}; base {rows[-1]['base']}, reader {rows[-1]['reader']}, "
         f"commit {rows[-1]['commit'] or 'unknown'}."

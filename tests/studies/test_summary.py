@@ -1,7 +1,10 @@
 import pytest
 
 from comics_genai.errors import UserError
+from comics_genai.studies.grid import Grid
 from comics_genai.studies.summary import (
+    REHEARSAL,
+    about,
     best_of,
     best_variant,
     claim,
@@ -93,3 +96,10 @@ def test_the_best_variant_is_told_with_its_test():
     assert "**lora, no prior**, 100 [" in words and "+50 points, which the test shows (p = 0.031" in words
     assert lines_of_tests(tests)[0]["difference"] == "+50"
     assert "No variant" in best_variant(groups, "lora, no prior", paired_tests(groups, "lora, no prior"))
+
+
+def test_a_table_says_what_it_contains_and_whether_it_is_a_rehearsal():
+    rows = [row("lora", 0, [1, 0]) | {"device": "CPU", "base": "b1", "reader": "r1", "commit": ""}]
+    whole = about(Grid("some", {"lora": {}}), rows)
+    assert whole.startswith("1 runs, 1 character, 2 pictures") and whole.endswith("commit unknown.")
+    assert about(Grid("some", {"lora": {}}), rows, rehearsal=True) == f"{REHEARSAL} {whole}"
