@@ -73,6 +73,11 @@ def drawings_of(character: world.Character, count: int, folder: Path) -> list[PI
     return drawn
 
 
+def trainings(steps: Mapping[str, int], counts: Sequence[int] = COUNTS) -> list[gan.GanSettings | ddpm.DdpmSettings]:
+    """The settings of every training of `measure`."""
+    return [lasting(MODELS[model], taken, validate_every=0) for model, taken in steps.items() for _ in counts]
+
+
 def samples_of(
     model: str, study: Study, folder: Path, steps: int, count: int, device: torch.device | str = "cpu"
 ) -> list[PIL.Image.Image]:

@@ -1,14 +1,14 @@
 """Check before a fine-tuning whether this machine can finish it; if not, say what is wrong and what to do.
 
-    check_machine(settings, device)            before anything is loaded
-    check_room(trainable, settings, folder)    before the first step
+    print(checked(settings, folder, device))    at the top of a notebook
+    check_machine(settings, device)             before anything is loaded
+    check_room(trainable, settings, folder)     before the first step
 
 `plan` answers the same question for another machine.
 """
 
-import os
-import shutil
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -18,11 +18,11 @@ from comics_genai import environment, hardware
 from comics_genai.bases import architectures
 from comics_genai.bases.loading import UNREADABLE
 from comics_genai.errors import UserError
-from comics_genai.finetuning.settings import FinetuneSettings
-from comics_genai.training.checkpoint import CHECKPOINTS_KEPT
+from comics_genai.finetuning.settings import TEXT_TARGETS, FinetuneSettings
+from comics_genai.finetuning.trainable import add_adapter, make_trainable
+from comics_genai.training import room
 
-MOMENTS = {"adamw": 8, "adamw8bit": 2, "adafactor": 0, "prodigy": 16}  # bytes that an optimizer keeps for each weight
-SMALLEST_DISK = 50_000_000  # bytes: log, pictures, settings
+CURE = "train an adapter (--method dreambooth-lora), or choose adafactor or --fused-backward"
 
 
 def check_machine(settings: FinetuneSettings, device: str | torch.device, loaded: bool = False) -> None:
@@ -45,9 +45,19 @@ def check_machine(settings: FinetuneSettings, device: str | torch.device, loaded
     needed = 0 if loaded else base_bytes(settings)
     if needed > (free := hardware.free_memory()):
         raise UserError(
-            f"The base {settings.base} takes {_gb(needed)} of memory to load, and {_gb(free)} are free: close other "
-            "programs, use a machine with more, or a smaller base such as sd15."
+            f"The base {settings.base} takes {room.amount(needed)} of memory to load, and {room.amount(free)} are "
+            "free: close other programs, use a machine with more, or a smaller base such as sd15."
         )
+
+
+def architecture_of(settings: FinetuneSettings) -> architectures.Architecture | None:
+    """The base's modules without weights; None if they are not known before it is downloaded."""
+    if settings.base not in ("mini", *architectures.PUBLISHED) and not (Path(settings.base) / "unet").is_dir():
+        return None
+    try:
+        return architectures.load(settings.base)
+    except (UserError, *UNREADABLE):
+        return None  # loading the folder will say what is wrong with it
 
 
 def base_bytes(settings: FinetuneSettings) -> int:
@@ -55,12 +65,9 @@ def base_bytes(settings: FinetuneSettings) -> int:
 
     0 if they are not known before the base is downloaded.
     """
-    if settings.base not in architectures.PUBLISHED and not (Path(settings.base) / "unet").is_dir():
+    base = architecture_of(settings)
+    if base is None:
         return 0
-    try:
-        base = architectures.load(settings.base)
-    except (UserError, *UNREADABLE):
-        return 0  # loading the folder will say what is wrong with it
     half = settings.precision != "fp32" and settings.method != "dreambooth"
     unet = sum(p.numel() for p in base.unet.parameters()) * (2 if half else 4)
     return unet + sum(p.numel() * 4 for module in (base.vae, *base.text_encoders) for p in module.parameters())
@@ -71,30 +78,35 @@ def check_room(trainable: nn.Module, settings: FinetuneSettings, folder: Path) -
 
     The training state is the gradients and the optimizer's state, on the device of the weights.
     """
-    weights = [p for p in trainable.parameters() if p.requires_grad]
-    count, device = sum(p.numel() for p in weights), weights[0].device
-    each = 4 + MOMENTS.get(settings.optimizer, 8) + (4 if settings.ema_decay else 0)
-    # While a checkpoint is written there is one more than is kept; then there is the result.
-    on_disk = count * (each * (CHECKPOINTS_KEPT + 1) + 8) + SMALLEST_DISK
-    on_disk -= sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) if folder.exists() else 0
-    free = shutil.disk_usage(_existing(folder)).free
-    if on_disk > free:
-        raise UserError(
-            f"The run needs {_gb(on_disk)} on the disk for its checkpoints, and {_gb(free)} are free in {folder}: make "
-            "room, or put the run on another disk."
-        )
-    in_memory = count * (each - 4 + (0 if settings.fused_backward else 4))
-    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else hardware.free_memory()
-    if in_memory > free:
-        raise UserError(
-            f"Gradients and the state of {settings.optimizer} take {_gb(in_memory)} of memory, and {_gb(free)} are "
-            "free: train an adapter (--method dreambooth-lora), or choose adafactor or --fused-backward."
-        )
+    device = next(p.device for p in trainable.parameters() if p.requires_grad)
+    room.check(room.room_for(trainable, settings.loop()), folder, device, CURE)
 
 
-def _existing(folder: Path) -> Path:
-    return next(path for path in (folder.resolve(), *folder.resolve().parents) if os.path.isdir(path))
+def checked(settings: FinetuneSettings, folder: Path, device: str | torch.device) -> str:
+    """Make all of these checks before anything is downloaded or loaded; returns in a sentence what was found.
+
+    Of a base whose architecture is not known yet, only the machine is checked: `finetune` checks the rest.
+    """
+    check_machine(settings, device)
+    base = architecture_of(settings)
+    if base is None:
+        return f"Checked: {device} computes. What {settings.base} takes is checked once it is downloaded."
+    needed = room.room_for(trained_of(base, settings), settings.loop())
+    room.check(needed, folder, device, CURE)
+    return (
+        f"Checked: {device} computes, and the base takes {room.amount(base_bytes(settings))} of memory to load; "
+        f"{room.in_words(needed)}."
+    )
 
 
-def _gb(count: int) -> str:
-    return f"{count / 1e9:.1f} GB"
+def trained_of(base: architectures.Architecture, settings: FinetuneSettings) -> nn.Module:
+    """The base's modules without weights, in which those that the method trains require gradients."""
+    plain = replace(settings, start="gaussian")  # the values of the start are none here
+    with torch.device("meta"):
+        parts = [make_trainable(base.unet.requires_grad_(False), plain)]
+        if settings.train_text_encoders and settings.method == "dreambooth":
+            parts += [encoder.requires_grad_(True) for encoder in base.text_encoders]
+        elif settings.train_text_encoders:
+            encoders = (encoder.requires_grad_(False) for encoder in base.text_encoders)
+            parts += [add_adapter(encoder, plain, TEXT_TARGETS) for encoder in encoders]
+    return nn.ModuleList(parts)

@@ -62,8 +62,11 @@ def uploading(run: Path, repo: str, minutes: float) -> Iterator[None]:
     """A context in which the newest checkpoint of `run` is uploaded to `repo` every few minutes, and at the end.
 
     A failed upload never stops the training: a sentence reports it, and it is repeated after the same time. The token
-    is checked first, which raises UserError as `check_token` does.
+    is checked first, which raises UserError as `check_token` does. Without a `repo` ("") nothing is uploaded.
     """
+    if not repo:
+        yield
+        return
     check_token(repo)
     disable_progress_bars()  # its progress bars would disturb that of the training
     ended, sent = threading.Event(), set[Path]()

@@ -46,3 +46,9 @@ def test_the_gan_is_that_of_its_notebook_and_the_ddpm_a_lighter_one_of_the_same_
     assert scaling.DDPM.loop.ema_decay == ddpm.SETTINGS_32_CPU.loop.ema_decay
     same = ("size", "schedule", "zero_terminal_snr", "min_snr_gamma", "dropout", "timesteps")
     assert [getattr(scaling.DDPM, name) for name in same] == [getattr(ddpm.SETTINGS_32_CPU, name) for name in same]
+
+
+def test_every_training_of_the_curve_is_listed_before_the_first_begins():
+    steps = {"GAN version 2": 5, "DDPM 32": 7}
+    found = [(type(each), each.loop.steps) for each in scaling.trainings(steps, (6, 9))]
+    assert found == [(gan.GanSettings, 5)] * 2 + [(ddpm.DdpmSettings, 7)] * 2

@@ -15,7 +15,9 @@ from comics_genai.errors import UserError
 from comics_genai.finetuning import preflight
 from comics_genai.finetuning.settings import FinetuneSettings
 from comics_genai.finetuning.train import finetune
+from comics_genai.finetuning.trainable import trainable_parts
 from comics_genai.sampling.generate import Sampling
+from comics_genai.training import room
 
 ROOT = Path(__file__).parents[2]
 Usage = namedtuple("Usage", "total used free")
@@ -76,29 +78,16 @@ def test_a_base_that_does_not_fit_the_memory_is_refused_unloaded(settings, monke
     # SDXL: 2.57 milliards of weights in the UNet, 0.90 in the rest.
     assert preflight.base_bytes(replace(settings, base="sdxl")) == pytest.approx(4 * 3.47e9, rel=0.01)
     monkeypatch.setattr(hardware, "free_memory", lambda: size - 1)
-    with pytest.raises(UserError, match="takes .* GB of memory to load, and .* are free: close other programs"):
+    with pytest.raises(UserError, match="takes .* of memory to load, and .* are free: close other programs"):
         finetune(settings, Path("nowhere"))
     assert not Path("nowhere").exists()
 
 
 def test_a_disk_too_small_for_the_checkpoints_is_said_before_the_first_step(settings, monkeypatch, tmp_path):
-    model = nn.Linear(1000, 1000, bias=False)  # 4 MB: three checkpoints of 12, the result twice 4, and the rest
-    needed = 3 * 12_000_000 + 8_000_000 + preflight.SMALLEST_DISK
-    for free, fits in ((needed, True), (needed - 1, False)):
-        monkeypatch.setattr(shutil, "disk_usage", lambda folder, free=free: Usage(2 * free, free, free))
-        if fits:
-            preflight.check_room(model, settings, tmp_path / "run")
-        else:
-            with pytest.raises(UserError, match=r"The run needs 0.1 GB on the disk .*: make room, or put the run on"):
-                preflight.check_room(model, settings, tmp_path / "run")
-    # What an earlier start left is not needed again.
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "file").write_bytes(bytes(10))
-    preflight.check_room(model, settings, tmp_path / "run")
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: Usage(2, 1, 1))
     with pytest.raises(UserError, match="on the disk for its checkpoints"):
-        finetune(settings, tmp_path / "other")
-    assert not (tmp_path / "other" / "log.jsonl").exists()
+        finetune(settings, tmp_path / "run")
+    assert not (tmp_path / "run" / "log.jsonl").exists()
 
 
 def test_memory_too_small_for_the_optimizer_is_said_before_the_first_step(settings, monkeypatch, tmp_path):
@@ -106,5 +95,37 @@ def test_memory_too_small_for_the_optimizer_is_said_before_the_first_step(settin
     monkeypatch.setattr(hardware, "free_memory", lambda: 11_999_999)
     preflight.check_room(model, replace(settings, optimizer="adafactor"), tmp_path)
     preflight.check_room(model, replace(settings, fused_backward=True), tmp_path)
-    with pytest.raises(UserError, match=r"the state of adamw take 0.0 GB of memory, .* train an adapter"):
+    with pytest.raises(UserError, match=r"the state of adamw take 12 MB of memory, .* train an adapter"):
         preflight.check_room(model, settings, tmp_path)
+
+
+@pytest.mark.parametrize("method", ["dreambooth", "lora"])
+@pytest.mark.parametrize("train_text_encoders", [False, True])
+def test_the_weights_counted_before_the_base_is_loaded_are_those_that_training_trains(
+    settings, method, train_text_encoders
+):
+    asked = replace(settings, method=method, train_text_encoders=train_text_encoders)
+    counted = preflight.trained_of(preflight.architecture_of(asked), asked)
+    trained = trainable_parts(Base.load(asked.base), asked, None)
+    shapes = [sorted(tuple(p.shape) for p in one.parameters() if p.requires_grad) for one in (counted, trained)]
+    assert shapes[0] == shapes[1]
+    assert all(p.is_meta for p in counted.parameters())
+
+
+def test_a_notebook_is_told_at_its_top_what_a_run_takes_or_why_it_cannot_be(settings, monkeypatch, tmp_path):
+    base = preflight.base_bytes(settings)
+    weights = sum(p.numel() for p in trainable_parts(Base.load(settings.base), settings, None).parameters()
+                  if p.requires_grad)  # fmt: skip
+    assert preflight.checked(settings, tmp_path / "run", "cpu") == (
+        f"Checked: cpu computes, and the base takes {base / 1e6:.0f} MB of memory to load; {weights / 1e6:.1f} million "
+        f"weights are trained, whose gradients and optimizer state take {12 * weights / 1e6:.0f} MB of memory; "
+        f"checkpoints and pictures take up to {(44 * weights + room.SMALLEST_DISK) / 1e6:.0f} MB of the disk."
+    )
+    unknown = preflight.checked(replace(settings, base="someone/base"), tmp_path, "cpu")
+    assert unknown == "Checked: cpu computes. What someone/base takes is checked once it is downloaded."
+    # A full DreamBooth of SDXL: 2.57 milliards of weights, 12 bytes for each in each of up to three checkpoints.
+    sdxl = replace(settings, base="sdxl", method="dreambooth")
+    monkeypatch.setattr(hardware, "free_memory", lambda: 10**12)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: Usage(20 * 10**9, 0, 20 * 10**9))
+    with pytest.raises(UserError, match=r"The run needs 113.0 GB on the disk .*, and 20.0 GB are free"):
+        preflight.checked(sdxl, tmp_path / "run", "cpu")

@@ -47,6 +47,15 @@ def unfinished(character_folder, tiny_sdxl, tmp_path) -> Path:
     return tmp_path / "run"
 
 
+def test_without_a_repository_nothing_goes_to_the_hub_and_no_token_is_needed(served, unfinished, monkeypatch, tmp_path):
+    monkeypatch.delenv("HF_TOKEN")
+    with served() as endpoint:
+        monkeypatch.setattr(constants, "ENDPOINT", endpoint)
+        with uploading(unfinished, "", minutes=60):
+            pass
+    assert not list((tmp_path / "hub").iterdir())
+
+
 def test_a_token_that_may_not_write_is_found_out_before_training(served, monkeypatch):
     with served(role="read") as endpoint:
         monkeypatch.setattr(constants, "ENDPOINT", endpoint)
