@@ -152,11 +152,9 @@ def push(arguments: list[str]) -> None:
 
 def score(arguments: list[str]) -> None:
     """score pictures of the comic world: identity, pose, copying"""
-    import tyro
+    from comics_genai.evaluation.folder_scores import main
 
-    from comics_genai.evaluation.folder_scores import ScoreSettings, score_source
-
-    print(score_source(tyro.cli(ScoreSettings, args=arguments, prog="comics_genai score")))
+    print(main(arguments))
 
 
 def study(arguments: list[str]) -> None:

@@ -65,11 +65,16 @@ def check(settings: Any, rules: Mapping[str, Rule]) -> None:
 
 
 def refuse_renamed(arguments: Sequence[str], renamed: Mapping[str, str]) -> None:
-    """Raise UserError if a command is given an option by its earlier name. renamed: {"--old": "--new"}."""
+    """Raise UserError if a command is given an option by its earlier name.
+
+    renamed: {"--old": "--new"}; the options of a group, such as --old.steps, are renamed with it.
+    """
     for argument in arguments:
         option = argument.split("=")[0].replace("_", "-")
-        if option in renamed:
-            raise UserError(f"The option {option} is called {renamed[option]} now: write {renamed[option]}.")
+        for old in (option, option.split(".")[0]):
+            if old in renamed:
+                new = renamed[old] + option.removeprefix(old)
+                raise UserError(f"The option {option} is called {new} now: write {new}.")
 
 
 def shown(value: Any) -> str:

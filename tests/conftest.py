@@ -166,7 +166,7 @@ def networks(tmp_path_factory) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def tiny_scorer() -> AttributeReader:
+def tiny_reader() -> AttributeReader:
     """An attribute reader that nobody trained."""
     return AttributeReader(AttributeReaderConfig(64, (8, 8, 8, 8), (1, 1, 1, 1), 8, (8, 8, 8, 8), 8, 8)).eval()
 

@@ -7,7 +7,7 @@ import pytest
 from comics_genai.errors import UserError
 from comics_genai.finetuning.settings import FinetuneSettings
 from comics_genai.planning.job import PlanSettings
-from comics_genai.ranges import LARGEST_SEED, check, number, one_of, parse_seeds, whole
+from comics_genai.ranges import LARGEST_SEED, check, number, one_of, parse_seeds, refuse_renamed, whole
 from comics_genai.sampling.generate import Sampling
 from comics_genai.training.loop import LoopSettings
 
@@ -97,3 +97,12 @@ def test_rules_say_their_range():
     assert one_of("c", ("a", "b")) == (False, "one of a, b")
     with pytest.raises(UserError, match="warmup_steps is 7, but must be even."):
         check(LoopSettings(steps=1, warmup_steps=7), {"warmup_steps": (False, "even")})
+
+
+def test_an_option_or_a_group_of_options_by_its_earlier_name_is_refused_with_the_new_one():
+    renamed = {"--t0": "--strength", "--scorer": "--reader"}
+    refuse_renamed(["--strength=0.5", "--t0-like", "t0", "--reader.loop.steps", "--scorers"], renamed)
+    with pytest.raises(UserError, match="^The option --t0 is called --strength now: write --strength.$"):
+        refuse_renamed(["--seeds", "0", "--t0=0.5"], renamed)
+    with pytest.raises(UserError, match="^The option --scorer.loop.steps is called --reader.loop.steps now"):
+        refuse_renamed(["--scorer.loop.steps", "7"], renamed)

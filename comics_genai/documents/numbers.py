@@ -83,7 +83,7 @@ def parameters(folder: Path) -> int:
 
 
 def of_the_miniature(sources: Sources) -> dict[str, str]:
-    parts = ("unet", "vae", "text_encoder", "text_encoder_2", "scorer", "image_tower")
+    parts = ("unet", "vae", "text_encoder", "text_encoder_2", "attribute_reader", "image_tower")
     counts = {part: parameters(sources.root / MINIATURE / part) for part in parts}
     unet, vae = (sources.json(f"{MINIATURE}/{part}/config.json") for part in ("unet", "vae"))
     names = sources.json(f"{MINIATURE}/vae/semantic_channels.json")
@@ -108,7 +108,7 @@ def in_millions(count: int) -> str:
 
 def of_pretraining(sources: Sources) -> dict[str, str]:
     found: dict[str, str] = {}
-    for stage, name in {"vae": "vae", "unet": "unet", "clip": "clip", "scorer": "reader"}.items():
+    for stage, name in {"vae": "vae", "unet": "unet", "clip": "clip", "attribute_reader": "reader"}.items():
         settings = sources.json(f"{PRETRAINED}/{stage}/{SETTINGS_FILE}")
         last = sources.lines(f"{PRETRAINED}/{stage}/{LOG_FILE}")[-1]
         batch = settings.get("batch_size") or settings["batch_pairs"]
@@ -140,7 +140,7 @@ def _of_bars(lines: Sequence[str]) -> dict[str, str]:
 
 
 def _of_evaluation(record: Mapping[str, Any]) -> dict[str, str]:
-    read, drawn, ceiling = (record[key] for key in ("scorer_on_reconstructions", "drawn", "ceiling"))
+    read, drawn, ceiling = (record[key] for key in ("reader_on_reconstructions", "drawn", "ceiling"))
     worst = min(read, key=read.__getitem__)
     least = min((name for name in world.POSE_FACTORS), key=drawn.__getitem__)
     return {

@@ -190,8 +190,8 @@ def plans(sources: Sources) -> Rows:
 
 def reader(sources: Sources) -> Rows:
     """How well the reader reads each attribute on true drawings and on the tokenizer's reconstructions."""
-    record = sources.json(f"{MINIATURE}/pretraining/scorer/accuracy.json")
-    kept = sources.json(f"{MINIATURE}/evaluation.json")["scorer_on_reconstructions"]
+    record = sources.json(f"{MINIATURE}/pretraining/attribute_reader/accuracy.json")
+    kept = sources.json(f"{MINIATURE}/evaluation.json")["reader_on_reconstructions"]
     names = [a.name for a in world.ATTRIBUTES] + list(world.POSE_FACTORS)
     rows = [
         {"": n.replace("_", " "), "true drawings": _share(record["renders"][n]), "reconstructions": _share(kept[n])}

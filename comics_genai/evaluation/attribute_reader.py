@@ -36,7 +36,7 @@ __all__ = [  # readings are part of what is asked of a reader
     "compare",
 ]
 
-FOLDER = "scorer"  # of the reader, in a base's folder
+FOLDER = "attribute_reader"  # of the reader, in a base's folder
 LAB_CENTER, LAB_SCALE = (60.0, 8.0, 8.0), 25.0  # the same scale for L, a and b keeps distances Euclidean in CIELAB
 
 
@@ -232,12 +232,12 @@ class AttributeReader(nn.Module):
         except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
             raise UserError(
                 f"No attribute reader can be loaded from {folder} ({error}): train one with "
-                "`python -m comics_genai pretrain scorer`."
+                "`python -m comics_genai pretrain reader`."
             ) from error
         if factors != _described_factors():
             raise UserError(
                 f"The attribute reader in {folder} reads other factors than this comic world has: train it again with "
-                "`python -m comics_genai pretrain scorer`."
+                "`python -m comics_genai pretrain reader`."
             )
         targets = dict(reader.named_parameters()) | dict(reader.named_buffers())
         if missing := reader.state_dict().keys() - tensors.keys():

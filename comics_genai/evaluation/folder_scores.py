@@ -4,6 +4,7 @@ python -m comics_genai score 6_generated/dreambooth_lora
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from comics_genai.evaluation.attribute_reader import AttributeReader
 from comics_genai.files import write_atomic
 from comics_genai.paths import inside
 from comics_genai.plotting import tables
+from comics_genai.ranges import refuse_renamed
 from comics_genai.run import is_run
 from comics_genai.sampling.records import METADATA, read_image, read_metadata, read_record
 
@@ -37,8 +39,14 @@ class ScoreSettings:
     """a folder of pictures, a folder of such folders, or a finished run, whose pictures are in 6_generated"""
     character: int = AUTO
     """0 is UnicornGirl, 1 to 9 are her companions; by default the character of the run's drawings, or else 0"""
-    scorer: Path | None = None
+    reader: Path | None = None
     """folder of the attribute reader; by default the miniature's"""
+
+
+def main(arguments: Sequence[str]) -> str:
+    """The table that a command line asks for, as text. Raises UserError for an option by its earlier name."""
+    refuse_renamed(arguments, {"--scorer": "--reader"})
+    return score_source(tyro.cli(ScoreSettings, args=arguments, prog="comics_genai score"))
 
 
 def score_source(settings: ScoreSettings) -> str:
@@ -52,7 +60,7 @@ def score_source(settings: ScoreSettings) -> str:
     number = settings.character if settings.character != AUTO else _shown(settings.source)
     if not 0 <= number < len(world.HELD_OUT):
         raise UserError(f"character is {number}, but must be 0 (UnicornGirl) to {len(world.HELD_OUT) - 1}.")
-    reader = AttributeReader.load(settings.scorer)
+    reader = AttributeReader.load(settings.reader)
     scoring = _Scoring(world.HELD_OUT[number], reader)
     rows: dict[str, list[metrics.Record]] = {}
     with torch.inference_mode():

@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from comics_genai.errors import UserError
+from comics_genai.evaluation.attribute_reader import FOLDER as READER
 from comics_genai.files import load_tensors, save_tensors, write_atomic
 from comics_genai.run import FULL_FILE, LOG_FILE, SETTINGS_FILE, is_run
 
@@ -24,11 +25,11 @@ from .stage import is_finished, load_stage
 SHARD = "15MB"
 LARGEST_FILE = 16_000_000  # bytes: the repository carries these files
 LARGEST_BASE = 60_000_000
-EXPORT = "export"  # folder in which the stage `scorer` keeps the attribute reader that is shipped
+EXPORT = "export"  # folder in which the stage `reader` keeps the attribute reader that is shipped
 STORY = "pretraining"  # where the base keeps what the stages logged
 START = "unet_start.safetensors"  # where `disassemble` leaves the UNet's weights
 BEFORE = "before.jsonl"  # in a stage that went on from a base: what that base's own training logged
-KEPT = ("scorer", "README.md", f"{STORY}/trials.csv")  # of the old base: what no stage makes, or has not made yet
+KEPT = (READER, "README.md", f"{STORY}/trials.csv")  # of the old base: what no stage makes, or has not made yet
 SHOWN = 3  # pictures of a stage that are kept, evenly from the first to the newest
 
 
@@ -64,15 +65,15 @@ def assemble(stages: Path, target: Path) -> Path:
     clip.image_tower.save(fresh / "image_tower")
     semantics.describe(vae.config.latent_channels, fresh / "vae")
     kept = {name: target / name for name in KEPT}
-    if (stages / "scorer" / EXPORT).exists():
-        kept["scorer"] = stages / "scorer" / EXPORT
+    if (stages / READER / EXPORT).exists():
+        kept[READER] = stages / READER / EXPORT
     for name, source in kept.items():
         (fresh / name).parent.mkdir(exist_ok=True)
         if source.is_dir():
             shutil.copytree(source, fresh / name)
         elif source.is_file():
             shutil.copy2(source, fresh / name)
-    for stage in ("clip", "vae", "decoder", "scorer", "unet"):
+    for stage in ("clip", "vae", "decoder", READER, "unet"):
         _keep_story(stages / stage, fresh / STORY / stage)
     _check_sizes(fresh)
     if target.exists():
@@ -106,9 +107,9 @@ def disassemble(base: Path, stages: Path) -> Path:
                 config = json.loads((base / "vae" / "config.json").read_text(encoding="utf-8"))
                 vae_stage.save_scale(config["scaling_factor"], stages / stage)
             save_tensors(stages / stage / FULL_FILE, tensors)
-    if (base / "scorer").is_dir() and not (stages / "scorer").exists():
-        _keep_story(base / STORY / "scorer", stages / "scorer")
-        shutil.copytree(base / "scorer", stages / "scorer" / EXPORT)
+    if (base / READER).is_dir() and not (stages / READER).exists():
+        _keep_story(base / STORY / READER, stages / READER)
+        shutil.copytree(base / READER, stages / READER / EXPORT)
     start = stages / START
     save_tensors(start, _weights(base / "unet"))
     return start

@@ -1,10 +1,10 @@
-"""The scorer's training: drawn pictures and their reconstructions by the VAE, shifted, blurred and noisy.
+"""Train the attribute reader on drawn pictures and their reconstructions by the VAE, shifted, blurred and noisy.
 
-    python -m comics_genai pretrain scorer --minutes 15
+    python -m comics_genai pretrain reader --minutes 15
 
 Half of the reconstructions are of latents with noise added, which is what a sampler that was not quite done leaves.
 A share of all pictures shows nothing that can be read (`illegible`), and the network learns to say so.
-Finished, the stage folder holds export/ (the scorer as it is shipped) and accuracy.json.
+Finished, the stage folder holds export/ (the reader as it is shipped) and accuracy.json.
 """
 
 import hashlib
@@ -45,8 +45,8 @@ RECONSTRUCTED_AT_ONCE = 500  # whole parts of so many pictures survive an interr
 
 
 @dataclass(frozen=True)
-class ScorerSettings:
-    """How the scorer is trained; shares are of the pictures of a batch."""
+class ReaderSettings:
+    """How the attribute reader is trained; shares are of the pictures of a batch."""
 
     network: AttributeReaderConfig = AttributeReaderConfig()
     batch_size: int = 24
@@ -90,7 +90,7 @@ def targets_of(truth: Readings) -> dict[str, Tensor]:
     return targets | {"joints": torch.from_numpy(truth.joints)}
 
 
-def scorer_loss(outputs: dict[str, Tensor], targets: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+def reader_loss(outputs: dict[str, Tensor], targets: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
     """Sum over the factors, and its parts: cross-entropy of classes, Huber in CIELAB of colours, Huber of scalars, L1
     of joints, binary cross-entropy of legibility. The Huber turns linear at 5 CIELAB units: some colours are hidden in
     a pose and cannot be known. Of pictures with the target "legible" 0 nothing else counts."""
@@ -180,7 +180,7 @@ def _save_array(path: Path, array: np.ndarray) -> None:
 
 
 def batches(
-    settings: ScorerSettings,
+    settings: ReaderSettings,
     images: np.ndarray,
     reconstructions: np.ndarray | None,
     targets: dict[str, Tensor],
@@ -234,9 +234,9 @@ def batches(
     return batch
 
 
-def accuracy(scorer: AttributeReader, images: np.ndarray, truth: Readings) -> dict[str, float]:
+def accuracy(reader: AttributeReader, images: np.ndarray, truth: Readings) -> dict[str, float]:
     """Share of pictures in which each attribute and pose factor is read right, and "joint_error", the mean distance."""
-    readings = scorer.read(images)
+    readings = reader.read(images)
     shares = {name: float(right.mean()) for name, right in compare(readings, truth).items()}
     shares["joint_error"] = float(np.linalg.norm(readings.joints - truth.joints, axis=-1).mean())
     return shares
@@ -262,31 +262,31 @@ class HeldOut:
         truth = Readings.of([world.sample_scene(seed) for seed in seeds])
         return cls(pictures, truth, illegible_pictures(pictures["renders"], count, vae, seed=1))
 
-    def figures(self, scorer: AttributeReader) -> dict[str, float]:
+    def figures(self, reader: AttributeReader) -> dict[str, float]:
         """What is logged in training: `accuracy` of the last kind of pictures, its mean, and the illegible found."""
-        shares = accuracy(scorer, list(self.pictures.values())[-1], self.truth)
+        shares = accuracy(reader, list(self.pictures.values())[-1], self.truth)
         error = shares.pop("joint_error")
         mean = float(np.mean(list(shares.values())))
-        return {**shares, "mean": mean, "joint_error": error, "illegible": self.found(scorer)}
+        return {**shares, "mean": mean, "joint_error": error, "illegible": self.found(reader)}
 
-    def found(self, scorer: AttributeReader) -> float:
+    def found(self, reader: AttributeReader) -> float:
         """Share of the illegible pictures that are called so."""
-        return float(1 - scorer.read(self.illegible).legible.mean())
+        return float(1 - reader.read(self.illegible).legible.mean())
 
-    def ship(self, scorer: AttributeReader, folder: Path) -> None:
+    def ship(self, reader: AttributeReader, folder: Path) -> None:
         """Measure a trained reader, note what it reads well enough, and write export/ and accuracy.json."""
-        shares = {kind: accuracy(scorer, pictures, self.truth) for kind, pictures in self.pictures.items()}
+        shares = {kind: accuracy(reader, pictures, self.truth) for kind, pictures in self.pictures.items()}
         kept = list(shares.values())[-1]
-        scorer.readable = tuple(a.name for a in world.ATTRIBUTES if kept[a.name] >= READABLE)
-        scorer.save(folder / "export")
+        reader.readable = tuple(a.name for a in world.ATTRIBUTES if kept[a.name] >= READABLE)
+        reader.save(folder / "export")
         worst = min((name for name in FACTORS), key=lambda name: min(s[name] for s in shares.values()))
         count = len(self.truth)
-        record = {"held_out_pictures": count, "worst": worst, "illegible_found": self.found(scorer), **shares}
+        record = {"held_out_pictures": count, "worst": worst, "illegible_found": self.found(reader), **shares}
         write_atomic(folder / "accuracy.json", (json.dumps(record, indent=2) + "\n").encode())
 
 
-def train_scorer(
-    settings: ScorerSettings,
+def train_reader(
+    settings: ReaderSettings,
     images: np.ndarray,
     folder: Path,
     vae: AutoencoderTiny | None = None,
@@ -300,14 +300,14 @@ def train_scorer(
     """
     if settings.reconstructions and vae is None:
         raise UserError(
-            "The scorer learns from the VAE's reconstructions and there is no trained VAE: train that first, or give "
-            "--settings.no-reconstructions."
+            "The attribute reader learns from the VAE's reconstructions and there is no trained VAE: train that first, "
+            "or give --reader.no-reconstructions."
         )
     torch.manual_seed(settings.loop.seed)
-    scorer = AttributeReader(settings.network).to(device, memory_format=torch.channels_last)
+    reader = AttributeReader(settings.network).to(device, memory_format=torch.channels_last)
     if settings.start:
-        load_weights(scorer, Path(settings.start))
-    network: nn.Module | Callable = torch.compile(scorer) if settings.compile else scorer
+        load_weights(reader, Path(settings.start))
+    network: nn.Module | Callable = torch.compile(reader) if settings.compile else reader
     reconstructions = None
     if settings.reconstructions:
         first = images[: settings.reconstructed_pictures]
@@ -323,20 +323,20 @@ def train_scorer(
         pictures, targets = batch(generator)
         pictures = pictures.to(device, non_blocking=True).contiguous(memory_format=torch.channels_last)
         targets = {name: value.to(device) for name, value in targets.items()}
-        return scorer_loss(network(pictures, targets["looked"]), targets)
+        return reader_loss(network(pictures, targets["looked"]), targets)
 
-    scorer.train()
+    reader.train()
     result = train(
-        scorer,
+        reader,
         step_loss,
         settings.loop,
         folder,
-        validate=lambda step, scorer: held_out.figures(scorer),
-        describe="scorer",
+        validate=lambda step, reader: held_out.figures(reader),
+        describe="attribute reader",
         all_settings=asdict(settings),
     )
     if result.finished:
         weights = "ema" if settings.loop.ema_decay else "weights"
-        load_weights(scorer, folder / f"{weights}.safetensors")
-        held_out.ship(scorer, folder)
+        load_weights(reader, folder / f"{weights}.safetensors")
+        held_out.ship(reader, folder)
     return result

@@ -42,7 +42,7 @@ class EvaluationSettings:
     reconstructions: int = 500
     """held-out scenes to encode and decode"""
     sampling: Sampling = Sampling()
-    scorer: Path | None = None
+    reader: Path | None = None
     """folder of the attribute reader; by default the miniature's"""
     target: Path | None = None
     """file to write; by default evaluation.json beside the miniature's weights"""
@@ -60,7 +60,7 @@ def figure_color_error(base: Base, character: world.Character = world.UNICORN_GI
 def evaluate(settings: EvaluationSettings) -> dict:
     """Measure everything; returns a JSON-able record, which is also written to `settings.target`."""
     base = Base.load(settings.base, hardware.device(), hardware.precision(hardware.device()))
-    reader = AttributeReader.load(settings.scorer)
+    reader = AttributeReader.load(settings.reader)
     scenes = [world.sample_scene(FIRST + i) for i in range(max(settings.prompts, settings.reconstructions))]
     drawn = draw_scenes(range(FIRST, FIRST + settings.reconstructions), base.size)
     kept = np.concatenate(
@@ -73,7 +73,7 @@ def evaluate(settings: EvaluationSettings) -> dict:
         "sampling": {"steps": settings.sampling.steps, "guidance": settings.sampling.guidance},
         "vae_psnr": psnr(to_tensor(kept), to_tensor(drawn)).mean().item(),
         "unicorn_girl_ciede2000": figure_color_error(base),
-        "scorer_on_reconstructions": {name: float(right.mean()) for name, right in read.items()},
+        "reader_on_reconstructions": {name: float(right.mean()) for name, right in read.items()},
     }
     chosen = scenes[: settings.prompts]
     pictures, seconds = _draw(base, [world.caption(scene) for scene in chosen], settings.sampling)
@@ -91,7 +91,7 @@ def evaluate(settings: EvaluationSettings) -> dict:
 
 def card(record: dict) -> list[str]:
     """The record as lines of the model card: the measure, its target, and the result."""
-    read = record["scorer_on_reconstructions"]
+    read = record["reader_on_reconstructions"]
     worst = min(read, key=read.__getitem__)
     sampling = record["sampling"]
     drawn = f"{record['prompts']} unseen full captions, {sampling['steps']} steps, guidance {sampling['guidance']:g}"
@@ -102,8 +102,8 @@ def card(record: dict) -> list[str]:
     rows = [
         ("VAE: PSNR on held-out scenes", "", f"{record['vae_psnr']:.1f} dB"),
         ("VAE: CIEDE2000 over UnicornGirl's figure", "", f"{record['unicorn_girl_ciede2000']:.1f}"),
-        ("scorer on reconstructions: mean", "", f"{100 * np.mean(list(read.values())):.1f} %"),
-        (f"scorer on reconstructions: worst ({worst})", "≥ 98 %", f"{100 * read[worst]:.1f} %"),
+        ("attribute reader on reconstructions: mean", "", f"{100 * np.mean(list(read.values())):.1f} %"),
+        (f"attribute reader on reconstructions: worst ({worst})", "≥ 98 %", f"{100 * read[worst]:.1f} %"),
         (f"attributes followed ({drawn})", "≥ 96 %", share("drawn", "attributes")),
         ("the same on reconstructions of true drawings", "", share("ceiling", "attributes")),
         ("legs (the same prompts)", "≥ 95 %", share("drawn", "legs")),

@@ -9,6 +9,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -18,11 +19,13 @@ import tyro
 
 from comics_genai import environment, hardware
 from comics_genai.errors import UserError
+from comics_genai.evaluation.attribute_reader import FOLDER as READER
 from comics_genai.evaluation.attribute_reader import AttributeReaderConfig
+from comics_genai.ranges import refuse_renamed
 from comics_genai.training.loop import LoopSettings
 
 from . import assemble, attribute_reader, clip, dataset, semantics, tokenizer, unet, unet_training, vae, vae_training
-from .attribute_reader import ScorerSettings
+from .attribute_reader import ReaderSettings
 from .clip import ClipSettings
 from .dataset import DatasetSettings
 from .redrawn import RedrawnSettings, cached_redrawn
@@ -32,14 +35,14 @@ from .unet import UnetSettings
 from .unet_inputs import cached_latents
 from .vae import VaeSettings
 
-Stage = Literal["dataset", "tokenizer", "clip", "vae", "scorer", "unet", "decoder", "assemble"]
+Stage = Literal["dataset", "tokenizer", "clip", "vae", "reader", "unet", "decoder", "assemble"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 NEEDS: dict[Stage, tuple[Stage, ...]] = {
     "dataset": (),
     "tokenizer": (),
     "clip": ("dataset", "tokenizer"),
     "vae": ("dataset",),
-    "scorer": ("dataset", "vae"),
+    "reader": ("dataset", "vae"),
     "unet": ("dataset", "tokenizer", "clip", "vae"),
     "decoder": ("dataset", "tokenizer", "clip", "vae", "unet"),  # goes on with the VAE's decoder alone: latents stay
     "assemble": (),  # from what is there, the newest checkpoints of unfinished stages included
@@ -87,7 +90,7 @@ class PretrainSettings:
     vae: VaeSettings = field(default_factory=VaeSettings)
     decoder: VaeSettings = field(default_factory=lambda: DECODER)
     redrawn: RedrawnSettings = RedrawnSettings()
-    scorer: ScorerSettings = field(default_factory=ScorerSettings)
+    reader: ReaderSettings = field(default_factory=ReaderSettings)
     unet: UnetSettings = field(default_factory=UnetSettings)
 
 
@@ -109,8 +112,8 @@ def _presets() -> dict[str, PretrainSettings]:
         clip=longer(cpu2.clip, 4000, size=128, widths=(128, 192), tower=48, batch_pairs=256),
         vae=longer(cpu2.vae, 30_000, batch_size=64),
         decoder=longer(cpu2.decoder, 30_000, batch_size=64),
-        scorer=longer(
-            cpu2.scorer,
+        reader=longer(
+            cpu2.reader,
             15_000,
             network=AttributeReaderConfig(128, (32, 64, 128, 192), (0, 2, 2, 1), 64, (48, 96, 192, 256), 256),
             batch_size=128,
@@ -124,8 +127,8 @@ def _presets() -> dict[str, PretrainSettings]:
         tokenizer=TokenizerSettings(scenes=32, pieces=256),
         clip=tiny(cpu2.clip, widths=(32, 64), layers=2, dimension=32, batch_pairs=4),
         vae=tiny(cpu2.vae, channels=8, batch_size=4),
-        scorer=tiny(
-            cpu2.scorer,
+        reader=tiny(
+            cpu2.reader,
             network=AttributeReaderConfig(128, (8, 8, 8, 8), (1, 1, 1, 1), 8, (8, 8, 8, 8), 8, 8),
             batch_size=8,
             illegible_pictures=8,
@@ -153,7 +156,8 @@ def pretrain(settings: PretrainSettings) -> bool:
     chosen = [stage for stage in STAGES if stage in settings.stages or "all" in settings.stages]
     for stage in chosen:
         if _is_done(stage, folder, settings):
-            print(f"{stage}: finished before, in {folder / stage}; delete that folder to make it anew.", flush=True)
+            place = _place(stage, folder)
+            print(f"{stage}: finished before, in {place}; delete that folder to make it anew.", flush=True)
             continue
         for needed in NEEDS[stage]:
             if not _is_done(needed, folder, settings):
@@ -176,21 +180,25 @@ def _check_sizes(settings: PretrainSettings) -> None:
             f"dataset.size is {size}, but {settings.vae.levels} levels of the VAE make latents of {semantics.SIDE} x "
             f"{semantics.SIDE} cells from pictures of {semantics.SIDE * 2 ** (settings.vae.levels - 1)} px: give that."
         )
-    if size != settings.scorer.network.size or size % settings.clip.size:
+    if size != settings.reader.network.size or size % settings.clip.size:
         raise UserError(
-            f"dataset.size, clip.size and scorer.network.size are {size}, {settings.clip.size} and "
-            f"{settings.scorer.network.size}: give the dataset and the attribute reader (scorer) the same size, and "
+            f"dataset.size, clip.size and reader.network.size are {size}, {settings.clip.size} and "
+            f"{settings.reader.network.size}: give the dataset and the attribute reader the same size, and "
             "clip that size or half of it."
         )
 
 
+def _place(stage: Stage, folder: Path) -> Path:
+    return folder / (READER if stage == "reader" else stage)  # folders are called as in the assembled base
+
+
 def _is_done(stage: Stage, folder: Path, settings: PretrainSettings) -> bool:
-    own = folder / stage
+    own = _place(stage, folder)
     if stage == "dataset":
         return dataset.is_built(settings.dataset, own)
     if stage == "tokenizer":
         return tokenizer.is_trained(own)
-    if stage == "scorer":
+    if stage == "reader":
         return (own / assemble.EXPORT / "config.json").exists()
     return stage != "assemble" and is_finished(own)
 
@@ -246,11 +254,11 @@ def _decoder(settings: PretrainSettings, folder: Path) -> tuple[str, bool]:
     return run.message, run.finished
 
 
-def _scorer(settings: PretrainSettings, folder: Path) -> tuple[str, bool]:
-    chosen = _timed(settings, settings.scorer)
+def _reader(settings: PretrainSettings, folder: Path) -> tuple[str, bool]:
+    chosen = _timed(settings, settings.reader)
     chosen = replace(chosen, compile=chosen.compile or settings.compile)
     trained_vae = vae.load(folder / "vae")
-    run = attribute_reader.train_scorer(chosen, _images(folder), folder / "scorer", trained_vae, _device(settings))
+    run = attribute_reader.train_reader(chosen, _images(folder), folder / READER, trained_vae, _device(settings))
     return run.message, run.finished
 
 
@@ -282,7 +290,7 @@ RUN: dict[Stage, Callable[[PretrainSettings, Path], tuple[str, bool]]] = {
     "tokenizer": _tokenizer,
     "clip": _clip,
     "vae": _vae,
-    "scorer": _scorer,
+    "reader": _reader,
     "unet": _unet,
     "decoder": _decoder,
     "assemble": _assemble,
@@ -311,6 +319,9 @@ def _timed(settings: PretrainSettings, stage_settings: Any) -> Any:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run what the command line says; numbers it does not name are those of its --preset."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    refuse_renamed(arguments, {"--scorer": "--reader"})
+    if "scorer" in takewhile(lambda argument: not argument.startswith("-"), arguments):
+        raise UserError("The stage scorer is called reader now: write reader.")
     preset = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     preset.add_argument("--preset", default="cpu2")
     name = preset.parse_known_args(arguments)[0].preset

@@ -62,8 +62,8 @@ def test_settings_of_any_part_make_another_base(folder, kind):
 def test_what_is_beside_a_base_and_libraries_versions_do_not(folder):
     before = digest(folder)
     (folder / "README.md").write_text("hello")
-    (folder / "scorer").mkdir()
-    (folder / "scorer" / "model.safetensors").write_bytes(b"x")
+    (folder / "attribute_reader").mkdir()
+    (folder / "attribute_reader" / "model.safetensors").write_bytes(b"x")
     edit(folder / "unet/config.json", _diffusers_version="9.0", _name_or_path="elsewhere")
     assert digest(Path(shutil.move(folder, folder.parent / "moved"))) == before
 

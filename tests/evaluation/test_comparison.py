@@ -20,7 +20,7 @@ def drawings_of(scenes) -> list[Drawing]:
     return [Drawing(f"{i}.png", world.draw(scene, 64), "") for i, scene in enumerate(scenes)]
 
 
-def test_a_known_character_is_drawn_five_ways_and_scored(girl_run, tiny_sdxl, tiny_scorer, tmp_path):
+def test_a_known_character_is_drawn_five_ways_and_scored(girl_run, tiny_sdxl, tiny_reader, tmp_path):
     base = Base.load(tiny_sdxl)
     drawings = drawings_of(world.reference_scenes(world.UNICORN_GIRL))
     test = comparison.draw(base, girl_run, drawings, tmp_path, scenes=2, seeds=2, sampling=FAST)
@@ -33,7 +33,7 @@ def test_a_known_character_is_drawn_five_ways_and_scored(girl_run, tiny_sdxl, ti
     assert all("UnicornGirl" not in row["prompt"] for row in read_metadata(tmp_path / "base_careful_prompt"))
     both = {row["prompt"] for row in read_metadata(tmp_path / "finetuned_careful_prompt")}
     assert all("UnicornGirl, a girl with " in prompt for prompt in both) and len(both) == 2
-    scores = comparison.scored(test, base, tiny_scorer)
+    scores = comparison.scored(test, base, tiny_reader)
     assert [row["name"] for row in scores["rows"]] == [
         comparison.TUNED, comparison.BOTH, comparison.SAME, comparison.CAREFUL, comparison.CEILING, comparison.FLOOR
     ]  # fmt: skip

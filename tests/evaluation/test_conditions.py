@@ -19,9 +19,9 @@ FAST = Sampling(steps=2)
 
 
 @pytest.fixture
-def poses(tiny_sdxl, tiny_scorer, tmp_path) -> Poses:
+def poses(tiny_sdxl, tiny_reader, tmp_path) -> Poses:
     drawings = drawings_of(world.reference_scenes(world.UNICORN_GIRL))
-    return Poses(Base.load(tiny_sdxl), drawings, tmp_path, scenes=2, seeds=2, reader=tiny_scorer)
+    return Poses(Base.load(tiny_sdxl), drawings, tmp_path, scenes=2, seeds=2, reader=tiny_reader)
 
 
 def test_a_setting_is_varied_in_the_same_poses_and_scored(poses, girl_run):

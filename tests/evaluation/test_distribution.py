@@ -34,9 +34,9 @@ def test_diversity_is_within_a_prompt():
     assert math.isnan(diversity([red, white], [0, 1]))
 
 
-def test_features_are_a_function_of_the_picture_alone(tiny_scorer):
+def test_features_are_a_function_of_the_picture_alone(tiny_reader):
     rng = np.random.default_rng(0)
     pictures = [PIL.Image.fromarray(rng.integers(0, 255, (64, 64, 3), np.uint8)) for _ in range(3)]
-    features = reader_features(pictures, tiny_scorer)
+    features = reader_features(pictures, tiny_reader)
     assert features.shape == (3, 24)  # three looks of 8
-    assert np.allclose(reader_features(pictures[1:2], tiny_scorer), features[1:2], atol=1e-5)
+    assert np.allclose(reader_features(pictures[1:2], tiny_reader), features[1:2], atol=1e-5)

@@ -5,7 +5,7 @@ import pytest
 from comics_genai import world
 from comics_genai.errors import UserError
 from comics_genai.evaluation.attribute_reader import AttributeReader, AttributeReaderConfig
-from comics_genai.evaluation.folder_scores import ScoreSettings, score_source
+from comics_genai.evaluation.folder_scores import ScoreSettings, main, score_source
 from comics_genai.evaluation.metrics import other_pose_scenes
 from comics_genai.sampling.records import write_metadata, write_picture
 
@@ -31,7 +31,7 @@ def drawn(folder, metadata: bool = True) -> list[dict]:
 
 def test_a_folder_of_pictures_is_scored_between_chance_and_ceiling(tmp_path, reader):
     rows = drawn(tmp_path / "pictures")
-    text = score_source(ScoreSettings(tmp_path / "pictures", scorer=reader))
+    text = score_source(ScoreSettings(tmp_path / "pictures", reader=reader))
     assert text.startswith("3 pictures of") and "joint success" in text and "chance: other characters" in text
     records = [json.loads(line) for line in (tmp_path / "pictures" / "scores.jsonl").read_text().splitlines()]
     assert [record["file_name"] for record in records] == ["0.png", "1.png", "2.png"]
@@ -50,7 +50,7 @@ def test_folders_in_a_folder_are_rows_and_pictures_carry_their_own_records(tmp_p
     world.draw(SCENES[0], 64).save(tmp_path / "all" / "one" / "contact_sheet.png")
     (tmp_path / "all" / "two").mkdir()
     world.draw(SCENES[0], 64).save(tmp_path / "all" / "two" / "x.png")
-    text = score_source(ScoreSettings(tmp_path / "all", scorer=reader))
+    text = score_source(ScoreSettings(tmp_path / "all", reader=reader))
     rows = {row["name"]: row for row in json.loads((tmp_path / "all" / "scores.json").read_text())["rows"]}
     assert text.startswith("4 pictures of") and rows["one"]["pictures"] == 3 and rows["two"]["pictures"] == 1
     assert rows["two"]["pose"] is None and rows["two"]["joint_success"] is None and rows["two"]["identity"]
@@ -63,7 +63,7 @@ def test_folders_in_a_folder_are_rows_and_pictures_carry_their_own_records(tmp_p
 def test_a_prompt_that_is_no_text_asks_for_no_pose(tmp_path, reader, prompt):
     rows = drawn(tmp_path, metadata=False)
     write_metadata(tmp_path, [{**rows[0], "prompt": prompt, "seed": prompt}, *rows[1:]])
-    assert score_source(ScoreSettings(tmp_path, scorer=reader)).startswith("3 pictures of")
+    assert score_source(ScoreSettings(tmp_path, reader=reader)).startswith("3 pictures of")
     for line in (tmp_path / "scores.jsonl").read_text().splitlines():
         told = json.loads(line)
         assert "joint_success" not in told["scores"] and "outfit" in told["scores"]["right"]
@@ -71,21 +71,28 @@ def test_a_prompt_that_is_no_text_asks_for_no_pose(tmp_path, reader, prompt):
 
 def test_what_cannot_be_scored_is_said(tmp_path, reader):
     with pytest.raises(UserError, match="no PNG picture"):
-        score_source(ScoreSettings(tmp_path, scorer=reader))
+        score_source(ScoreSettings(tmp_path, reader=reader))
     drawn(tmp_path)
     with pytest.raises(UserError, match="0 \\(UnicornGirl\\) to 9"):
-        score_source(ScoreSettings(tmp_path, character=10, scorer=reader))
+        score_source(ScoreSettings(tmp_path, character=10, reader=reader))
     (tmp_path / "1.png").unlink()
     with pytest.raises(UserError, match="1.png is gone or damaged: put it back, or take its line out"):
-        score_source(ScoreSettings(tmp_path, scorer=reader))
+        score_source(ScoreSettings(tmp_path, reader=reader))
     (tmp_path / "metadata.jsonl").write_text('{"file_name": "../secret.png", "prompt": "a girl"}\n')
     with pytest.raises(UserError, match=r"metadata.jsonl names \.\./secret.png, which lies outside of"):
-        score_source(ScoreSettings(tmp_path, scorer=reader))
+        score_source(ScoreSettings(tmp_path, reader=reader))
     (tmp_path / "metadata.jsonl").write_text('{"file_name": \n')
     with pytest.raises(UserError, match="Line 1 of .*metadata.jsonl is not JSON"):
-        score_source(ScoreSettings(tmp_path, scorer=reader))
+        score_source(ScoreSettings(tmp_path, reader=reader))
     run = tmp_path / "a_run_without_pictures"
     run.mkdir()
     (run / "settings.json").write_text("{}")
     with pytest.raises(UserError, match="has no pictures"):
-        score_source(ScoreSettings(run, scorer=reader))
+        score_source(ScoreSettings(run, reader=reader))
+
+
+def test_the_readers_option_is_refused_by_its_earlier_name(tmp_path, reader):
+    with pytest.raises(UserError, match="^The option --scorer is called --reader now: write --reader.$"):
+        main([str(tmp_path), "--scorer", str(reader)])
+    drawn(tmp_path)
+    assert main([str(tmp_path), "--reader", str(reader)]).startswith("3 pictures of")

@@ -20,11 +20,11 @@ PROMPTS = [world.scene_prompt(scene, "UnicornGirl, a girl") for scene in SCENES]
 
 
 @pytest.fixture(scope="module")
-def world_base(tiny_sdxl, tiny_scorer, tmp_path_factory):
+def world_base(tiny_sdxl, tiny_reader, tmp_path_factory):
     """A tiny base that has an attribute reader beside its weights, as the miniature does."""
     folder = tmp_path_factory.mktemp("world") / "base"
     shutil.copytree(tiny_sdxl, folder)
-    tiny_scorer.save(folder / "scorer")
+    tiny_reader.save(folder / "attribute_reader")
     return folder
 
 

@@ -46,7 +46,8 @@ def test_a_training_goes_on_from_a_base(smoke, tmp_path):
         for name, tensor in one.state_dict().items():
             torch.testing.assert_close(same.state_dict()[name].float(), tensor.float(), atol=1e-3, rtol=1e-3)
     again = assemble.assemble(settings.folder, tmp_path / "base")
-    assert (again / "scorer" / "model.safetensors").exists() and (again / "pretraining" / "vae" / "log.jsonl").exists()
+    assert (again / "attribute_reader" / "model.safetensors").exists()
+    assert all((again / "pretraining" / stage / "log.jsonl").exists() for stage in ("attribute_reader", "vae"))
     whole = [json.loads(line) for line in (again / "pretraining" / "unet" / "log.jsonl").read_text().splitlines()]
     assert [row["step"] for row in whole] == [2, 4, 6, 8]  # both trainings, one after the other
     assert whole == sorted(whole, key=lambda row: row["seconds"])

@@ -16,7 +16,7 @@ from comics_genai.sampling.generate import Sampling
 
 def test_the_evaluation_measures_what_a_base_keeps_and_follows(smoke, tmp_path):
     settings = evaluate.EvaluationSettings(
-        base=str(smoke.base), scorer=smoke.base / "scorer", target=tmp_path / "evaluation.json", prompts=8,
+        base=str(smoke.base), reader=smoke.base / "attribute_reader", target=tmp_path / "evaluation.json", prompts=8,
         reconstructions=8, sampling=Sampling(steps=2),
     )  # fmt: skip
     figures = evaluate.evaluate(settings)

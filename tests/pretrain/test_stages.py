@@ -30,7 +30,7 @@ def test_every_stage_leaves_its_result_and_the_base_loads_unchanged(smoke):
     assert drawn.shape == (1, 128, 128, 3) and np.isfinite(drawn).all()
     assert pipeline.vae.config.latent_channels == 9 + 17 and pipeline.unet.config.sample_size == 16
     weights = list(smoke.base.rglob("*.safetensors"))
-    folders = {"vae", "text_encoder", "text_encoder_2", "unet", "image_tower", "scorer"}
+    folders = {"vae", "text_encoder", "text_encoder_2", "unet", "image_tower", "attribute_reader"}
     assert {file.parent.name for file in weights} == folders
     assert all(dtype == "F16" for file in weights for dtype in dtypes(file) if not dtype.startswith("I"))
     half = StableDiffusionXLPipeline.from_pretrained(smoke.base, dtype=torch.float16)
@@ -65,3 +65,10 @@ def test_the_command_line_overrides_any_number_of_a_preset(monkeypatch):
         pretrain.PRESETS["smoke"].vae, loop=replace(pretrain.PRESETS["smoke"].vae.loop, steps=7)
     )
     assert given[1] == pretrain.PRESETS["cpu2"] and given[1].stages == ("all",)
+
+
+def test_the_readers_earlier_name_is_refused_with_the_new_one():
+    with pytest.raises(UserError, match="^The stage scorer is called reader now: write reader.$"):
+        pretrain.main(["vae", "scorer", "--preset", "smoke"])
+    with pytest.raises(UserError, match="^The option --scorer.batch-size is called --reader.batch-size now"):
+        pretrain.main(["reader", "--scorer.batch_size", "8"])

@@ -52,7 +52,7 @@ prompts = 1
     assert [len(pictures) for pictures in kept_pictures(grid).values()] == [1, 1]  # one a prompt, of two seeds
 
 
-def test_a_varied_setting_is_told_by_the_gallerys_name_for_it(tmp_path, tiny_scorer):
+def test_a_varied_setting_is_told_by_the_gallerys_name_for_it(tmp_path, tiny_reader):
     path = tmp_path / "how_long.toml"
     path.write_text(f"""
 prompts = 2
@@ -68,7 +68,7 @@ folder = "{tmp_path}/kept"
 prompts = 2
 """)
     grid = Grid.read(path)
-    subject = Subject(0, grid, 64, tiny_scorer, tmp_path / "drawings")
+    subject = Subject(0, grid, 64, tiny_reader, tmp_path / "drawings")
     prompts = subject.prompts("UnicornGirl, a girl")
     asked = [(prompt, seed) for prompt in prompts for seed in (0, 1)]
     records = subject.records([PIL.Image.new("RGB", (64, 64), "red")] * 4, 2, asked=True)

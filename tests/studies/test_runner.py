@@ -15,8 +15,8 @@ from comics_genai.studies.table import Table, records_of
 METHODS = ["true_drawings", "other_characters", "careful_prompt", "dreambooth", "lora", "gan_v2"]
 
 
-def test_a_study_runs_every_cell_once_and_its_table_tells_all(smoke, tiny_scorer, tmp_path):
-    result = run_study(smoke, tmp_path / "runs", reader=tiny_scorer)
+def test_a_study_runs_every_cell_once_and_its_table_tells_all(smoke, tiny_reader, tmp_path):
+    result = run_study(smoke, tmp_path / "runs", reader=tiny_reader)
     assert (result.done, result.cells) == (6, 6)
     rows = Table(smoke.with_suffix(".jsonl")).rows()
     assert [row["method"] for row in rows] == METHODS
@@ -45,14 +45,14 @@ def test_a_study_runs_every_cell_once_and_its_table_tells_all(smoke, tiny_scorer
     assert "joint_success" not in told["gan_v2"]["scores"] and "identity" in told["gan_v2"]["scores"]
 
     before = smoke.with_suffix(".jsonl").read_bytes()
-    assert run_study(smoke, tmp_path / "runs", reader=tiny_scorer).done == 6
+    assert run_study(smoke, tmp_path / "runs", reader=tiny_reader).done == 6
     assert smoke.with_suffix(".jsonl").read_bytes() == before
 
     # Another sampling asks for new pictures of the same training.
     weights = sorted((tmp_path / "runs" / "smoke" / "trained").glob("lora*/weights.safetensors"))
     times = [path.stat().st_mtime_ns for path in weights]
     smoke.write_text(smoke.read_text().replace("[sampling]\nsteps = 2", "[sampling]\nsteps = 1"))
-    assert run_study(smoke, tmp_path / "runs", reader=tiny_scorer).done == 6
+    assert run_study(smoke, tmp_path / "runs", reader=tiny_reader).done == 6
     assert [path.stat().st_mtime_ns for path in weights] == times and len(weights) == 1
 
 
@@ -65,8 +65,8 @@ run_study(Path(sys.argv[1]), Path(sys.argv[2]), reader=AttributeReader.load(Path
 """
 
 
-def test_a_killed_study_goes_on_where_it_was(smoke, tiny_scorer, tmp_path):
-    tiny_scorer.save(tmp_path / "reader")
+def test_a_killed_study_goes_on_where_it_was(smoke, tiny_reader, tmp_path):
+    tiny_reader.save(tmp_path / "reader")
     table, root = smoke.with_suffix(".jsonl"), environment.root()
     arguments = [sys.executable, "-c", CHILD, str(smoke), str(tmp_path / "runs"), str(tmp_path / "reader")]
     child = subprocess.Popen(arguments, env={**os.environ, "PYTHONPATH": str(root)}, stdout=subprocess.DEVNULL)
@@ -83,14 +83,14 @@ def test_a_killed_study_goes_on_where_it_was(smoke, tiny_scorer, tmp_path):
     assert result.done == len(rows) == 6 and rows[: len(begun)] == begun
 
 
-def test_a_row_of_another_base_or_reader_is_made_again(smoke, tiny_scorer, tmp_path):
+def test_a_row_of_another_base_or_reader_is_made_again(smoke, tiny_reader, tmp_path):
     text = smoke.read_text()
     smoke.write_text(text[: text.index("[methods.true_drawings]")] + "[methods.other_characters]\n")
-    run_study(smoke, tmp_path / "runs", reader=tiny_scorer)
+    run_study(smoke, tmp_path / "runs", reader=tiny_reader)
     table = smoke.with_suffix(".jsonl")
     old = json.loads(table.read_text()) | {"reader": "another"}
     table.write_text(json.dumps(old) + "\n")
-    assert run_study(smoke, tmp_path / "runs", reader=tiny_scorer).done == 1
+    assert run_study(smoke, tmp_path / "runs", reader=tiny_reader).done == 1
     assert table.read_text().count("\n") == 2 and len(Table(table).rows()) == 1
     grid = Grid.read(smoke)
     assert Table(table).rows()[0]["cell"] == cell_id(grid, grid.cells()[0])
