@@ -12,6 +12,7 @@ several, it is the addition of task vectors (Ilharco et al. 2023, sec. 2).
 """
 
 import hashlib
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ from comics_genai.run import (
     PEFT_CONFIG,
     finetuning_settings,
     is_run,
+    recorded,
     weights_in,
 )
 
@@ -83,6 +85,8 @@ def load_adapters(base: Base, runs: Sequence[str | Path], best: bool = True) -> 
         for run, path in zip(runs, paths, strict=True)
     )
     set_scale(base, base.adapters, 1.0)
+    for run in runs:
+        _warn_of_another_base(base, run)
     return base.adapters
 
 
@@ -118,6 +122,24 @@ def base_of(run: str | Path, settings: Mapping[str, Any]) -> str:
     if not isinstance(base, str):
         raise UserError(f"The settings of {run} name no base: give --base with the base that it was made on.")
     return base
+
+
+def _warn_of_another_base(base: Base, run: str | Path) -> None:
+    """Warn if the base's content is not that on which the run was trained, for example since it was trained anew."""
+    folder = run_folder(run)
+    record = recorded(folder) if is_run(folder) else {}
+    before, settings = record.get("base_digest"), finetuning_settings(folder, run) if record else {}
+    if not isinstance(before, str) or before == base.digest():
+        return
+    # Of a base on the Hub, half precision reads other files with the same weights.
+    was_half = settings.get("precision") != "fp32" and settings.get("method") != "dreambooth"
+    if base.name != "mini" and not Path(base.name).exists() and was_half != (base.precision != "fp32"):
+        return
+    warnings.warn(
+        f"The run {run} was trained on a base whose content was {shown(before)}, and that of {base.name} is "
+        f"'{base.digest()}': its pictures may not show the character, so restore that base or train anew.",
+        stacklevel=4,
+    )
 
 
 def _key(i: int) -> str:

@@ -1,9 +1,13 @@
 """Full weights are mixed as the formula says, adapters add up, and what is not drawn with has no effect."""
 
+import json
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 
 from comics_genai.bases.adapters import load_adapter, load_adapters, set_scale, weights_of
@@ -101,3 +105,48 @@ def test_weights_of_another_model_leave_the_base_as_it_was(runs, tiny_sd):
         load_adapter(other, runs / "full")
     assert all(torch.equal(p, original[name]) for name, p in weights(other).items())
     assert other.adapters == ()
+
+
+def of_other_content(base: Path, target: Path) -> Path:
+    shutil.copytree(base, target)
+    for path in target.glob("unet/*.safetensors"):
+        tensors = safetensors.torch.load_file(path)
+        safetensors.torch.save_file({name: tensor * 1.05 for name, tensor in tensors.items()}, path)
+    return target
+
+
+def of_a_run(run: Path, target: Path, **values) -> Path:
+    """A copy of the run whose record says these things beside."""
+    shutil.copytree(run, target)
+    record = json.loads((target / "settings.json").read_text())
+    (target / "settings.json").write_text(json.dumps(record | values))
+    return target
+
+
+@pytest.mark.parametrize("name", ["lora", "full"])
+def test_a_base_that_has_changed_since_the_training_is_told(runs, tiny_sdxl, tmp_path, name, recwarn):
+    changed = Base.load(of_other_content(tiny_sdxl, tmp_path / "base"))
+    before = Base.load(tiny_sdxl).digest()
+    load_adapter(changed, runs / name)
+    assert [str(one.message) for one in recwarn] == [
+        f"The run {runs / name} was trained on a base whose content was '{before}', and that of {changed.name} is "
+        f"'{changed.digest()}': its pictures may not show the character, so restore that base or train anew."
+    ]
+
+
+@pytest.mark.parametrize("digest", [None, 3, ["x"], "its own"])
+def test_a_run_of_this_base_and_one_that_does_not_say_are_loaded_without_a_word(runs, base, tmp_path, digest, recwarn):
+    said = base.digest() if digest == "its own" else digest
+    load_adapter(base, of_a_run(runs / "lora", tmp_path / "run", base_digest=said))
+    assert not list(recwarn)
+
+
+def test_other_files_of_the_hubs_same_weights_are_no_change(runs, base, tmp_path, recwarn):
+    settings = json.loads((runs / "lora" / "settings.json").read_text())["finetune"]
+    run = of_a_run(runs / "lora", tmp_path / "run", base_digest="of fp16", finetune=settings | {"precision": "fp16"})
+    base.name = "me/base"
+    load_adapter(base, run)
+    assert not list(recwarn)
+    base.precision = "fp16"
+    load_adapter(base, run)
+    assert len(recwarn) == 1
