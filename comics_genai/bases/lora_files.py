@@ -4,14 +4,18 @@ folder/pytorch_lora_weights.safetensors                        as diffusers and 
 folder/adapter_model.safetensors, folder/adapter_config.json   as peft writes it, of a UNet
 """
 
+import dataclasses
 import json
+import math
 import re
 import warnings
 from pathlib import Path
 from typing import Any
 
+import safetensors
 import torch
 from diffusers.training_utils import _collate_lora_metadata
+from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict
 from torch import Tensor, nn
 
@@ -59,6 +63,7 @@ def load(base: Base, path: Path, key: str) -> None:
     unload the part that is already in the base.
     """
     tensors, _ = load_tensors(path)
+    _check_metadata(path, {name.partition(".")[0] for name in tensors})
     try:
         # diffusers warns of text encoders without adapters, and of UNets that have some already.
         with quiet_loading(), warnings.catch_warnings():
@@ -78,6 +83,41 @@ def load(base: Base, path: Path, key: str) -> None:
             "made on."
         ) from error
     _check_whole(base, path, {name for name in tensors if not name.endswith(".alpha")}, key)
+
+
+def _check_metadata(path: Path, parts: set[str]) -> None:
+    """Raise UserError unless the file has no metadata of an adapter, or such that peft can build one from.
+
+    parts: the networks that the file holds tensors of, each of which has a rank.
+    """
+    with safetensors.safe_open(path, framework="pt") as file:
+        said = (file.metadata() or {}).get(METADATA)
+    if said is None:
+        return
+    try:
+        values = json.loads(said)
+        faults = [name for name, value in values.items() if not _holds(name.rpartition(".")[2], value)]
+        faults += [f"no {part}.r" for part in sorted(parts) if f"{part}.r" not in values]
+    except (ValueError, RecursionError, AttributeError):
+        faults = ["no JSON object"]
+    if faults:
+        raise UserError(
+            f"The metadata of the adapter {path} are damaged or of another program ({faults[0][:60]}): copy or "
+            "download it anew, or train again."
+        )
+
+
+def _holds(name: str, value: Any) -> bool:
+    """Whether peft knows the setting, and takes a value of this type."""
+    defaults = {one.name: one.default for one in dataclasses.fields(LoraConfig)}
+    if name not in defaults:
+        return False
+    if name in ("r", "lora_alpha", "lora_dropout"):
+        known = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        return known and (value > 0 or name == "lora_dropout")
+    if name == "target_modules":
+        return isinstance(value, str) or (isinstance(value, list) and all(isinstance(one, str) for one in value))
+    return not isinstance(defaults[name], bool) or isinstance(value, bool | str)  # "gaussian" for a start of weights
 
 
 def _load_peft(base: Base, path: Path, tensors: dict[str, Tensor], key: str) -> dict[str, Tensor]:

@@ -143,3 +143,31 @@ def test_a_damaged_configuration_of_peft_is_one_sentence(base, strong, config):
     (strong / PEFT_CONFIG).write_text(config)
     with pytest.raises(UserError, match="adapter_config.json"):
         load_adapter(base, strong)
+
+
+METADATA = {
+    "no JSON": lambda config: "{broken",
+    "a list": lambda config: "[1]",
+    "nothing": lambda config: "{}",
+    "a rank left out": lambda config: json.dumps({name: config[name] for name in config if name != "unet.r"}),
+    "nested too deep": lambda config: "[" * 100_000,
+    "a rank in words": lambda config: json.dumps(config | {"unet.r": "many"}),
+    "a rank of 0": lambda config: json.dumps(config | {"unet.r": 0}),
+    "an alpha that is infinite": lambda config: json.dumps(config | {"unet.lora_alpha": float("inf")}),
+    "modules that are a number": lambda config: json.dumps(config | {"unet.target_modules": 5}),
+    "a setting of another program": lambda config: json.dumps(config | {"unet.hook": "os.system"}),
+    "dropout in words": lambda config: json.dumps(config | {"unet.lora_dropout": "much"}),
+}
+
+
+@pytest.mark.parametrize("kind", METADATA)
+def test_damaged_metadata_are_named_and_not_the_base_blamed(base, strong, kind):
+    path = strong / LORA_FILE
+    with safetensors.safe_open(path, framework="pt") as file:
+        config = json.loads(file.metadata()["lora_adapter_metadata"])
+    tensors, bare = safetensors.torch.load_file(path), predicted(base)
+    metadata = {"format": "pt", "lora_adapter_metadata": METADATA[kind](config)}
+    safetensors.torch.save_file(tensors, path, metadata)
+    with pytest.raises(UserError, match=r"The metadata of the adapter .* are damaged or of another program \("):
+        load_adapter(base, strong)
+    assert torch.equal(predicted(base), bare)
