@@ -31,7 +31,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from comics_genai import world
+from comics_genai import environment, world
 from comics_genai.baselines.ddpm import SETTINGS_32_CPU, SETTINGS_256_CPU, DdpmSettings
 from comics_genai.baselines.gan import VERSION_1, VERSION_2, GanSettings
 from comics_genai.errors import UserError
@@ -123,6 +123,7 @@ class Grid:
     vary: Mapping[str, Mapping[str, Sequence[Any]]] = field(default_factory=dict)
     variants: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: {"": {}})
     keep: Mapping[str, Any] = field(default_factory=dict)  # which pictures, and in which folder; see `kept_pictures`
+    home: Path | None = field(init=False, default=None)  # what keep.folder starts from; None = the repository
 
     def __post_init__(self) -> None:
         plain_name(self.name, "The study's name")
@@ -149,10 +150,13 @@ class Grid:
         for name, (holds, range_) in ranges.items():
             if not holds:
                 raise UserError(f"The study {self.name} says {name} = {getattr(self, name)!r}: it must be {range_}.")
+        for kind, names in (("method", self.methods), ("variant", self.variants)):
+            for name in names:
+                plain_name(name or "none", f"The {kind} of the study {self.name}")
 
     @classmethod
     def read(cls, path: Path) -> "Grid":
-        """The grid of a file, with the file's name."""
+        """The grid of a file, with the file's name. One outside the repository keeps its pictures in its own folder."""
         path = Path(path)
         try:
             said = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -161,6 +165,9 @@ class Grid:
                             "4_finetuning/studies.") from error  # fmt: skip
         given = {name: tuple(value) if isinstance(value, list) else value for name, value in said.items()}
         grid = _built(cls, {"name": path.stem, **given}, path.name, "")
+        places = (environment.root().resolve(), environment.materials().resolve())
+        if not any(path.resolve().is_relative_to(place) for place in places):
+            object.__setattr__(grid, "home", path.resolve().parent)
         grid.cells()  # checks every setting before the first run
         return grid
 
@@ -248,7 +255,7 @@ def _built(kind: type, given: Mapping[str, Any], owner: str, section: str) -> An
 
     Raises UserError that names a value of another type, or one that the dataclass does not have.
     """
-    known = [one.name for one in fields(kind)]
+    known = [one.name for one in fields(kind) if one.init]
     if unknown := [name for name in given if name not in known]:
         name = ".".join(filter(None, (section, unknown[0])))
         raise UserError(f"{owner} sets {name}, which does not exist: choose one of {', '.join(known)}.")

@@ -3,6 +3,7 @@
 [keep] of a study's file says whose: folder, characters, seeds, prompts (the first so many), noise.
 """
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from comics_genai.evaluation.picture_scores import Told, tell
 from comics_genai.files import write_atomic
 from comics_genai.finetuning.settings import FinetuneSettings
 from comics_genai.paths import inside
+from comics_genai.ranges import LARGEST_SEED, shown, whole
 from comics_genai.sampling.records import METADATA, read_image, read_metadata, write_metadata
 from comics_genai.studies.cast import Subject
 from comics_genai.studies.grid import Cell, Grid
@@ -24,18 +26,39 @@ from comics_genai.world import HELD_OUT, draw
 
 VARIED = {"steps": "training_step", "learning_rate": "learning_rate"}  # the gallery's names for settings of a study
 OF_A_POSE = frozenset({"joint_success", "copy_pasted", "palette_distance"})  # of a picture and one scene
+UNFIT_FOR_FOLDERS = re.compile(r"[\s/\\]")
 KEEP = {"folder": "", "characters": (0,), "seeds": (0,), "prompts": 6, "noise": (0,)}
 
 
 def wanted(grid: Grid) -> dict[str, Any]:
-    """[keep] with defaults for what it leaves out. Raises UserError for an unknown entry."""
+    """[keep] with defaults for what it leaves out. Raises UserError for an unknown entry, or one of another type."""
     if unknown := grid.keep.keys() - KEEP.keys():
         raise UserError(f"The study {grid.name} says keep.{min(unknown)}: choose of {', '.join(KEEP)}.")
-    return KEEP | dict(grid.keep)
+    keep = KEEP | dict(grid.keep)
+    rules = {name: (_numbers(keep[name]), "a list of numbers from 0") for name in ("characters", "seeds", "noise")}
+    rules["folder"] = isinstance(keep["folder"], str), "the name of a folder"
+    rules["prompts"] = whole(keep["prompts"], 1, 1000)
+    for name, (holds, range_) in rules.items():
+        if not holds:
+            raise UserError(f"The study {grid.name} says keep.{name} = {shown(keep[name])}: it must be {range_}.")
+    if keep["folder"]:
+        inside(_home(grid), keep["folder"], f"The study {grid.name}, in [keep],")
+    return keep
+
+
+def _numbers(value: Any) -> bool:
+    return isinstance(value, list | tuple) and all(whole(number, 0, LARGEST_SEED)[0] for number in value)
+
+
+def _home(grid: Grid) -> Path:
+    return environment.root() if grid.home is None else grid.home
 
 
 def kept_folder(grid: Grid, cell: Cell) -> Path | None:
-    """The folder for the cell's kept pictures; None if [keep] does not include the cell."""
+    """The folder for the cell's kept pictures; None if [keep] does not include the cell.
+
+    Raises UserError for one that lies outside of the repository, or of the folder of a study from elsewhere.
+    """
     keep = wanted(grid)
     if not keep["folder"] or cell.character not in keep["characters"] or cell.seed not in keep["seeds"]:
         return None
@@ -44,7 +67,8 @@ def kept_folder(grid: Grid, cell: Cell) -> Path | None:
     several = [f"character_{cell.character}"] if len(keep["characters"]) > 1 else []
     several += [f"seed_{cell.seed}"] if len(keep["seeds"]) > 1 else []
     name = "-".join([cell.method, *filter(None, [cell.variant]), *varied, *several])
-    return environment.root() / keep["folder"] / name.replace(" ", "_")
+    plain = UNFIT_FOR_FOLDERS.sub("_", name)
+    return inside(_home(grid), f"{keep['folder']}/{plain}", f"The study {grid.name}, in [keep],")
 
 
 def keep_pictures(pictures: Path, target: Path, prompts: int, noise: Sequence[int]) -> None:

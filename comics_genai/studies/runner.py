@@ -49,6 +49,8 @@ def run_study(
     and KeyboardInterrupt if a signal stopped a training.
     """
     grid, path = Grid.read(path), Path(path)
+    for cell in grid.cells():
+        kept_folder(grid, cell)  # a place that is refused is said before anything is trained
     rows = Table(table or path.with_suffix(".jsonl"))
     study = _Study(grid, Path(runs) / grid.name, device, reader)
     cells = grid.cells()

@@ -35,7 +35,7 @@ finetune.alpha = 2.0
 baseline = {{ size = 32, latent = 4, generator_width = 4, discriminator_width = 4, batch_size = 2, steps = 1 }}
 
 [keep]
-folder = "{kept}"
+folder = "kept"
 prompts = 1
 """
 
@@ -44,5 +44,5 @@ prompts = 1
 def smoke(tiny_sdxl, tmp_path) -> Path:
     """A study's file."""
     path = tmp_path / "smoke.toml"
-    path.write_text(SMOKE.format(base=tiny_sdxl, kept=tmp_path / "kept"))
+    path.write_text(SMOKE.format(base=tiny_sdxl))
     return path
