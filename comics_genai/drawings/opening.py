@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import PIL.Image
-from PIL import PngImagePlugin
+from PIL import BmpImagePlugin, PngImagePlugin
 
 from comics_genai.drawings.preparation import layers_of, plain
 from comics_genai.errors import UserError
@@ -41,6 +41,8 @@ DAMAGE = (
 # Tools that generate pictures write whole workflows into their text, and printers' profiles take megabytes.
 PngImagePlugin.MAX_TEXT_CHUNK = 16 << 20
 PngImagePlugin.MAX_TEXT_MEMORY = 64 << 20
+# Paint programs write opacity into the fourth byte of a BMP's pixels; where it is unused, `plain` leaves it out.
+BmpImagePlugin.USE_RAW_ALPHA = True
 
 
 def suffixes() -> frozenset[str]:

@@ -17,6 +17,9 @@ CONTRAST = 32  # of 255, in the channel that differs most: a stroke with less co
 NEARLY_VANISHED = 0.05  # the least share of a drawing that must be seen on its paper
 LOOK = 256  # side in pixels at which contrast is measured
 
+# Kinds of files that may have room for opacity without using it: it is 0 everywhere then, and the picture is opaque.
+SPARE = frozenset({"BMP", "DIB", "TGA"})
+
 Layers = tuple[PIL.Image.Image, PIL.Image.Image | None]  # sRGB, and the opacity (L) unless it is full everywhere
 
 
@@ -110,7 +113,9 @@ def plain(picture: PIL.Image.Image) -> PIL.Image.Image:
     if picture.mode == "La":
         picture = picture.convert("LA")
     if picture.has_transparency_data:
-        return picture.convert("RGBA")
+        whole = picture.convert("RGBA")
+        unused = getattr(picture, "format", None) in SPARE and whole.getchannel("A").getextrema()[1] == 0
+        return whole.convert("RGB") if unused else whole
     return picture if picture.mode in ("L", "RGB", "CMYK", "LAB") else picture.convert("RGB")
 
 

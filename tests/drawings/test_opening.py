@@ -123,7 +123,22 @@ def gif(frame: tuple[int, int], transparency: int | None) -> bytes:
     return content[:6] + struct.pack("<HH", 80, 80) + content[10:place] + left_top + content[place + 4 :]
 
 
+def in_four_bytes(kind: str, unused: bool = False) -> bytes:
+    """A picture of four bytes a pixel whose fourth is opacity; unused: it is 0 everywhere."""
+    opacity = PIL.Image.fromarray(np.where(INSIDE & (not unused), 255, 0).astype(np.uint8))
+    image = PIL.Image.merge("RGBA", (*red().split(), opacity))
+    if kind != "BMP with masks":
+        return encoded(image, kind)
+    content = encoded(image, "BMP")  # a header of 40 bytes, behind which version 4 tells where red, green ... lie
+    masks = struct.pack("<4I", 0xFF0000, 0xFF00, 0xFF, 0xFF000000) + bytes(52)
+    head = struct.pack("<I", 108) + content[18:30] + struct.pack("<I", 3) + content[34:54]
+    return content[:10] + struct.pack("<I", 122) + head + masks + content[54:]
+
+
 KEYED = {
+    "a BMP": (in_four_bytes("BMP"), RED),
+    "a BMP with masks": (in_four_bytes("BMP with masks"), RED),
+    "a TGA": (in_four_bytes("TGA"), RED),
     "1 bit": (keyed_png(1, 0, 1), (0, 0, 0)),
     "2 bits": (keyed_png(2, 1, 2), (85, 85, 85)),
     "4 bits": (keyed_png(4, 3, 9), (51, 51, 51)),
@@ -144,6 +159,12 @@ def test_a_transparent_colour_is_transparent_at_any_depth(name):
     np.testing.assert_array_equal(np.asarray(alpha) == 255, INSIDE)
     assert np.asarray(alpha)[~INSIDE].max() == 0
     assert np.abs(np.asarray(colors)[INSIDE].astype(int) - ink).max() <= 1
+
+
+@pytest.mark.parametrize("kind", ["BMP", "BMP with masks", "TGA", "DIB"])
+def test_room_for_opacity_that_is_not_used_lets_no_drawing_vanish(kind):
+    colors, alpha = layers_of(read_picture("a", in_four_bytes(kind, unused=True)))
+    assert alpha is None and np.abs(np.asarray(colors).astype(int) - RED).max() <= 1
 
 
 def png_claiming(width: int, height: int) -> bytes:
