@@ -19,7 +19,7 @@ help:  ## these lines
 demo: $(installed)  ## new poses of UnicornGirl from six drawings, with scores, into 6_generated/
 	@$(python) -m comics_genai demo
 
-gallery: $(installed)  ## one page to browse, compare and pick all pictures: 6_generated/index.html
+gallery: $(installed)  ## one page to browse, compare and pick all pictures: 6_generated/everything.html
 	@$(python) -m comics_genai gallery
 
 # A process a core and a thread a process: one process that computes in two threads takes twice as long. Tests of a

@@ -1,6 +1,8 @@
 """The demonstration runs a notebook once, says what it shows, and does not run it again."""
 
 import json
+import shutil
+import subprocess
 
 import nbformat
 import pytest
@@ -10,6 +12,8 @@ from comics_genai.__main__ import main
 from comics_genai.errors import UserError
 from comics_genai.notebooks.demo import NOTEBOOK, run_notebook
 from comics_genai.plotting.tables import table
+from comics_genai.publishing.gallery import GallerySettings, build
+from tests.gallery_runs import record, save_run
 
 FIGURE = {"mean": 0.875, "low": 0.81, "high": 0.9312}
 SCORES = {
@@ -46,10 +50,17 @@ def test_the_notebook_is_executed_once_and_its_scores_are_told(tmp_path, capfd):
     assert (folder / "job.ipynb").stat().st_mtime_ns == written
 
 
-def test_the_command_ends_with_the_gallery_and_prints_its_address(tmp_path, monkeypatch, capfd):
-    recipe = (environment.root() / "Makefile").read_text(encoding="utf-8").split("\ndemo:")[1].split("\n\n")[0]
+def git(folder, *words: str) -> str:
+    named = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+    return subprocess.run(["git", *named, *words], cwd=folder, capture_output=True, text=True, check=True).stdout
+
+
+def test_the_command_ends_with_the_gallery_prints_its_address_and_leaves_a_clone_clean(tmp_path, monkeypatch, capfd):
+    repository = environment.root()
+    recipe = (repository / "Makefile").read_text(encoding="utf-8").split("\ndemo:")[1].split("\n\n")[0]
     assert recipe.endswith("$(python) -m comics_genai demo")
     monkeypatch.setattr(environment, "root", lambda: tmp_path)
+    shutil.copy(repository / ".gitignore", tmp_path)
     path = tmp_path / NOTEBOOK
     path.parent.mkdir(parents=True)
     generated = tmp_path / "6_generated"
@@ -61,13 +72,20 @@ def test_the_command_ends_with_the_gallery_and_prints_its_address(tmp_path, monk
         "import PIL.Image; PIL.Image.new('RGB', (32, 32)).save(folder / 'finetuned' / '0.png')",
         """folder.joinpath('finetuned/metadata.jsonl').write_text('{"file_name": "0.png", "prompt": "a girl"}\\n')""",
     )
+    save_run(generated / "lora", [record("0.png", "a girl", 0)], side=300)
+    git(tmp_path, "init", "--quiet")
+    build(GallerySettings(curate=True))
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "--quiet", "--message", "as cloned")
     for _ in range(2):  # the second time nothing is executed, and the gallery is built again
         assert main(["demo"]) == 0
         told = capfd.readouterr().out.splitlines()
-        assert told[-1] == f"1 picture is in the gallery {(generated / 'index.html').as_uri()}"
-        page = (generated / "index.html").read_text(encoding="utf-8")
-        assert "dreambooth_lora_demo/finetuned/0.png" in page
-        (generated / "index.html").unlink()
+        assert told[-1] == f"2 pictures are in the gallery {(generated / 'everything.html').as_uri()}"
+        page = (generated / "everything.html").read_text(encoding="utf-8")
+        assert "dreambooth_lora_demo/finetuned/0.png" in page and "lora/0.png" in page
+        assert git(tmp_path, "status", "--porcelain") == ""
+        (generated / "everything.html").unlink()
+    assert "dreambooth_lora_demo" not in (generated / "index.html").read_text(encoding="utf-8")
 
 
 def test_a_notebook_that_stops_is_one_sentence_and_counts_as_not_run(tmp_path):

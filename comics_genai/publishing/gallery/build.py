@@ -33,6 +33,7 @@ PAGE = Path(__file__).parent / "page"
 # One script, in this order: each file uses the ones before it.
 SCRIPTS = "data address elements picked cards story browse compare training closeup main".split()
 INDEX = "index.html"
+EVERYTHING = "everything"  # the page of all runs here and its folder, which git ignores: EVERYTHING.html
 NUMBER_WORDS = "no one two three four five six seven eight nine ten eleven twelve".split()
 
 
@@ -43,13 +44,14 @@ class GallerySettings:
     folders: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()
     """more folders of pictures, with or without records; pictures from elsewhere are copied beside the page"""
     into: Path | None = None
-    """folder that gets index.html; by default 6_generated, whose own runs are then shown too"""
+    """folder that gets index.html; by default everything.html in 6_generated, which shows the runs there too"""
     drawings: tuple[Path, ...] = ()
     """folders of the training drawings, one for each character; by default 1_data/unicorn_girl"""
     first_seeds: int = 0
     """show only this many pictures for each prompt of a folder, those with the lowest seeds; 0 = all"""
     curate: bool = False
-    """the committed gallery: only folders that git keeps, the first four seeds of each test prompt, at most 25 MB"""
+    """the committed gallery, index.html: only folders that git keeps, the first four seeds of each test prompt, at most
+    25 MB"""
     title: str = "Comics-GenAI gallery"
     """name of the page"""
 
@@ -63,6 +65,16 @@ class GallerySettings:
     def seeds(self) -> int:
         """How many seeds of each prompt are shown; 0 = all."""
         return SEEDS if self.curate else self.first_seeds
+
+    @property
+    def page(self) -> str:
+        """The page's file in the gallery's folder. Only --curate writes the one that git keeps."""
+        return INDEX if self.into or self.curate else f"{EVERYTHING}.html"
+
+    @property
+    def own(self) -> str:
+        """The folder beside the page for thumbnails and copies."""
+        return OWN if self.into or self.curate else EVERYTHING
 
 
 @dataclass(frozen=True)
@@ -81,14 +93,14 @@ class Built:
 
 
 def build(settings: GallerySettings | None = None) -> Built:
-    """Write index.html and missing thumbnails; the same folders give the same bytes.
+    """Write the page and missing thumbnails; the same folders give the same bytes.
 
     Raises UserError if a folder is missing or the gallery's place holds another page, if there is no picture at all,
     and as `curated` does.
     """
     settings = settings or GallerySettings()
     gallery = settings.into or environment.generated()
-    _check_own(gallery / INDEX)
+    _check_own(gallery / settings.page)
     found = _read(settings, gallery)
     records = found.records
     if not records:
@@ -97,7 +109,7 @@ def build(settings: GallerySettings | None = None) -> Built:
     pictures: dict[str, dict[str, Any]] = {}
     with Progress(len(records), describe=f"looking at {len(records)} pictures") as progress:
         for done, (root, record) in enumerate(records, start=1):
-            _add(pictures, _picture(record, root, gallery, characters, found.problems))
+            _add(pictures, _picture(record, root, gallery, settings.own, characters, found.problems))
             progress.update(done)
     data = {
         "title": settings.title,
@@ -106,7 +118,7 @@ def build(settings: GallerySettings | None = None) -> Built:
         "problems": [json_safe(problem) for problem in found.problems],
         "pooled": POOLED,
     }
-    index = gallery / INDEX
+    index = gallery / settings.page
     write_atomic(index, _page(settings, data).encode())
     if settings.curate:
         true_drawings = [picture["true"] for picture in data["pictures"] if "true" in picture]
@@ -137,7 +149,7 @@ def _read(settings: GallerySettings, gallery: Path) -> _Found:
         if not root.is_dir():
             raise UserError(f"There is no folder {root}: name folders that hold pictures.")
         kept = kept_files(gallery) if settings.curate and root == gallery else None
-        records, problems = read_all(root, skip=gallery / OWN, loose=loose, kept=kept)
+        records, problems = read_all(root, skip=(gallery / OWN, gallery / EVERYTHING), loose=loose, kept=kept)
         if settings.seeds:
             records = first_seeds(records, settings.seeds)
         found.records.extend((root, record) for record in records)
@@ -158,7 +170,7 @@ def _drawings(settings: GallerySettings, gallery: Path, problems: list[str]) -> 
         shown = []
         for path, caption in character_drawings.files_of(folder).values():
             try:
-                picture = show(path, gallery)
+                picture = show(path, gallery, settings.own)
             except Unreadable as reason:
                 problems.append(json_safe(f"{folder.name}/{path.name}: the drawing is {reason}."))
                 continue
@@ -177,7 +189,7 @@ def _sizes(picture: Shown) -> dict[str, Any]:
 
 
 def _picture(
-    record: PictureRecord, root: Path, gallery: Path, characters: Characters, problems: list[str]
+    record: PictureRecord, root: Path, gallery: Path, own: str, characters: Characters, problems: list[str]
 ) -> dict[str, Any]:
     """The page's data on one picture; see data.js."""
     fields = record.fields
@@ -191,7 +203,7 @@ def _picture(
         "also": [],
     }
     try:
-        picture = show(record.path, gallery)
+        picture = show(record.path, gallery, own)
     except Unreadable as reason:
         problems.append(f"{told['id']}: the picture is {reason}.")
         return told | {"state": str(reason)}
@@ -200,7 +212,7 @@ def _picture(
     if drawings := _drawings_of(text(fields.get("character")), characters):
         told["nearest"] = _nearest(fields, picture, drawings, characters)
     if true_drawing := text(fields.get("true_drawing")):
-        told |= _true_drawing(record, root, gallery, true_drawing, problems)
+        told |= _true_drawing(record, root, gallery, own, true_drawing, problems)
     return told
 
 
@@ -238,14 +250,14 @@ def _nearest(fields: dict[str, Any], picture: Shown, name: str, characters: Char
 
 
 def _true_drawing(
-    record: PictureRecord, root: Path, gallery: Path, path: str, problems: list[str]
+    record: PictureRecord, root: Path, gallery: Path, own: str, path: str, problems: list[str]
 ) -> dict[str, Any]:
     where_said = f"{record.place}/{record.path.name}"
     if not is_inside(record.folder / path, root):
         problems.append(json_safe(f"{where_said}: its true drawing is named outside {root.name}; it is not shown."))
         return {}
     try:
-        return {"true": _sizes(show(record.folder / path, gallery))}
+        return {"true": _sizes(show(record.folder / path, gallery, own))}
     except Unreadable as reason:
         problems.append(json_safe(f"{where_said}: its true drawing is {reason}."))
         return {}

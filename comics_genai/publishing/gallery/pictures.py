@@ -13,7 +13,7 @@ import PIL.Image
 from comics_genai.files import write_atomic
 from comics_genai.publishing.gallery.records import PICTURES
 
-OWN = "gallery"  # folder in the gallery's folder for the builder's own files
+OWN = "gallery"  # folder beside index.html for the builder's own files
 THUMBNAIL = 256  # pixels of the longer side
 LARGEST_AS_IT_IS = 192  # a picture of at most this side needs no thumbnail
 POOLED = 16  # side in pixels at which colours are compared
@@ -37,11 +37,10 @@ class Unreadable(Exception):
     """A picture that cannot be shown; the message is "missing", "damaged" or "of a kind that browsers do not show"."""
 
 
-def show(path: Path, gallery: Path, inside: bool = True) -> Shown:
+def show(path: Path, gallery: Path, own: str = OWN) -> Shown:
     """Prepare a picture for the page in folder `gallery`; files that are there already are kept.
 
-    inside: whether the page may link to the file itself. If not, or if it lies outside `gallery`, it is copied into
-    gallery/pictures/. Raises Unreadable.
+    own: the folder in it for thumbnails, and for copies of pictures that lie outside `gallery`. Raises Unreadable.
     """
     try:
         content = path.read_bytes()
@@ -50,7 +49,7 @@ def show(path: Path, gallery: Path, inside: bool = True) -> Shown:
     if path.suffix.lower() not in PICTURES:
         raise Unreadable("of a kind that browsers do not show")
     digest = hashlib.sha256(content).hexdigest()[:16]
-    small = gallery / OWN / "thumbnails" / f"{digest}.webp"
+    small = gallery / own / "thumbnails" / f"{digest}.webp"
     try:
         with PIL.Image.open(io.BytesIO(content)) as image:
             width, height = image.size
@@ -63,10 +62,10 @@ def show(path: Path, gallery: Path, inside: bool = True) -> Shown:
             pixels = _opened(small) if reduced else image.convert("RGB")
     except (OSError, ValueError, SyntaxError, PIL.Image.DecompressionBombError) as error:
         raise Unreadable("damaged") from error
-    if inside and path.resolve().is_relative_to(gallery.resolve()):
+    if path.resolve().is_relative_to(gallery.resolve()):
         source = path.resolve().relative_to(gallery.resolve()).as_posix()
     else:
-        source = f"{OWN}/pictures/{digest}{path.suffix.lower()}"
+        source = f"{own}/pictures/{digest}{path.suffix.lower()}"
         if not (gallery / source).is_file():
             write_atomic(gallery / source, content)
     thumbnail = small.relative_to(gallery).as_posix() if reduced else source

@@ -21,7 +21,7 @@ but `file_name` may be absent and is then not shown:
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,11 +84,11 @@ def in_words(name: str) -> str:
 
 
 def read_all(
-    root: Path, skip: Path | None = None, loose: bool = False, kept: Set[Path] | None = None
+    root: Path, skip: Sequence[Path] = (), loose: bool = False, kept: Set[Path] | None = None
 ) -> tuple[list[PictureRecord], list[str]]:
     """The records of every folder below `root`, sorted by folder, and a sentence for each thing that is wrong.
 
-    skip: a folder to leave out. loose: if there is no metadata.jsonl below the root, take the pictures themselves.
+    skip: folders to leave out. loose: if there is no metadata.jsonl below the root, take the pictures themselves.
     kept: the files, after following links, to look at; by default all.
     """
 
@@ -98,7 +98,7 @@ def read_all(
     records: list[PictureRecord] = []
     problems: list[str] = []
     folders = [root, *sorted(path for path in root.rglob("*") if path.is_dir())]
-    folders = [folder for folder in folders if skip is None or not (folder == skip or skip in folder.parents)]
+    folders = [folder for folder in folders if not {folder, *folder.parents} & set(skip)]
     for folder in folders:
         if looked_at(folder / METADATA):
             found, wrong = read_folder(folder, folder.relative_to(root).as_posix())
