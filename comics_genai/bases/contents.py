@@ -20,6 +20,7 @@ from comics_genai.errors import UserError
 from comics_genai.files import read_object, write_atomic
 
 UNUSED = frozenset({"safety_checker", "feature_extractor", "image_encoder"})  # parts that are not used here
+LIBRARIES = ("diffusers", "transformers")  # whose classes make a base's parts
 WEIGHTS = re.compile(r"(diffusion_pytorch_model|model)(?:\.(?!safetensors)(\w+))?(-\d+-of-\d+)?\.safetensors")
 CACHED_FROM = 1_000_000  # bytes: hashing a smaller file is faster than looking its hash up
 # The same tensors by their names in old files: transformers 5 dropped a level, diffusers renamed the VAE's attention.
@@ -40,9 +41,11 @@ def variant_of(names: Iterable[str], half: bool) -> str | None:
 def files_of(folder: Path, variant: str | None) -> dict[str, Path]:
     """The files of a diffusers folder that make up the base, by their names without the variant's name."""
     index = read_object(folder / "model_index.json").items()
-    parts = [name for name, value in index if isinstance(value, list) and value and value[0]]
+    parts = [name for name, value in index if isinstance(value, list) and any(value)]
     found = {"model_index.json": folder / "model_index.json"}
     for part in parts:
+        if part != "safety_checker":  # which is never loaded
+            _check_known(folder, part, dict(index)[part])
         if part in UNUSED:
             continue
         if not (folder / part).is_dir():
@@ -51,11 +54,33 @@ def files_of(folder: Path, variant: str | None) -> dict[str, Path]:
         weights = {path: match for path in paths if (match := WEIGHTS.fullmatch(path.name))}
         own = variant if any(match[2] == variant for match in weights.values()) else None
         for path in paths:
+            if path.name.endswith(".index.json"):
+                _check_shards(path)
             if path in weights and weights[path][2] == own:
                 found[f"{part}/{weights[path][1]}{weights[path][3] or ''}.safetensors"] = path
             elif path.suffix in (".json", ".txt", ".model") and not path.name.endswith(".index.json"):
                 found[f"{part}/{path.name}"] = path
     return found
+
+
+def _check_known(folder: Path, part: str, made_of: list[Any]) -> None:
+    """Raise UserError for a part that is made by other code than the libraries', which a folder may bring along."""
+    known = len(made_of) == 2 and all(isinstance(name, str) for name in made_of) and made_of[0] in LIBRARIES
+    if not known or set(part) & set("/\\\x00") or part.startswith("."):
+        raise UserError(
+            f"The {part[:80]} in {folder} is made by {str(made_of)[:80]}, and only classes of "
+            f"{' and '.join(LIBRARIES)} are run here: choose another base."
+        )
+
+
+def _check_shards(index: Path) -> None:
+    """Raise UserError unless the files that an index of weights names can only be files beside it."""
+    named = read_object(index).get("weight_map")
+    names = list(named.values()) if isinstance(named, dict) else [named]
+    # Names alone are checked, because the Hub's cache consists of links.
+    for name in names:
+        if not isinstance(name, str) or name in ("", ".", "..") or set(name) & set("/\\:\x00"):
+            raise UserError(f"{index} names {str(name)[:80]!r}, which is no file beside it: download it anew.")
 
 
 def digest_of_files(files: Mapping[str, Path]) -> str:

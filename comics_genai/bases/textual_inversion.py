@@ -22,6 +22,7 @@ from comics_genai.bases.base import Base
 from comics_genai.drawings.captions import class_noun
 from comics_genai.errors import UserError
 from comics_genai.files import load_tensors, save_tensors
+from comics_genai.paths import plain_name
 
 # The names of SDXL's two vectors in ComfyUI, A1111 and diffusers' examples; a single vector is named by its word.
 NAMES = {"text_encoder": "clip_l", "text_encoder_2": "clip_g"}
@@ -111,9 +112,11 @@ class LearnedToken(nn.Module):
         """Load a frozen token from a file that `save` wrote. Raises UserError for a damaged file."""
         try:
             tensors, record = load_tensors(path)
-            word = record["word"]
+            word = plain_name(record["word"], f"In {path} the word")
         except (OSError, ValueError, KeyError, safetensors.SafetensorError) as error:
             raise UserError(f"{path} cannot be read as a learnt token ({error}): train it again.") from error
+        if not all(tensor.is_floating_point() and tensor.isfinite().all() for tensor in tensors.values()):
+            raise UserError(f"{path} holds values that are not finite numbers: train the token again.")
         places = {saved: name for name, saved in NAMES.items()} | {word: "text_encoder"}
         token = cls(base, word, {places.get(name, name): tensor for name, tensor in tensors.items()})
         token.requires_grad_(False)

@@ -9,6 +9,8 @@ import pytest
 import safetensors.torch
 
 from comics_genai.bases import contents
+from comics_genai.bases.base import Base
+from comics_genai.errors import UserError
 
 
 @pytest.fixture
@@ -100,3 +102,38 @@ def test_large_files_are_hashed_once_and_again_when_they_change(folder, monkeypa
 )
 def test_the_variant_is_what_is_there(names, half, variant):
     assert contents.variant_of(names, half) == variant
+
+
+@pytest.mark.parametrize("name", ["../x.safetensors", "/etc/passwd", "..", "C:\\x", "a/b.safetensors", "", 3, None])
+def test_an_index_of_weights_names_files_beside_it_alone(folder, name):
+    index = folder / "unet" / "diffusion_pytorch_model.safetensors.index.json"
+    index.write_text(json.dumps({"metadata": {}, "weight_map": {"conv_in.weight": name}}))
+    with pytest.raises(UserError, match="index.json names .* which is no file beside it: download it anew"):
+        contents.files_of(folder, None)
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '{"weight_map": []}', "{"])
+def test_a_damaged_index_of_weights_is_a_sentence(folder, content):
+    (folder / "unet" / "diffusion_pytorch_model.safetensors.index.json").write_text(content)
+    with pytest.raises(UserError, match=r"index\.json (names|holds|is not)"):
+        contents.files_of(folder, None)
+
+
+PARTS = {
+    "code in the folder": ("unet", ["my_unet", "Unet"]),
+    "a module of Python": ("unet", ["os", "system"]),
+    "no text, which is taken for none": ("unet", [["my_unet"], "Unet"]),
+    "nothing and a class": ("unet", [None, "Unet"]),
+    "one name": ("unet", ["diffusers"]),
+    "code of a part that is not used": ("feature_extractor", ["my_unet", "Unet"]),
+    "a part elsewhere": ("../unet", ["diffusers", "UNet2DConditionModel"]),
+}
+
+
+@pytest.mark.parametrize("kind", PARTS)
+def test_a_base_brings_no_code_along(folder, kind):
+    part, made_of = PARTS[kind]
+    (folder / "unet" / "my_unet.py").write_text("raise SystemExit('run')")
+    edit(folder / "model_index.json", **{part: made_of})
+    with pytest.raises(UserError, match="only classes of diffusers and transformers are run here"):
+        Base.load(folder)

@@ -12,6 +12,7 @@ from comics_genai.bases.adapters import load_adapter, weights_of
 from comics_genai.bases.base import Base
 from comics_genai.bases.textual_inversion import LearnedToken
 from comics_genai.errors import UserError
+from comics_genai.files import save_tensors
 from comics_genai.finetuning.settings import FinetuneSettings
 from comics_genai.finetuning.train import finetune
 from comics_genai.publishing.export import export
@@ -177,6 +178,27 @@ def test_a_token_that_does_not_fit_is_one_sentence(settings, tiny_sd, tmp_path):
     assert other.learned_token is None
     with pytest.raises(UserError, match="has a token 'gir' already"):
         LearnedToken.like(base, "gir", "girl")
+
+
+@pytest.mark.parametrize("word", ["", "a\nb", "../x", 3, None, ["x"]])
+def test_a_file_of_others_makes_no_token_of_what_is_no_word(settings, tmp_path, word):
+    base, path = Base.load(settings.base), tmp_path / "token.safetensors"
+    LearnedToken.like(base, "UnicornGirl", "girl").save(path)
+    base.learned_token.remove()
+    save_tensors(path, load_file(path), {"word": word})
+    with pytest.raises(UserError, match="token.safetensors the word"):
+        LearnedToken.load(base, path)
+    assert base.learned_token is None
+
+
+def test_a_token_that_is_no_number_is_refused(settings, tmp_path):
+    base, path = Base.load(settings.base), tmp_path / "token.safetensors"
+    LearnedToken.like(base, "UnicornGirl", "girl").save(path)
+    base.learned_token.remove()
+    save_tensors(path, {name: vector * float("nan") for name, vector in load_file(path).items()}, {"word": "Girl0"})
+    with pytest.raises(UserError, match="holds values that are not finite numbers: train the token again"):
+        LearnedToken.load(base, path)
+    assert base.learned_token is None
 
 
 def test_what_the_settings_say_is_kept(settings, tmp_path):
