@@ -94,7 +94,7 @@ def generate(arguments: list[str]) -> None:
     if len(given.run) == 1:
         tell_generated(base, settings, pictures, folder)
     sheet = figures.save_grid([p.image for p in pictures], folder / "grid.png", columns=len(seeds))
-    print(f"{len(pictures)} pictures are in {folder}, all of them on {sheet}.")
+    print(f"{len(pictures)} picture{' is' if len(pictures) == 1 else 's are'} in {folder}, all of them on {sheet}.")
 
 
 def export(arguments: list[str]) -> None:

@@ -84,7 +84,7 @@ def shown(value: Any) -> str:
 
 
 def parse_seeds(text: str) -> list[int]:
-    """The seeds in a text such as "0-7" or "1,5,10-12".
+    """The seeds in a text such as "0-7" or "1,5,10-12", each of them once.
 
     Raises UserError for any other text, a range that runs backwards, or too many seeds.
     """
@@ -104,4 +104,4 @@ def parse_seeds(text: str) -> list[int]:
         if len(seeds) + end - begin + 1 > MOST_SEEDS:
             raise UserError(f"The seeds {shown(text)} are more than {MOST_SEEDS:,}: draw them in several commands.")
         seeds += range(begin, end + 1)
-    return seeds
+    return list(dict.fromkeys(seeds))

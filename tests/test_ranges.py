@@ -13,7 +13,7 @@ from comics_genai.training.loop import LoopSettings
 
 
 @pytest.mark.parametrize(("text", "seeds"), [("0-3", [0, 1, 2, 3]), ("7", [7]), ("1, 5,10-12", [1, 5, 10, 11, 12]),
-                                             (str(LARGEST_SEED), [LARGEST_SEED])])  # fmt: skip
+                                             ("0-3,2", [0, 1, 2, 3]), (str(LARGEST_SEED), [LARGEST_SEED])])  # fmt: skip
 def test_seeds_are_numbers_and_ranges(text, seeds):
     assert parse_seeds(text) == seeds
 

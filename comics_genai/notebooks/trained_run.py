@@ -32,7 +32,8 @@ def finished_run(run: str, method: str, device: str | torch.device = "cpu", **ch
         weights_of(folder)
     except UserError:
         settings = settings_for(device, method=method, **changes)
-        judge = judge_of(drawings.load(settings.drawings), settings.identifier, settings.class_name)
+        character = drawings.load(settings.drawings, paper=settings.paper, caption_column=settings.caption_column)
+        judge = judge_of(character, settings.identifier, settings.class_name)
         result = finetune(replace(settings, validation_prompts=judge.prompts), folder, device, judge)
         print(f"runs/{run} was not there, so it was trained by {method} ({result.minutes:.1f} minutes).")
         return folder

@@ -10,10 +10,13 @@ from typing import Any
 import PIL.Image
 from PIL.PngImagePlugin import PngInfo
 
-from comics_genai.drawings.opening import DAMAGE
+from comics_genai.drawings.caption_files import is_table
+from comics_genai.drawings.folder import KOHYA
+from comics_genai.drawings.opening import DAMAGE, suffixes
 from comics_genai.drawings.preparation import WHITE, layers_of, on_paper, plain
 from comics_genai.errors import UserError
 from comics_genai.files import json_line, one_writer, read_rows, write_atomic
+from comics_genai.run import SETTINGS_FILE
 
 METADATA = "metadata.jsonl"
 # Fields and the names that earlier versions gave them.
@@ -23,6 +26,7 @@ OWN_FIELDS = frozenset({"prompt", "seed", "base_digest"})
 GRID = "grid.png"  # all of a command's pictures; by itself it is anybody's
 OWN_NAME = re.compile(r"grid\.png|.+-\d+-[0-9a-f]{8}\.png")  # as `with_file_name` makes them
 PATIENCE = 60  # seconds to wait for another process that adds its records
+OF_OTHERS = {SETTINGS_FILE: "run", "model_index.json": "base"}
 TEXT_CHUNK = "comics_genai"  # keyword of the PNG text chunk with the record as JSON
 
 
@@ -75,19 +79,27 @@ def write_metadata(folder: Path, records: list[dict[str, Any]]) -> None:
 
 
 def check_own(folder: Path) -> None:
-    """Raise UserError for a folder with pictures, or records of pictures, that `generate` did not draw."""
+    """Raise UserError for a folder of something else: pictures that `generate` did not draw, a run or a base."""
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder} is a file: give a folder for the pictures.")
     foreign = [row["file_name"] for row in read_metadata(folder) if not OWN_FIELDS <= row.keys()]
-    if folder.is_dir() and not (folder / METADATA).exists():
-        suffixes = (".png", ".jpg", ".jpeg", ".webp")
-        pictures = sorted(path for path in folder.iterdir() if path.suffix.lower() in suffixes)
-        foreign = [path.name for path in pictures if not OWN_NAME.fullmatch(path.name)]
-        foreign = [name for name in foreign if read_record(folder / name) is None]
-        if [path.name for path in pictures] == [GRID]:
-            foreign = [GRID]
-    if foreign:
+    if foreign or (folder.is_dir() and not (folder / METADATA).exists() and (foreign := _foreign(folder))):
         raise UserError(f"{folder} holds pictures of others, such as {foreign[0]}: give generated ones another folder.")
+    for name, what in OF_OTHERS.items():
+        if (folder / name).exists():
+            raise UserError(f"{folder} is the folder of a {what}, as its {name} says: give pictures another folder.")
+
+
+def _foreign(folder: Path) -> list[str]:
+    """What says that the folder, which has no records, is someone's drawings: pictures, their captions, or train/."""
+    entries, known = sorted(folder.iterdir()), suffixes()
+    pictures = [path.name for path in entries if path.suffix.lower() in known and not path.is_dir()]
+    if pictures == [GRID]:
+        return pictures
+    found = [name for name in pictures if not OWN_NAME.fullmatch(name) and read_record(folder / name) is None]
+    found += [path.name for path in entries if is_table(path.name)]
+    layouts = [path for path in entries if path.is_dir() and (path.name == "train" or KOHYA.fullmatch(path.name))]
+    return found + [f"{path.name}/" for path in layouts if any(one.suffix.lower() in known for one in path.iterdir())]
 
 
 def read_image(path: Path, advice: str = "start the same command again to draw it anew") -> PIL.Image.Image:

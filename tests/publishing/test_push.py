@@ -110,7 +110,7 @@ def test_a_run_goes_up_with_its_card_and_comes_down_to_draw(settings, hub, monke
     everything = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
     assert TOKEN.encode() not in everything and str(tmp_path.parent).encode() not in everything
     # The same picture, drawn with what was downloaded.
-    assert "1 pictures are in" in out
+    assert "1 picture is in" in out
     (picture,) = (path for path in (tmp_path / "elsewhere").glob("*.png") if path.name != "grid.png")
     np.testing.assert_array_equal(np.asarray(PIL.Image.open(picture)), np.asarray(drawn[1].image))
 

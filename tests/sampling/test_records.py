@@ -40,6 +40,7 @@ def test_a_prompt_with_a_line_separator_stays_one_row(tmp_path):
 
 
 def picture(path: Path) -> None:
+    path.parent.mkdir(exist_ok=True)
     PIL.Image.new("RGB", (4, 4)).save(path)
 
 
@@ -50,16 +51,28 @@ FOREIGN = {
     "drawings alone": lambda folder: picture(folder / "a.png"),
     "a grid alone": lambda folder: picture(folder / "grid.png"),
     "photos": lambda folder: picture(folder / "IMG_1.JPG"),
+    "bitmaps": lambda folder: picture(folder / "a.bmp"),
+    "scans": lambda folder: picture(folder / "a.TIF"),
+    "drawings in train": lambda folder: picture(folder / "train" / "a.png"),
+    "drawings in kohya's folders": lambda folder: picture(folder / "10_girl" / "a.png"),
+    "captions of drawings elsewhere": lambda folder: (folder / "Metadata.csv").write_text("file_name,text\n"),
 }
 
 
 @pytest.mark.parametrize("kind", FOREIGN)
 def test_a_folder_of_someone_elses_pictures_is_refused(tmp_path, kind):
     FOREIGN[kind](tmp_path)
-    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     with pytest.raises(UserError, match="holds pictures of others, such as .*: give generated ones another folder"):
         records.check_own(tmp_path)
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(("name", "what"), [("settings.json", "run"), ("model_index.json", "base")])
+def test_a_run_and_a_base_get_no_pictures(tmp_path, name, what):
+    (tmp_path / name).write_text("{}")
+    with pytest.raises(UserError, match=f"is the folder of a {what}, as its {name} says: give pictures another"):
+        records.check_own(tmp_path)
 
 
 def test_own_folders_new_ones_and_those_without_their_list_are_taken(tmp_path):
