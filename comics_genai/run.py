@@ -41,6 +41,8 @@ PLACES = frozenset({"drawings", "base", "gallery", "judge_clip", "judge_dino"})
 
 # These settings do not change the weights, so a resumed run may have others.
 MAY_CHANGE = frozenset({"max_minutes", "log_every", "checkpoint_every"})
+# Digests of what a run is made of, and what another one means.
+CONTENTS = {"drawings_digest": "other drawings or captions", "base_digest": "a base of other content"}
 # A resumed run may be given more steps than it was started with.
 MAY_GROW = frozenset({"loop.steps", "finetune.steps"})
 
@@ -90,6 +92,11 @@ def claim(folder: Path, settings: Mapping[str, Any], extend: bool = False) -> No
         difference = first_difference(old, new, MAY_CHANGE, _grown(old, new) if extend else frozenset())
         if difference is not None:
             name, before, now = difference
+            if name in CONTENTS:
+                raise UserError(
+                    f"The run in {folder} was started with {CONTENTS[name]}: put back what it had to go on with it, or "
+                    "choose another folder for a new run."
+                )
             more = ", `finetune --resume` to train on" if name in _grown(old, new) else ""
             raise UserError(
                 f"The run in {folder} was started with {name} = {before}, and now {name} = {now}: use the earlier "
@@ -158,6 +165,8 @@ def recorded(folder: str | Path) -> dict[str, Any]:
 
 def finetuning_settings(folder: str | Path, name: str | Path = "") -> dict[str, Any]:
     """The settings of a fine-tuning. Raises UserError, which calls the run `name`, for any other folder."""
+    if not Path(folder).is_dir():
+        raise UserError(f"There is no folder {name or folder}: give the folder that `finetune` named.")
     try:
         return dict(recorded(folder)["finetune"])
     except (UserError, KeyError, TypeError, ValueError) as error:

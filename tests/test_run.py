@@ -25,6 +25,17 @@ def test_settings_are_read_and_anything_else_is_a_sentence(folder, tmp_path):
         with pytest.raises(UserError, match="her-run is not the folder of a fine-tuning"):
             run.finetuning_settings(folder, "her-run")
     assert not run.is_run(tmp_path / "absent")
+    with pytest.raises(UserError, match="There is no folder .*absent: give the folder that `finetune` named"):
+        run.finetuning_settings(tmp_path / "absent")
+
+
+@pytest.mark.parametrize(
+    ("digest", "what"), [("drawings_digest", "other drawings or captions"), ("base_digest", "a base of other content")]
+)
+def test_what_a_run_was_started_with_is_named_in_words(tmp_path, digest, what):
+    run.claim(tmp_path, {"finetune": {}, digest: "1"})
+    with pytest.raises(UserError, match=f"was started with {what}: put back what it had to go on with it, or choose"):
+        run.claim(tmp_path, {"finetune": {}, digest: "2"})
 
 
 def test_the_weights_are_the_chosen_ones_else_the_average_else_the_last(folder):

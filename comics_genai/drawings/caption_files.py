@@ -115,8 +115,9 @@ def _picture(
     name = normal(given)
     if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or ":" in name[:2]:
         raise UserError(f"Line {line} of {table} names {given}, which is outside its folder: copy it there.")
-    for place in dict.fromkeys([table.parent, folder]):
-        path = _on_disk(place, name)
+    below_named = name.removeprefix(f"{normal(folder.name)}/")  # some count from the folder above the pictures' own
+    for place, below in dict.fromkeys([(table.parent, name), (folder, name), (folder, below_named)]):
+        path = _on_disk(place, below)
         if path is not None and path.is_relative_to(folder):
             below = normal(path.relative_to(folder).as_posix())
             return (index[below], None) if below in index else (path.relative_to(folder).as_posix(), path)

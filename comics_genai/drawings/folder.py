@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from comics_genai import environment
-from comics_genai.drawings.caption_files import BESIDE, captions_of, is_table, listed
+from comics_genai.drawings.caption_files import BESIDE, TABLES, captions_of, is_table, listed
 from comics_genai.drawings.opening import UNREADABLE, is_picture, suffixes
 from comics_genai.errors import UserError
 
@@ -15,6 +15,7 @@ MINIMUM_DRAWINGS = 2
 MAXIMUM_DRAWINGS = 1000  # a character is learnt from a few drawings; a folder with more is another kind of data set
 KOHYA = re.compile(r"(\d{1,4})_(.+)")  # in a folder "10_sks girl" every picture counts ten times
 LEFT_BEHIND = frozenset({".DS_Store", "Thumbs.db", "desktop.ini", ".gitattributes", ".gitignore", ".gitkeep"})
+LIKE_TABLES = frozenset({".jsonl", ".json", ".csv", ".tsv", ".parquet"})  # captions, perhaps, under another name
 CARDS = re.compile(r"(README|LICEN[CS]E)(\.\w+)?", re.IGNORECASE)
 
 
@@ -74,7 +75,7 @@ def survey(folder: Path, column: str = "") -> Survey:
 
 def _pictures(folder: Path, notes: list[str]) -> dict[str, Path]:
     """Names and paths of the pictures in the folder; links are followed."""
-    known, found, others, foreign, hidden = suffixes(), {}, [], [], []
+    known, found, others, foreign, hidden, tables = suffixes(), {}, [], [], [], []
     for path in sorted(folder.iterdir()):
         name, suffix = path.name, path.suffix.lower()
         if path.is_dir() or name.startswith("._") or name in LEFT_BEHIND or CARDS.fullmatch(name):
@@ -90,13 +91,16 @@ def _pictures(folder: Path, notes: list[str]) -> dict[str, Path]:
         elif suffix in known or is_picture(path):
             found[name] = path
         else:
-            others.append(name)
+            (tables if suffix in LIKE_TABLES else others).append(name)
     if foreign:
         raise UserError(
             f"{listed(foreign)} in {folder} {_is(foreign)} of a kind that cannot be read here: save as PNG."
         )
     if others:
         notes.append(f"{listed(others)} in {folder} {_is(others)} not used, being no {_plural('picture', others)}")
+    if tables:
+        read = " or ".join(TABLES)
+        notes.append(f"{listed(tables)} in {folder} {_is(tables)} not used: captions are read from {read}")
     if hidden:
         notes.append(f"{listed(hidden)} in {folder} {_is(hidden)} hidden and not used")
     return found

@@ -61,7 +61,7 @@ def test_a_gan_run_logs_and_keeps_what_the_notebooks_show(tmp_path):
 
 def test_a_folder_begun_with_other_drawings_is_refused(tmp_path):
     ddpm.train_ddpm(DDPM, noise(5, 3, 8, 8), tmp_path)
-    with pytest.raises(UserError, match="was started with drawings_digest"):
+    with pytest.raises(UserError, match="was started with other drawings or captions: put back"):
         ddpm.train_ddpm(DDPM, noise(5, 3, 8, 8, seed=1), tmp_path)
     with pytest.raises(UserError, match="There is no run in"):
         gan.load(tmp_path / "none")

@@ -69,6 +69,11 @@ FOUND = {
                                                                        row("01.png", text="two")]},
         {}, ["one", "two"],
     ),
+    "in train, from above it": (
+        {"train/00.png": None, "train/01.png": None, "train/metadata.jsonl": [row("train/00.png", text="one"),
+                                                                             row("01.png", text="two")]},
+        {}, ["one", "two"],
+    ),
     "a Windows path": (
         {"train/00.png": None, "train/01.png": None, "metadata.csv": "file_name,text\ntrain\\00.png,one"},
         {}, ["one", ""],

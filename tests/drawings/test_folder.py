@@ -61,6 +61,8 @@ TOLD = {
     "a caption that links to nowhere": (
         lambda folder: (folder / "a.txt").symlink_to("gone.txt"), "a.txt in {} is not used"),
     "a link to nowhere": (lambda folder: (folder / "c.png").symlink_to("gone.png"), "c.png in {} is not used"),
+    "captions of another name": (lambda folder: (folder / "metadata1000.jsonl").write_text("{}"),
+                                 "metadata1000.jsonl in {} is not used: captions are read from metadata.jsonl or "),
     "a hidden picture": (lambda folder: write(folder, ".c.png"), ".c.png in {} is hidden and not used."),
     "a folder of more": (lambda folder: write(folder / "more", "c.png"), "The folder more in {} is not read."),
 }  # fmt: skip
