@@ -32,12 +32,13 @@ def inside(root: Path, name: Any, whose: str) -> Path:
     parts = {*PurePosixPath(name).parts, *PureWindowsPath(name).parts}
     absolute = PurePosixPath(name).is_absolute() or PureWindowsPath(name).anchor
     path = root / name
-    if absolute or ".." in parts or not _within(root, path):
+    if absolute or ".." in parts or not lies_in(root, path):
         raise UserError(f"{whose} names {name}, which lies outside of {root}: copy it there or leave it out.")
     return path
 
 
-def _within(root: Path, path: Path) -> bool:
+def lies_in(root: Path, path: Path) -> bool:
+    """Whether the path, after its links are followed, leads to a place in `root`."""
     try:
         return path.resolve().is_relative_to(root.resolve())
     except (OSError, RuntimeError):  # a circle of links, or a name that is too long
@@ -46,7 +47,7 @@ def _within(root: Path, path: Path) -> bool:
 
 def links_outside(folder: Path) -> list[Path]:
     """The links in `folder`, at any depth, that lead out of it."""
-    return [path for path in sorted(folder.rglob("*")) if path.is_symlink() and not _within(folder, path)]
+    return [path for path in sorted(folder.rglob("*")) if path.is_symlink() and not lies_in(folder, path)]
 
 
 def plain_name(name: Any, what: str) -> str:

@@ -1,16 +1,19 @@
 """Fetch a data set of drawings from the Hugging Face Hub, stored as files or as rows of a table."""
 
 import glob
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
+
+from huggingface_hub import constants
 
 from comics_genai import hub_access
 from comics_genai.drawings.caption_files import BESIDE, COLUMNS, TABLES, caption_text
 from comics_genai.drawings.folder import MAXIMUM_DRAWINGS
 from comics_genai.drawings.opening import suffixes
 from comics_genai.errors import UserError
+from comics_genai.paths import lies_in
 
 SECONDS = 20  # to wait for an answer; load_dataset alone needs half a minute to report that there is no network
 
@@ -82,7 +85,21 @@ def _rows(dataset_id: str, token: str | None) -> list[dict[str, Any]]:
             f"{dataset_id} holds {len(dataset):,} pictures, more than {MAXIMUM_DRAWINGS:,}: choose the best."
         )
     undecoded = dataset.cast_column(first, datasets.Image(decode=False))
+    kept = (datasets.config.HF_DATASETS_CACHE, datasets.config.DOWNLOADED_DATASETS_PATH, constants.HF_HUB_CACHE)
+    _check_own(dataset_id, [row[first] for row in undecoded], [Path(place) for place in kept])
     return [{first: row[first], **{name: row[name] for name in row if name != first}} for row in undecoded]
+
+
+def _check_own(dataset_id: str, pictures: Sequence[dict[str, Any] | None], kept: Sequence[Path]) -> None:
+    """Raise UserError for a picture that is neither in the table nor in one of the folders `kept` for downloads."""
+    for i, stored in enumerate(pictures):
+        if not stored or not (stored.get("path") or stored.get("bytes")):
+            raise UserError(f"Row {i} of {dataset_id} has no picture: remove the row.")
+        if not stored.get("bytes") and not any(lies_in(place, Path(stored["path"])) for place in kept):
+            raise UserError(
+                f"Row {i} of {dataset_id} names {stored['path'][:100]}, a file of the machine it was made on: upload "
+                "the pictures themselves."
+            )
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -110,3 +111,29 @@ def test_a_caption_is_the_named_columns_or_the_first_known_one():
     assert hub.caption_of({"image": {}, "caption": " jumping "}, "", "row 3") == "jumping"
     with pytest.raises(UserError, match="row 3 has no column 'words', only image, prompt, note, text: name the one"):
         hub.caption_of(row, "words", "row 3")
+
+
+ROWS = {
+    "a file of this machine": (str, "names .*secret.png, a file of the machine it was made on: upload the pictures"),
+    "a path that leads up": (lambda path: f"../../../../../../../../{path}", "a file of the machine it was made on"),
+    "nothing": (lambda path: None, "Row 1 of someone/girl has no picture: remove the row"),
+}
+
+
+@pytest.mark.parametrize("kind", ROWS)
+def test_a_table_on_the_hub_names_no_file_here(tmp_path, kind):
+    import datasets
+    import pyarrow
+    import pyarrow.parquet
+
+    path, sentence = ROWS[kind]
+    secret = fill(tmp_path / "private") / "00.png"
+    secret = secret.rename(secret.with_name("secret.png"))
+    own = {"path": "a.png", "bytes": secret.read_bytes()}
+    rows = [{"image": own}, {"image": {"path": path(secret), "bytes": None}}]
+    table = pyarrow.Table.from_pylist(rows, schema=datasets.Features({"image": datasets.Image()}).arrow_schema)
+    (tmp_path / "dataset" / "data").mkdir(parents=True)
+    pyarrow.parquet.write_table(table, tmp_path / "dataset" / "data" / "train-00000-of-00001.parquet")
+    with serving(tmp_path / "dataset", "someone/girl") as endpoint:
+        found = load_from_hub("someone/girl", endpoint, tmp_path / "home")
+    assert isinstance(found, str) and re.search(sentence, found)
