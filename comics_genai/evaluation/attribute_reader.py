@@ -185,15 +185,19 @@ class AttributeReader(nn.Module):
         Classes and pose factors: logits; colours: (CIELAB - LAB_CENTER) / LAB_SCALE; scalars: (N, 1); legible: a logit.
         joints: where to look, for training; by default where the locator finds them.
         """
+        seen, located = self.seen(images, joints)
+        read = {name: head(seen).float() for name, head in self.heads.items()}
+        return read | {"joints": located, "legible": self.legibility(seen).float()}
+
+    def seen(self, images: Tensor, joints: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """What all heads read from: (N, width), and the joints (N, 13, 2); arguments as of `forward`."""
         x = images * 2 - 1
         located = self.locator(x)
         looked = located.detach() if joints is None else joints
         vectors = [reader(closely(x, looked, name)) for name, reader in self.readers.items()]
         pelvis = looked[:, world.JOINTS.index("pelvis")]
         places = 8 * (looked - pelvis[:, None]).flatten(1)
-        seen = torch.cat([*vectors, places.to(vectors[0].dtype)], -1)
-        read = {name: head(seen).float() for name, head in self.heads.items()}
-        return read | {"joints": located, "legible": self.legibility(seen).float()}
+        return torch.cat([*vectors, places.to(vectors[0].dtype)], -1), located
 
     @torch.no_grad()
     def read(self, images: Sequence[Image.Image] | np.ndarray, batch_size: int = 32) -> Readings:

@@ -27,6 +27,7 @@ from comics_genai.drawings.captions import subject
 from comics_genai.evaluation import comparison, metrics
 from comics_genai.evaluation.attribute_reader import AttributeReader
 from comics_genai.files import write_atomic
+from comics_genai.finetuning.settings import FinetuneSettings
 from comics_genai.plotting import figures
 from comics_genai.sampling.generate import Sampling, generate
 from comics_genai.world.captions import identity_words
@@ -132,16 +133,21 @@ class Poses:
         drawings: Sequence[Drawing],
         folder: Path,
         device: str | torch.device = "cpu",
-        sampling: Sampling | None = None,
+        steps: int = 0,
         scenes: int = 4,
         seeds: int = 2,
     ) -> tuple["Poses", Condition]:
-        """Poses on the base that a finished run was trained on, and the condition that draws with it."""
+        """Poses on the base that a finished run was trained on, and the condition that draws with it.
+
+        The condition has the run's own sampling. steps: of the sampler, instead of the run's own number, if any.
+        """
         settings, device = run_settings(run), torch.device(device)
         precision = hardware.precision(device) if device.type == "cuda" else "fp32"
         name = subject(settings["identifier"], settings["class_name"])
         base = Base.load(settings["base"], device, precision)
-        return cls(base, drawings, folder, scenes, seeds), Condition(name, sampling or Sampling(), runs=(run,))
+        sampling = FinetuneSettings.of_run(settings).sampling
+        sampling = replace(sampling, steps=steps or sampling.steps)
+        return cls(base, drawings, folder, scenes, seeds), Condition(name, sampling, runs=(run,))
 
     def draw(self, condition: Condition) -> list[PIL.Image.Image]:
         """Draw one condition, pose by pose, each pose with all seeds."""

@@ -158,7 +158,7 @@ def cached_reconstructions(vae: AutoencoderTiny, images: np.ndarray, noise: floa
             if not path.exists():
                 generator = torch.Generator().manual_seed(step_seed(0, start))
                 chunk = np.array(images[start : start + RECONSTRUCTED_AT_ONCE])
-                _save_array(path, reconstruct(vae, chunk, noise, generator))
+                save_array(path, reconstruct(vae, chunk, noise, generator))
             progress.update(i + 1)
     partial = target.with_name(f".{target.name}.partial")
     whole = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=images.shape)
@@ -172,7 +172,7 @@ def cached_reconstructions(vae: AutoencoderTiny, images: np.ndarray, noise: floa
     return np.load(target, mmap_mode="r")
 
 
-def _save_array(path: Path, array: np.ndarray) -> None:
+def save_array(path: Path, array: np.ndarray) -> None:
     partial = path.with_suffix(".partial")
     with open(partial, "wb") as file:
         np.save(file, array)

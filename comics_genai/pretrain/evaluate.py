@@ -8,7 +8,7 @@ Writes evaluation.json beside the base's model card, and prints the lines of the
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from comics_genai.color_difference import ciede2000, lab_of_srgb
 from comics_genai.evaluation.attribute_reader import AttributeReader
 from comics_genai.evaluation.readings import Readings, compare
 from comics_genai.files import write_atomic
+from comics_genai.finetuning.presets import usual_sampling
 from comics_genai.images import to_tensor
 from comics_genai.progress import Progress
 from comics_genai.sampling.generate import Sampling, sample
@@ -41,7 +42,7 @@ class EvaluationSettings:
     """held-out full captions to draw"""
     reconstructions: int = 500
     """held-out scenes to encode and decode"""
-    sampling: Sampling = Sampling()
+    sampling: Sampling = field(default_factory=lambda: usual_sampling("mini"))
     reader: Path | None = None
     """folder of the attribute reader; by default the miniature's"""
     target: Path | None = None
@@ -76,7 +77,7 @@ def evaluate(settings: EvaluationSettings) -> dict:
         "reader_on_reconstructions": {name: float(right.mean()) for name, right in read.items()},
     }
     chosen = scenes[: settings.prompts]
-    pictures, seconds = _draw(base, [world.caption(scene) for scene in chosen], settings.sampling)
+    pictures, seconds = draw_prompts(base, [world.caption(scene) for scene in chosen], settings.sampling)
     record |= {
         "prompts": settings.prompts,
         "drawn": _shares(followed(reader.read(pictures), chosen)),
@@ -162,7 +163,7 @@ def _shares(right: dict[str, np.ndarray]) -> dict:
     return shares | {"attributes": float(np.mean(attributes)), "pose": float(np.mean(poses))}
 
 
-def _draw(base: Base, prompts: list[str], sampling: Sampling) -> tuple[list[Image.Image], float | None]:
+def draw_prompts(base: Base, prompts: list[str], sampling: Sampling) -> tuple[list[Image.Image], float | None]:
     """Pictures of the prompts, and the seconds of one in a full batch (median)."""
     pictures, times, n = [], [], sampling.batch_size or AT_ONCE
     negative = base.unconditional()

@@ -6,6 +6,7 @@ A finished stage is skipped, an interrupted one goes on. Each is a folder in run
 """
 
 import argparse
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,12 +23,26 @@ from comics_genai.errors import UserError
 from comics_genai.evaluation.attribute_reader import FOLDER as READER
 from comics_genai.evaluation.attribute_reader import AttributeReaderConfig
 from comics_genai.ranges import refuse_renamed
+from comics_genai.sampling.generate import Sampling
 from comics_genai.training.loop import LoopSettings
 
-from . import assemble, attribute_reader, clip, dataset, semantics, tokenizer, unet, unet_training, vae, vae_training
+from . import (
+    assemble,
+    attribute_reader,
+    clip,
+    dataset,
+    legibility,
+    semantics,
+    tokenizer,
+    unet,
+    unet_training,
+    vae,
+    vae_training,
+)
 from .attribute_reader import ReaderSettings
 from .clip import ClipSettings
 from .dataset import DatasetSettings
+from .legibility import LegibilitySettings
 from .redrawn import RedrawnSettings, cached_redrawn
 from .stage import is_finished, stage_weights
 from .tokenizer import TokenizerSettings
@@ -35,7 +50,7 @@ from .unet import UnetSettings
 from .unet_inputs import cached_latents
 from .vae import VaeSettings
 
-Stage = Literal["dataset", "tokenizer", "clip", "vae", "reader", "unet", "decoder", "assemble"]
+Stage = Literal["dataset", "tokenizer", "clip", "vae", "reader", "unet", "decoder", "assemble", "legibility"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 NEEDS: dict[Stage, tuple[Stage, ...]] = {
     "dataset": (),
@@ -45,6 +60,7 @@ NEEDS: dict[Stage, tuple[Stage, ...]] = {
     "reader": ("dataset", "vae"),
     "unet": ("dataset", "tokenizer", "clip", "vae"),
     "decoder": ("dataset", "tokenizer", "clip", "vae", "unet"),  # goes on with the VAE's decoder alone: latents stay
+    "legibility": (),  # on the assembled base, whose own pictures the reader then sees
     "assemble": (),  # from what is there, the newest checkpoints of unfinished stages included
 }
 
@@ -91,6 +107,7 @@ class PretrainSettings:
     decoder: VaeSettings = field(default_factory=lambda: DECODER)
     redrawn: RedrawnSettings = RedrawnSettings()
     reader: ReaderSettings = field(default_factory=ReaderSettings)
+    legibility: LegibilitySettings = LegibilitySettings()
     unet: UnetSettings = field(default_factory=UnetSettings)
 
 
@@ -136,6 +153,9 @@ def _presets() -> dict[str, PretrainSettings]:
         ),
         decoder=tiny(cpu2.decoder, channels=8, batch_size=4),
         redrawn=RedrawnSettings(pictures=4, steps=2),
+        legibility=LegibilitySettings(
+            drawings=6, drawn=6, samplings=(Sampling(steps=2),), dcgan_steps=(2,), samples=6, steps=2
+        ),
         unet=tiny(cpu2.unet, widths=(32, 32, 64), batch_size=4),
     )
     return {"cpu2": cpu2, "gpu": gpu, "smoke": smoke}
@@ -281,8 +301,20 @@ def _unet(settings: PretrainSettings, folder: Path) -> tuple[str, bool]:
 
 
 def _assemble(settings: PretrainSettings, folder: Path) -> tuple[str, bool]:
-    target = assemble.assemble(folder, settings.base or environment.data() / "mini_sdxl")
+    target = assemble.assemble(folder, _base(settings))
     return f"the base is in {target}.", True
+
+
+def _legibility(settings: PretrainSettings, folder: Path) -> tuple[str, bool]:
+    measured = legibility.train_legibility(settings.legibility, _base(settings), folder / "legibility")
+    if (folder / READER).exists():  # a later `assemble` takes the reader from there
+        shutil.copytree(_base(settings) / READER, folder / READER / assemble.EXPORT, dirs_exist_ok=True)
+    worst = max(measured["illegible"].values())
+    return f"of the illegible pictures of a kind, {100 * worst:.0f} % at most are called legible.", True
+
+
+def _base(settings: PretrainSettings) -> Path:
+    return settings.base or environment.data() / "mini_sdxl"
 
 
 RUN: dict[Stage, Callable[[PretrainSettings, Path], tuple[str, bool]]] = {
@@ -294,6 +326,7 @@ RUN: dict[Stage, Callable[[PretrainSettings, Path], tuple[str, bool]]] = {
     "unet": _unet,
     "decoder": _decoder,
     "assemble": _assemble,
+    "legibility": _legibility,
 }
 
 

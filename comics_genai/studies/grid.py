@@ -35,7 +35,7 @@ from comics_genai import environment, world
 from comics_genai.baselines.ddpm import SETTINGS_32_CPU, SETTINGS_256_CPU, DdpmSettings
 from comics_genai.baselines.gan import VERSION_1, VERSION_2, GanSettings
 from comics_genai.errors import UserError
-from comics_genai.finetuning.presets import PRESETS, preset_for
+from comics_genai.finetuning.presets import PRESETS, preset_for, usual_sampling
 from comics_genai.finetuning.settings import FinetuneSettings
 from comics_genai.paths import plain_name
 from comics_genai.sampling.generate import Sampling
@@ -195,7 +195,11 @@ class Grid:
         return sorted({character for some in each for character in some})
 
     def _common(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in SECTIONS}
+        common = {name: getattr(self, name) for name in SECTIONS}
+        if any(preset.base == self.base for preset in PRESETS.values()):
+            usual = usual_sampling(self.base)
+            common["sampling"] = {"steps": usual.steps, "guidance": usual.guidance} | self.sampling
+        return common
 
     def _varied(self) -> list[dict[str, dict[str, Any]]]:
         """Every combination of values, by section."""
