@@ -119,9 +119,7 @@ def card(record: dict) -> list[str]:
     return ["| measured | bar | reached |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)]
 
 
-def asked_and_right(
-    readings: Readings, scenes: Sequence[world.Scene]
-) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def asked_and_right(readings: Readings, scenes: Sequence[world.Scene]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Whether the full captions of scenes ask for a factor, and whether pictures show it.
 
     Bool (N,) each, for each named attribute and pose factor.
