@@ -50,14 +50,13 @@ def generate(arguments: list[str]) -> None:
     from comics_genai.bases.base import Base, Precision
     from comics_genai.evaluation.picture_scores import tell_generated
     from comics_genai.finetuning.presets import usual_sampling
-    from comics_genai.finetuning.settings import FinetuneSettings
     from comics_genai.plotting import figures
     from comics_genai.ranges import parse_seeds, refuse_renamed
     from comics_genai.sampling.generate import Sampling, generate
 
     @dataclass(frozen=True)
     class Generate:
-        """Draw every prompt with every seed. Pictures that are there already are kept."""
+        """Draw every prompt with every seed, by default as usual for the run or base; what is there stays."""
 
         run: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
         """folder of a finished fine-tuning, or OWNER/NAME of one on the Hub; several are combined, and without any
@@ -75,7 +74,6 @@ def generate(arguments: list[str]) -> None:
         paper: str = "auto"
         """colour that fills its transparency; by default white, or a colour on which pale strokes show"""
         sampling: Annotated[Sampling, tyro.conf.arg(name="")] = field(default_factory=Sampling)
-        """by default the run's, or else what is usual for the base"""
         precision: Precision | None = None
         """of the UNet; by default the run's, or else fp32"""
         device: str = ""
@@ -85,15 +83,14 @@ def generate(arguments: list[str]) -> None:
     given = tyro.cli(Generate, args=arguments, prog="comics_genai generate")
     settings = settings_of(given.run[0]) if given.run else {}
     base_name = given.base or base_of(given.run[0] if given.run else "", settings)
-    usual = FinetuneSettings.of_run(settings).sampling if settings else usual_sampling(base_name)
+    usual = Sampling.of_record(settings["sampling"]) if "sampling" in settings else usual_sampling(base_name)
     given = tyro.cli(Generate, args=arguments, prog="comics_genai generate", default=Generate(sampling=usual))
     name = "+".join(Path(run).resolve().name for run in given.run or (base_name,))
     folder = given.folder or environment.generated() / name[:100]
     start = drawings.load_one(given.start_image, paper=given.paper) if given.start_image else None
     seeds = parse_seeds(given.seeds)
-    base = Base.load(
-        base_name, given.device or hardware.device(), given.precision or settings.get("precision", "fp32")
-    )
+    precision = given.precision or settings.get("precision", "fp32")
+    base = Base.load(base_name, given.device or hardware.device(), precision)
     adapters = load_adapters(base, given.run)
     pictures = generate(base, given.prompt, seeds, folder, given.sampling, adapters, start)
     if len(given.run) == 1:

@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 from torch import nn
 
 from comics_genai.errors import UserError
-from comics_genai.pretrain.stage import load_stage, recorded_settings
 from comics_genai.run import FULL_FILE, checkpoint_files, is_run
+from comics_genai.training.stage import load_stage, recorded_settings
 
 Settings = TypeVar("Settings")
 

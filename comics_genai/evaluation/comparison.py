@@ -24,7 +24,6 @@ from comics_genai.evaluation import metrics, picture_scores
 from comics_genai.evaluation.attribute_reader import AttributeReader
 from comics_genai.evaluation.picture_scores import SMALLEST
 from comics_genai.files import write_atomic
-from comics_genai.finetuning.settings import FinetuneSettings
 from comics_genai.plotting import figures
 from comics_genai.sampling.generate import Picture, Sampling, generate
 
@@ -77,7 +76,7 @@ def draw(
     Afterwards the adapter is still loaded in the base.
     """
     settings = run_settings(run)
-    sampling = sampling or FinetuneSettings.of_run(settings).sampling
+    sampling = sampling or Sampling.of_record(settings["sampling"])
     images = [drawing.image for drawing in drawings]
     character = metrics.known_character(images)
     # The prompts name the same poses for every character.

@@ -27,7 +27,6 @@ from comics_genai.drawings.captions import subject
 from comics_genai.evaluation import comparison, metrics
 from comics_genai.evaluation.attribute_reader import AttributeReader
 from comics_genai.files import write_atomic
-from comics_genai.finetuning.settings import FinetuneSettings
 from comics_genai.plotting import figures
 from comics_genai.sampling.generate import Sampling, generate
 from comics_genai.world.captions import identity_words
@@ -145,7 +144,7 @@ class Poses:
         precision = hardware.precision(device) if device.type == "cuda" else "fp32"
         name = subject(settings["identifier"], settings["class_name"])
         base = Base.load(settings["base"], device, precision)
-        sampling = FinetuneSettings.of_run(settings).sampling
+        sampling = Sampling.of_record(settings["sampling"])
         sampling = replace(sampling, steps=steps or sampling.steps)
         return cls(base, drawings, folder, scenes, seeds), Condition(name, sampling, runs=(run,))
 

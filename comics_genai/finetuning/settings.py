@@ -9,7 +9,7 @@ from comics_genai.drawings.preparation import paper_of
 from comics_genai.errors import UserError
 from comics_genai.paths import plain_name
 from comics_genai.ranges import LARGEST_SEED, LARGEST_SIDE, check, number, one_of, text, whole
-from comics_genai.sampling.generate import Sampling
+from comics_genai.sampling.generate import Sampling, renamed_sampling
 from comics_genai.training import optimizers
 from comics_genai.training.loop import LoopSettings
 
@@ -20,18 +20,6 @@ LORA_TARGETS = {
 }
 
 TEXT_TARGETS = ["q_proj", "k_proj", "v_proj", "out_proj"]
-
-
-def renamed_sampling(sampling: Mapping[str, Any]) -> dict[str, Any]:
-    """The sampling settings of a run, under today's names.
-
-    `strength` in an earlier version is `adapter_scale` today, and its `t0` is `strength` today. The earlier version
-    also recorded a t0 without a start image; validation and class pictures never have one.
-    """
-    if "adapter_scale" in sampling:
-        return dict(sampling)
-    kept = {name: value for name, value in sampling.items() if name not in ("strength", "t0")}
-    return kept | {"adapter_scale": sampling.get("strength", Sampling.adapter_scale), "strength": None}
 
 
 def renamed(record: dict[str, Any]) -> dict[str, Any]:
@@ -149,7 +137,7 @@ class FinetuneSettings:
         names = ("validation_prompts", "timesteps", "left_out", "picked")
         try:
             tuples = {name: tuple(record[name]) for name in names if name in record}
-            return cls(**{**record, **tuples, "sampling": Sampling(**renamed_sampling(record.get("sampling", {})))})
+            return cls(**{**record, **tuples, "sampling": Sampling.of_record(record.get("sampling", {}))})
         except (TypeError, ValueError, AttributeError) as error:
             raise UserError(
                 f"The run's settings are damaged, or of another version ({error}): restore its settings.json."

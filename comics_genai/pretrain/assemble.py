@@ -14,13 +14,13 @@ from comics_genai.errors import UserError
 from comics_genai.evaluation.attribute_reader import FOLDER as READER
 from comics_genai.files import load_tensors, save_tensors, write_atomic
 from comics_genai.run import FULL_FILE, LOG_FILE, SETTINGS_FILE, is_run
+from comics_genai.training.stage import is_finished, load_stage
 
 from . import clip as clip_stage
 from . import semantics
 from . import tokenizer as tokenizer_stage
 from . import unet as unet_stage
 from . import vae as vae_stage
-from .stage import is_finished, load_stage
 
 SHARD = "15MB"
 LARGEST_FILE = 16_000_000  # bytes: the repository carries these files

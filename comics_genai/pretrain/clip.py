@@ -15,10 +15,10 @@ from comics_genai import world
 from comics_genai.evaluation.image_tower import ImageTower
 from comics_genai.images import to_tensor
 from comics_genai.training.loop import LoopSettings, TrainResult, train
+from comics_genai.training.stage import load_stage, recorded_settings
 
 from . import reading
 from .dataset import HELD_OUT_SEED, captions, draw_scenes
-from .stage import load_stage, recorded_settings
 from .tokenizer import encode
 
 HELD_OUT = 256  # scenes, that is 128 pairs of look-alikes

@@ -23,6 +23,7 @@ from comics_genai.errors import UserError
 from comics_genai.evaluation.attribute_reader import FOLDER as READER
 from comics_genai.ranges import refuse_renamed
 from comics_genai.training.loop import LoopSettings
+from comics_genai.training.stage import is_finished, stage_weights
 
 from . import (
     assemble,
@@ -39,7 +40,6 @@ from . import (
 )
 from .redrawn import cached_redrawn
 from .settings import PRESETS, STAGES, PretrainSettings, Stage
-from .stage import is_finished, stage_weights
 from .unet_inputs import cached_latents
 
 NEEDS: dict[Stage, tuple[Stage, ...]] = {

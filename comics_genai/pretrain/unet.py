@@ -9,9 +9,9 @@ from transformers import CLIPTokenizer
 
 from comics_genai.files import copy_into, load_tensors
 from comics_genai.training.loop import LoopSettings
+from comics_genai.training.stage import load_stage, recorded_settings
 
 from .clip import Clip
-from .stage import load_stage, recorded_settings
 from .vae import COLORS
 
 TIME_EMBEDDING = 16  # embedding channels for each of the six numbers of the micro-conditioning

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from comics_genai.files import write_atomic
 from comics_genai.training.loop import LoopSettings
+from comics_genai.training.stage import load_stage, recorded_settings
 
 from . import semantics
-from .stage import load_stage, recorded_settings
 
 SCALE_FILE = "scaling_factor.json"
 COLORS = 3  # latent channels that are the small picture

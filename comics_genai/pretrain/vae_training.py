@@ -15,10 +15,10 @@ from comics_genai.files import load_tensors, load_weights, save_tensors
 from comics_genai.images import to_pictures, to_tensor
 from comics_genai.plotting import figures
 from comics_genai.training.loop import TrainResult, train
+from comics_genai.training.stage import load_stage
 
 from . import adversarial
 from .dataset import HELD_OUT_SEED, draw_scenes
-from .stage import load_stage
 from .vae import COLORS, SEMANTIC_GAIN, VaeSettings, build, save_scale, scaling_factor
 from .vae_loss import (
     channel_noise,

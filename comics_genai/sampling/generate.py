@@ -9,7 +9,7 @@ equal record, and draws only the missing ones.
 import hashlib
 import inspect
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,6 +71,23 @@ class Sampling:
             "batch_size": whole(self.batch_size, 0, 1024, "0 = what suits the device"),
         }
         check(self, ranges)
+
+    @classmethod
+    def of_record(cls, record: Mapping[str, Any]) -> "Sampling":
+        """The sampling settings of a run. Raises UserError or TypeError if they are damaged."""
+        return cls(**renamed_sampling(record))
+
+
+def renamed_sampling(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The sampling settings of a run, under today's names.
+
+    `strength` in an earlier version is `adapter_scale` today, and its `t0` is `strength` today. The earlier version
+    also recorded a t0 without a start image; validation and class pictures never have one.
+    """
+    if "adapter_scale" in record:
+        return dict(record)
+    kept = {name: value for name, value in record.items() if name not in ("strength", "t0")}
+    return kept | {"adapter_scale": record.get("strength", Sampling.adapter_scale), "strength": None}
 
 
 @dataclass(frozen=True)

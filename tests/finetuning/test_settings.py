@@ -8,10 +8,10 @@ import pytest
 from comics_genai.bases.adapters import load_adapter
 from comics_genai.bases.base import Base
 from comics_genai.errors import UserError
-from comics_genai.finetuning.settings import FinetuneSettings, renamed, renamed_sampling
+from comics_genai.finetuning.settings import FinetuneSettings, renamed
 from comics_genai.finetuning.train import finetune
 from comics_genai.publishing.export import export
-from comics_genai.sampling.generate import Sampling, generate
+from comics_genai.sampling.generate import Sampling, generate, renamed_sampling
 
 
 def test_an_earlier_strength_is_the_adapter_scale_and_t0_is_forgotten():

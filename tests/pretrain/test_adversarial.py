@@ -8,7 +8,7 @@ import torch
 
 from comics_genai.files import load_tensors
 from comics_genai.pretrain import adversarial, dataset, vae, vae_training
-from comics_genai.pretrain.stage import stage_weights
+from comics_genai.training.stage import stage_weights
 
 
 def test_a_logit_for_each_patch():

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import PIL.Image
+import torch
 
 from comics_genai import world
 from comics_genai.pretrain import (
@@ -30,3 +31,17 @@ def test_a_reconstruction_sheet_shows_scenes_and_drawings_above_what_became_of_t
     assert np.array_equal(third, np.asarray(world.draw(world.reference_scenes(world.UNICORN_GIRL)[0], 128)))
     row = json.loads((smoke.folder / "vae" / "log.jsonl").read_text().splitlines()[-1])
     assert 0 < row["validation_psnr"] < 60 and row["validation_latent_smallest_std"] > 0
+
+
+def test_stage_weights_are_the_averaged_ones_or_those_of_the_newest_checkpoint(smoke, tmp_path):
+    trained = vae.load(smoke.folder / "vae")
+    stopped = replace(smoke.vae, loop=replace(smoke.vae.loop, max_minutes=1e-9))
+    images, maps = (np.load(smoke.folder / "dataset" / name) for name in (dataset.IMAGES, dataset.MAPS))
+    result = vae_training.train_vae(stopped, images, maps, tmp_path)
+    assert (result.step, result.finished) == (1, False)
+    early = vae.load(tmp_path)
+    assert vae_training.train_vae(smoke.vae, images, maps, tmp_path).finished
+    again = vae.load(tmp_path)
+    for one, same in zip(trained.parameters(), again.parameters(), strict=True):
+        assert torch.equal(one, same) and not one.requires_grad
+    assert not all(torch.equal(one, other) for one, other in zip(trained.parameters(), early.parameters(), strict=True))
