@@ -4,7 +4,7 @@
     token.save(folder / EMBEDS_FILE)
     LearnedToken.load(base, folder / EMBEDS_FILE)
 
-This is textual inversion (Gal et al. 2023, sec. 4.1). If weights are trained with it, it is pivotal tuning (after Roich
+This is textual inversion (Gal et al. 2023, sec. 3). If weights are trained with it, it is pivotal tuning (after Roich
 et al. 2022). Without a token of its own, the name is split into tokens of other words and keeps some of their meaning.
 """
 

@@ -3,7 +3,7 @@
     features = Features.load()
     features.score(pictures, prompts, references)   # {"dino", "clip_i", "clip_t", "copied"} of each picture
 
-The measures are those of DreamBooth's evaluation (Ruiz et al. 2023, sec. 4.2): cosine similarities of DINO ViT-S/16
+The measures are those of DreamBooth's evaluation (Ruiz et al. 2023, sec. 4.1): cosine similarities of DINO ViT-S/16
 (Caron et al. 2021) and of CLIP ViT-B/32 (Radford et al. 2021). Other networks would give other numbers.
 """
 
