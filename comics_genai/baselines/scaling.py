@@ -159,7 +159,7 @@ def plot(curve: Mapping[str, Any]) -> Figure:
             panel.set(xscale="log", xlabel="drawings", ylabel="%", ylim=(-3, 103), title=label)
             panel.set_xticks(counts, [f"{count:,}" for count in counts])
             panel.minorticks_off()
-        figures.legend_below(axes[0])
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(curve["steps"]) + 1)
     plt.close(figure)
     return figure
 

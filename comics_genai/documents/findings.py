@@ -5,7 +5,7 @@ from typing import Any
 
 from comics_genai import world
 from comics_genai.documents.latex import from_markdown
-from comics_genai.documents.run_scores import CAREFUL, METHODS, TUNED, apart, finding, percent, rows_of
+from comics_genai.documents.run_scores import CAREFUL, METHODS, TUNED, apart, finding, percent, rows_of, titled
 from comics_genai.documents.sources import Sources, StudyTable
 from comics_genai.evaluation.comparison import BOTH
 from comics_genai.studies import summary
@@ -26,6 +26,7 @@ def all_findings(sources: Sources) -> dict[str, str]:
     found |= {f"{name} scratch": of_scratch(sources, name) for name in SCRATCH}
     found |= {"claim": claim_in_short(sources), "scaling finding": of_scaling(sources)}
     found |= {"loop finding": of_loop(sources), "both words": of_both(sources)}
+    found |= {"rehearsals": of_rehearsals(sources)}
     found |= {"resampled zeros": of_resampled_zeros(sources)}
     found |= {"attributes finding": of_attributes(sources.study("comparison"))}
     found |= {f"{name} in short": of_scratch_in_short(sources, name) for name in SCRATCH}
@@ -35,13 +36,26 @@ def all_findings(sources: Sources) -> dict[str, str]:
 
 def about(study: StudyTable) -> str:
     """How much of a study was run, and on which machine."""
-    return summary.about(study.grid, study.rows, rehearsal=study.smoke)
+    told = summary.about(study.grid, study.rows)
+    return f"**Rehearsal.** {told}" if study.smoke else told
+
+
+def of_rehearsals(sources: Sources) -> str:
+    """Which studies were only rehearsed, and that their numbers mean nothing; "" if all were run."""
+    names = [name.replace("_", " ") for name in STUDIES if sources.study(name).smoke]
+    if not names:
+        return ""
+    listed = " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+    return (
+        f"**Only rehearsed so far:** {listed}. Their tables come from the smoke setting, which takes minutes and shows "
+        "that the machinery runs. The numbers say nothing about the methods, and nothing is concluded from them."
+    )
 
 
 def of_study(study: StudyTable) -> str:
-    """The finding of a study in Markdown. A rehearsal has none."""
+    """The finding of a study in Markdown. A rehearsal has none; only the comparison's says so."""
     if study.smoke:
-        return NOTHING
+        return NOTHING if study.name == "comparison" else ""
     return {
         "comparison": _comparison,
         "training_steps": _training_steps,
@@ -60,12 +74,12 @@ def ours(study: StudyTable) -> str:
 def _comparison(study: StudyTable) -> str:
     name, groups = ours(study), study.groups
     characters = len({row["character"] for row in groups[name].rows})
-    sentences = [summary.told(summary.claim(groups, name), name, characters)]
+    sentences = [summary.told(summary.claim(groups, name), titled(name), characters)]
     scratch = {n: group for n, group in groups.items() if n.replace(" ", "_") in SCRATCH}
     if scratch:
-        copying = [n for n, group in scratch.items() if group.intervals["copied"].mean > 0.5]
-        parts = ", ".join(f"{n} {summary.percent(g.intervals['identity'])} %" for n, g in scratch.items())
-        sentences.append(f"Of the models trained from scratch, identity is right in: {parts}.")
+        copying = [titled(n) for n, group in scratch.items() if group.intervals["copied"].mean > 0.5]
+        parts = ", ".join(f"{titled(n)}: {summary.percent(g.intervals['identity'])} %" for n, g in scratch.items())
+        sentences.append(f"Models trained from scratch get this share of her attributes right: {parts}.")
         if copying:
             sentences.append(f"More than half of what {' and '.join(copying)} draw are copies of a training drawing.")
     return " ".join(sentences)
@@ -152,7 +166,7 @@ def of_attributes(study: StudyTable) -> str:
     def told(names: Sequence[str]) -> str:
         return ", ".join(f"{name.replace('_', ' ')} ({100 * shares[name]:.0f} %)" for name in names)
 
-    return f"With {group.name}, right most often are {told(order[:-4:-1])}, and least often {told(order[:3])}."
+    return f"With {titled(group.name)}, right most often are {told(order[:-4:-1])}, and least often {told(order[:3])}."
 
 
 def base_of(sources: Sources, name: str) -> str:

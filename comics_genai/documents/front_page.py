@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from comics_genai.documents import findings
+from comics_genai.documents.run_scores import METHODS, titled
 from comics_genai.documents.sources import Sources
 from comics_genai.notebooks.execute import timing_file
 from comics_genai.notebooks.opening import SERVICES, link
@@ -40,14 +41,14 @@ def comparison(sources: Sources) -> list[str]:
     lines = ["| | runs | " + " | ".join(COLUMNS.values()) + " |", "|---|---|" + "---|" * len(COLUMNS)]
     for name, group in study.groups.items():
         cells = [summary.percent(group.intervals.get(key)) for key in COLUMNS]
-        lines.append(f"| {name} | {len(group.rows)} | " + " | ".join(cells) + " |")
+        lines.append(f"| {titled(name)} | {len(group.rows)} | " + " | ".join(cells) + " |")
     return [*lines, "", summary.about(study.grid, study.rows)]
 
 
 def notebooks(sources: Sources) -> list[str]:
     """A line for each notebook: where to open it, its question, and how long it takes."""
     minutes = _planned_minutes(sources)
-    lines = ["| notebook | asks | CPU | T4 | open |", "|---|---|---|---|---|"]
+    lines = ["| notebook | question | CPU | T4 (planned) | open |", "|---|---|---|---|---|"]
     for path in _paths(sources.root):
         name = path.relative_to(sources.root).as_posix()
         took, planned = _took(sources, path), PLANNED.get(path.stem)
@@ -108,5 +109,5 @@ def gpus(sources: Sources) -> list[str]:
             plan = plans[base, method, gpu]
             fitting = f"{plan['seconds']['training'] / 60:.0f} min" if plan["fits"] else "does not fit"
             cells.append(f"{fitting}, {plan['needs_gib']:.1f} GiB")
-        lines.append(f"| {method}, {BASES[base]} | " + " | ".join(cells) + " |")
+        lines.append(f"| {METHODS[method.replace('-', '_')]}, {BASES[base]} | " + " | ".join(cells) + " |")
     return lines

@@ -2,6 +2,7 @@
 front page."""
 
 import io
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -69,15 +70,18 @@ def _another(girl: world.Character, other: world.Character, name: str) -> object
 
 def _captioned(pictures: Sequence[Picture], labels: Sequence[str], columns: int = 0, side: int = SIDE) -> Picture:
     """Pictures with a line of text under each."""
-    columns, line = columns or len(pictures), side // 7
-    font = ImageFont.load_default(side / 11)
+    font = ImageFont.load_default(side / 9)
+    letters = int(side / font.getlength("average letter") * len("average letter"))
+    labels = [textwrap.fill(label, letters) for label in labels]
+    columns, line = columns or len(pictures), side * max(2 + label.count("\n") for label in labels) // 12
     rows = -(-len(pictures) // columns)
     sheet = PIL.Image.new("RGB", (columns * side, rows * (side + line)), figures.PAPER)
     pen = ImageDraw.Draw(sheet)
     for i, (picture, label) in enumerate(zip(pictures, labels, strict=True)):
         left, top = i % columns * side, i // columns * (side + line)
         sheet.paste(picture.convert("RGB").resize((side - 6, side - 6), _method(picture, side)), (left + 3, top + 3))
-        pen.text((left + side / 2, top + side + line / 2 - 2), label, figures.INK, font, anchor="mm")
+        middle = (left + side / 2, top + side + line / 2 - 2)
+        pen.multiline_text(middle, label, figures.INK, font, anchor="mm", align="center")
     return sheet
 
 
@@ -188,7 +192,8 @@ def kept(sources: Sources, study: str, most: int = 6) -> Picture:
     for folder in {kept_folder(table.grid, cell) for cell in table.grid.cells()} - {None}:
         name = folder.relative_to(sources.root).as_posix()
         sources.pictures(name)  # so that the document grows stale with them
-    rows = {name.replace("_", " "): pictures[:most] for name, pictures in kept_pictures(table.grid).items()}
+    found = kept_pictures(table.grid)
+    rows = {METHODS.get(name, name.replace("_", " ")): pictures[:most] for name, pictures in found.items()}
     if not rows:
         rows = {"no picture of this study was kept": [PIL.Image.new("RGB", (SIDE, SIDE), figures.PAPER)]}
     return figures.labelled_grid(rows, side=SIDE)

@@ -1,16 +1,19 @@
 """The plots among the figures, each made from one committed file of a run."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 from diffusers import DDIMScheduler
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from comics_genai import world
 from comics_genai.baselines import scaling as scaling_curve
 from comics_genai.describe import hsv_plots, overview_plots, palette, palette_plots, studies
 from comics_genai.documents import findings
+from comics_genai.documents.run_scores import titled
 from comics_genai.documents.sources import MINIATURE, Sources
 from comics_genai.evaluation.statistics import clopper_pearson
 from comics_genai.plotting import figures
@@ -82,7 +85,10 @@ def pretraining_losses(sources: Sources) -> Figure:
             for color, name in zip(figures.COLORS, names, strict=False):
                 figures.smoothed_line(axes, rows, name, name.replace("_", " "), color)
             axes.set(xlabel="step", title=titles[stage], yscale="log")
-            axes.legend(fontsize=7)
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.yaxis.set_major_formatter("{x:g}")
+            axes.yaxis.set_minor_formatter(NullFormatter())
+            axes.legend(fontsize=8)
         every[0].set_ylabel("loss")
     plt.close(figure)
     return figure
@@ -129,7 +135,7 @@ def run_bars(sources: Sources) -> Figure:
 
 def training_steps(sources: Sources) -> Figure:
     curve = summary.curve_of(sources.study("training_steps").rows, "finetune.steps")
-    return study_plots.curves(curve, "training steps", columns=2)
+    return study_plots.curves(_titled(curve), "training steps", columns=2)
 
 
 def learning_rate(sources: Sources) -> Figure:
@@ -146,11 +152,15 @@ def inference_steps(sources: Sources) -> Figure:
 
 
 def identity_against_pose(sources: Sources) -> Figure:
-    return study_plots.identity_against_pose(sources.study("comparison").groups)
+    return study_plots.identity_against_pose(_titled(sources.study("comparison").groups))
+
+
+def _titled(named: Mapping[str, Any]) -> dict[str, Any]:
+    return {titled(name): value for name, value in named.items()}
 
 
 def by_attribute(sources: Sources) -> Figure:
-    return _resized(study_plots.by_attribute(sources.study("comparison").groups), 6.2, 5.2)
+    return _resized(study_plots.by_attribute(_titled(sources.study("comparison").groups)), 6.2, 5.2)
 
 
 def speed(sources: Sources) -> Figure:
@@ -182,7 +192,7 @@ def memory(sources: Sources) -> Figure:
             axes.bar(places, needs, width * 0.9, label=f"{name}, {has:.0f} GiB", color=figures.COLORS[i])
             axes.hlines([has] * len(jobs), places - width / 2, places + width / 2, color=figures.INK, linewidth=1)
         axes.set_xticks(range(len(jobs)), [f"{base}\n{method}" for base, method in jobs], fontsize=8)
-        axes.set(ylabel="GiB", yscale="log")
+        axes.set(ylabel="GiB at the peak")
         figure.legend(loc="outside lower center", ncols=len(gpus), fontsize=8)
     plt.close(figure)
     return figure

@@ -17,6 +17,12 @@ TUNED, CAREFUL, BASE = "fine-tuned", "base, careful prompt", "base, same prompt"
 Scores = Mapping[str, Any]
 
 
+def titled(group: str) -> str:
+    """The name of a study's group as documents write it: "dreambooth lora, no prior" is "DreamBooth+LoRA, no prior"."""
+    method, *variant = group.split(", ")
+    return ", ".join([METHODS.get(method.replace(" ", "_"), method), *variant])
+
+
 def percent(figure: Mapping[str, float]) -> str:
     """A share with its interval, in percent: `54 [47, 62]`."""
     return "{:.0f} [{:.0f}, {:.0f}]".format(*(100 * figure[end] for end in ("mean", "low", "high")))
@@ -33,7 +39,7 @@ def apart(one: Mapping[str, float], other: Mapping[str, float]) -> str:
         return "more, and the intervals lie apart"
     if other["low"] > one["high"]:
         return "less, and the intervals lie apart"
-    return "and the intervals overlap, so no difference is shown"
+    return "the intervals overlap, so no difference is shown"
 
 
 def finding(run: tuple[str, Scores]) -> list[str]:
@@ -41,14 +47,15 @@ def finding(run: tuple[str, Scores]) -> list[str]:
     rows = rows_of(run[1])
     tuned, careful, base = rows[TUNED], rows[CAREFUL], rows[BASE]
 
-    def against(what: str, key: str) -> str:
+    def against(key: str, prompt: str = "") -> str:
         mine, theirs = tuned[key], careful[key]
-        return f"{what} {percent(mine)} % against {percent(theirs)} % for a careful prompt ({apart(mine, theirs)})"
+        return f"{percent(mine)} % against {percent(theirs)} %{prompt} ({apart(mine, theirs)})"
 
     method = METHODS.get(run[0], run[0])
     return [
-        f"With {method}, her attributes come out right in {against('', 'identity').strip()}; of the attributes that no "
-        f"word names, {against('', 'identity_unnamed').strip()}. The pose asked for is followed in "
-        f"{percent(tuned['pose'])} % of its parts, by the base itself in {percent(base['pose'])} %. Character and pose "
-        f"are both right in {against('', 'joint_success').strip()}. Copies of a drawing: {percent(tuned['copied'])} %."
+        f"With {method}, the share of her attributes that come out right is "
+        f"{against('identity', ' with a careful prompt')}. Of the attributes without a word it is "
+        f"{against('identity_unnamed')}. Character and pose are both right in {against('joint_success')}. The pose "
+        f"alone is as asked in {percent(tuned['pose'])} % of its parts; the untouched base reaches "
+        f"{percent(base['pose'])} %. Copies of a drawing: {percent(tuned['copied'])} %."
     ]

@@ -6,7 +6,7 @@ from typing import Any
 from comics_genai import world
 from comics_genai.documents import findings
 from comics_genai.documents.latex import table
-from comics_genai.documents.run_scores import METHODS, percent
+from comics_genai.documents.run_scores import METHODS, percent, titled
 from comics_genai.documents.sources import MINIATURE, Sources
 from comics_genai.pretrain.evaluate import card
 from comics_genai.studies import summary
@@ -97,7 +97,7 @@ def comparison(sources: Sources) -> Rows:
     rows = []
     for name, group in sources.study("comparison").groups.items():
         shares = {label: summary.percent(group.intervals.get(key)) for key, label in SHORT.items()}
-        rows.append({"": name, "runs": str(len(group.rows))} | shares)
+        rows.append({"": titled(name), "runs": str(len(group.rows))} | shares)
     return rows
 
 
@@ -105,7 +105,7 @@ def comparison_sets(sources: Sources) -> Rows:
     """The measures of all pictures of each method together, and its cost."""
     rows = []
     for name, group in sources.study("comparison").groups.items():
-        row = {"": name}
+        row = {"": titled(name)}
         for measure, (label, digits) in summary.OF_A_SET.items():
             value = group.mean_of(measure)
             row[label] = "-" if value is None else f"{value:.{digits}f}"
@@ -118,7 +118,8 @@ def comparison_sets(sources: Sources) -> Rows:
 def comparison_tests(sources: Sources) -> Rows:
     """Paired tests of every method against ours."""
     study = sources.study("comparison")
-    return summary.lines_of_tests(summary.paired_tests(study.groups, findings.ours(study)))
+    lines = summary.lines_of_tests(summary.paired_tests(study.groups, findings.ours(study)))
+    return [line | {"": titled(line[""])} for line in lines]
 
 
 def ablations(sources: Sources) -> Rows:
@@ -154,7 +155,7 @@ def _curve(curve: Mapping[str, Mapping[Any, summary.Group]], setting: str) -> Ro
     for name, points in curve.items():
         for value, group in points.items():
             shares = {label: summary.percent(group.intervals.get(key)) for key, label in SHORT.items()}
-            rows.append({"": name, setting: f"{value:g}"} | shares)
+            rows.append({"": titled(name), setting: f"{value:g}"} | shares)
     return rows
 
 

@@ -12,6 +12,8 @@ from comics_genai.plotting.figures import COLORS, GRAPHITE, INK, PAPER, style
 
 TRAINED, FROZEN = COLORS[1], "#e9e6ee"
 HEIGHT = 0.62  # of a box
+SIZE = 9.5  # points of a label
+LETTERS = 11  # that fit in a unit of width
 
 
 def method(name: Literal["dreambooth", "lora", "dreambooth-lora"]) -> Figure:
@@ -30,7 +32,7 @@ def method(name: Literal["dreambooth", "lora", "dreambooth-lora"]) -> Figure:
         legend = [(TRAINED, "trained"), (FROZEN, "frozen")]
         for i, (color, meaning) in enumerate(legend):
             box(axes, 0.2 + 1.5 * i, 3.3, 0.3, "", color, height=0.22)
-            axes.text(0.6 + 1.5 * i, 3.41, meaning, va="center", color=INK, fontsize=8)
+            axes.text(0.6 + 1.5 * i, 3.41, meaning, va="center", color=INK, fontsize=SIZE)
     plt.close(figure)
     return figure
 
@@ -71,12 +73,12 @@ def box(axes: Axes, left: float, bottom: float, width: float, text: str, color: 
         (left, bottom), width, height, boxstyle="round,pad=0,rounding_size=0.08", fc=color, ec=GRAPHITE, lw=0.8
     )
     axes.add_patch(shape)
-    label(axes, left + width / 2, bottom + height / 2, textwrap.fill(text, int(12.5 * width)))
+    label(axes, left + width / 2, bottom + height / 2, textwrap.fill(text, int(LETTERS * width)))
 
 
 def label(axes: Axes, x: float, y: float, text: str) -> None:
     """Text centred at a point."""
-    axes.text(x, y, text, ha="center", va="center", color=INK, fontsize=8)
+    axes.text(x, y, text, ha="center", va="center", color=INK, fontsize=SIZE)
 
 
 def arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:

@@ -116,11 +116,11 @@ def contact_sheet(
 def _section(
     title: str, images: Sequence[PIL.Image.Image], captions: Sequence[str], columns: int, side: int
 ) -> PIL.Image.Image:
-    title_font, font = ImageFont.load_default(side / 9), ImageFont.load_default(side / 16)
+    title_font, font = ImageFont.load_default(side / 9), ImageFont.load_default(side / 12)
     # Letters differ in width; this many average ones fill a line with some room to spare.
     letters = int(0.95 * side / font.getlength("average letter") * len("average letter"))
     texts = [textwrap.fill(caption, letters) for caption in captions] + [""] * (len(images) - len(captions))
-    line, head = side / 12, int(side / 5)
+    line, head = side / 9.5, int(side / 5)
     rows = [range(i, min(i + columns, len(images))) for i in range(0, len(images), columns)]
     room = [int(line * max(texts[i].count("\n") + 1 if texts[i] else 0 for i in row)) + GAP for row in rows]
     size = (columns * (side + GAP) + GAP, head + sum(side + GAP // 2 + below for below in room))
@@ -133,7 +133,7 @@ def _section(
             left = GAP + column * (side + GAP)
             sheet.paste(_fitted(images[i], side), (left, top))
             draw.rectangle((left - 1, top - 1, left + side, top + side), outline=GRAPHITE)
-            draw.text((left, top + side + GAP // 2), texts[i], INK, font, spacing=line - side / 16)
+            draw.text((left, top + side + GAP // 2), texts[i], INK, font, spacing=line - side / 12)
         top += side + GAP // 2 + below
     return sheet
 
@@ -155,7 +155,7 @@ def labelled_grid(
 ) -> PIL.Image.Image:
     """A row of pictures for each label, below the columns' labels if there are any. Pictures are about `side` px."""
     side = shown_side([picture for pictures in rows.values() for picture in pictures], side)
-    font = ImageFont.load_default(max(11, side / 10))
+    font = ImageFont.load_default(max(11, side / 9))
     letters = int(0.9 * side / font.getlength("average letter") * len("average letter"))
     heads = [textwrap.fill(label, letters) for label in columns]
     lines = max((head.count("\n") + 1 for head in heads if head), default=0)

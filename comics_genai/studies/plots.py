@@ -5,7 +5,9 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 
 from comics_genai import world
 from comics_genai.evaluation.statistics import Interval
@@ -13,6 +15,9 @@ from comics_genai.plotting import figures
 from comics_genai.studies.summary import OF_A_SET, SHARES, Group
 
 Points = Mapping[Any, Group]
+DOT = 5  # pixels from the middle of a point to its edge
+# Where a name may stand beside its point, in points from it, and the end of the name that is there.
+SIDES = (((6, 4), "left"), ((-6, 4), "right"), ((6, -11), "left"), ((-6, -11), "right"), ((6, 14), "left"))
 
 
 def curves(
@@ -91,20 +96,13 @@ def identity_against_pose(groups: Mapping[str, Group]) -> Figure:
     shown = {name: group for name, group in groups.items() if "pose" in group.intervals}
     with figures.style():
         figure, axis = plt.subplots(figsize=(6, 4.4))
-        # The names of neighbours are put on different sides of their points, so that fewer overlap.
-        sides = [((6, 4), "left"), ((-6, -11), "right"), ((6, -11), "left"), ((-6, 4), "right")]
-        order = sorted(shown, key=lambda name: shown[name].intervals["identity"].mean)
-        for i, name in enumerate(order):
-            group = shown[name]
+        for group in shown.values():
             x, y = group.intervals["pose"], group.intervals["identity"]
             bars = {
                 "xerr": _errors(x),
                 "yerr": _errors(y),
             }
             axis.errorbar(100 * x.mean, 100 * y.mean, **bars, color="0.75", linewidth=1, zorder=1)
-            place, side = sides[i % len(sides)]
-            words = {"xytext": place, "textcoords": "offset points", "ha": side, "fontsize": 8}
-            axis.annotate(name, (100 * x.mean, 100 * y.mean), **words)
         points = axis.scatter(
             [100 * group.intervals["pose"].mean for group in shown.values()],
             [100 * group.intervals["identity"].mean for group in shown.values()],
@@ -113,7 +111,23 @@ def identity_against_pose(groups: Mapping[str, Group]) -> Figure:
         )  # fmt: skip
         axis.set(xlabel="pose, percent of its factors", ylabel="identity, percent of her attributes")
         figure.colorbar(points, ax=axis, label="copy rate, percent")
+        _name_points(axis, dict(zip(shown, points.get_offsets(), strict=True)))
     return figure
+
+
+def _name_points(axis: Axes, points: Mapping[str, Any]) -> None:
+    """Write each name beside its point, on the first side where it covers no name and no point, or else on the last."""
+    axis.figure.canvas.draw()  # settles the layout, so that the places of names are known
+    places = axis.transData.transform(list(points.values()))
+    taken = [Bbox([place - DOT, place + DOT]) for place in places]
+    for name, point in points.items():
+        for place, side in SIDES:
+            words = axis.annotate(name, point, place, textcoords="offset points", ha=side, fontsize=8)
+            box = words.get_window_extent()
+            if (place, side) == SIDES[-1] or not any(box.overlaps(other) for other in taken):
+                taken.append(box)
+                break
+            words.remove()
 
 
 def by_attribute(groups: Mapping[str, Group]) -> Figure:

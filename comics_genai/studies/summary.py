@@ -207,10 +207,10 @@ def told(found: Mapping[str, Any], ours: str, characters: int) -> str:
     parts = found["parts"]
     return (
         f"The claim {verdict} on {characters} character{'s' * (characters != 1)}: joint success of {ours} on unseen "
-        f"poses is {percent(found['ours'])} %, and the better of chance and the careful prompt ({found['bar']}) "
-        f"reaches {percent(found['bar_interval'])} %; the copy rate is {percent(found['copied'])} %. Identity is "
-        f"right in {parts['identity']:.0%} of the pictures, the pose in {parts['pose']:.0%}: the weaker part is "
-        f"the {found['weaker']}."
+        f"poses is {percent(found['ours'])} %, against {percent(found['bar_interval'])} % for the better of chance and "
+        f"the careful prompt (here: {found['bar']}). The copy rate is {percent(found['copied'])} %. The character is "
+        f"right in {parts['identity']:.0%} of the pictures and the pose in {parts['pose']:.0%}, so the "
+        f"{found['weaker']} is the weaker part."
     )
 
 

@@ -32,9 +32,15 @@ def changed(path: Path, method: str, measure: str, value: int) -> None:
 
 def test_a_rehearsal_is_said_to_be_one_and_a_study_is_not(copied):
     sources = Sources(copied)
-    assert findings.about(sources.study("learning_rate")).startswith("**Rehearsal only.**")
-    assert findings.of_study(sources.study("learning_rate")) == findings.NOTHING
+    assert findings.about(sources.study("learning_rate")).startswith("**Rehearsal.** ")
+    assert findings.of_study(sources.study("learning_rate")) == ""
     assert "Rehearsal" not in findings.about(sources.study("comparison"))
+    told = findings.of_rehearsals(sources)
+    assert "rehearsed so far:** training steps, learning rate, inference steps and ablations." in told
+    (copied / STUDIES / "comparison.jsonl").unlink()
+    rehearsed = Sources(copied)
+    assert findings.of_study(rehearsed.study("comparison")) == findings.NOTHING
+    assert "far:** comparison, training steps" in findings.of_rehearsals(rehearsed)
 
 
 def test_the_claim_follows_the_comparison(copied):
@@ -42,14 +48,14 @@ def test_the_claim_follows_the_comparison(copied):
     assert "The claim **does not hold** on 2 characters" in findings.of_study(Sources(copied).study("comparison"))
     changed(table, "dreambooth_lora", "joint_success", 1)
     told = findings.of_study(Sources(copied).study("comparison"))
-    assert "joint success of dreambooth lora on unseen poses is 100 [" in told
+    assert "joint success of DreamBooth+LoRA on unseen poses is 100 [" in told
 
 
 def test_copies_from_scratch_are_told(copied):
     assert "are copies" not in findings.of_study(Sources(copied).study("comparison"))
     changed(copied / STUDIES / "comparison.jsonl", "gan_v2", "copied", 1)
     told = findings.of_study(Sources(copied).study("comparison"))
-    assert "More than half of what gan v2 draw are copies of a training drawing." in told
+    assert "More than half of what GAN version 2 draw are copies of a training drawing." in told
 
 
 def test_a_loop_that_was_not_run_claims_nothing(copied):

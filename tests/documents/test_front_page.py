@@ -40,4 +40,4 @@ def test_a_notebook_that_was_never_timed_has_no_time(root):
 def test_what_does_not_fit_says_what_it_would_need(root):
     head, _, line = front_page.gpus(Sources(root))
     assert head.startswith("| | T4, 15 GiB | RTX3060")
-    assert "| 10 min, 12.5 GiB | does not fit, 12.5 GiB |" in line
+    assert line.startswith("| LoRA, SDXL") and "| 10 min, 12.5 GiB | does not fit, 12.5 GiB |" in line

@@ -34,3 +34,8 @@ def test_a_finding_follows_the_figures(tuned, careful, said):
 
 def test_a_share_is_shown_in_percent_with_its_interval():
     assert run_scores.percent(share(0.536, 0.47, 0.624)) == "54 [47, 62]"
+
+
+def test_groups_have_the_methods_names_and_keep_their_variants():
+    assert run_scores.titled("dreambooth lora, no prior") == "DreamBooth+LoRA, no prior"
+    assert run_scores.titled("gan v2") == "GAN version 2" and run_scores.titled("careful prompt") == "careful prompt"

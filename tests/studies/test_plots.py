@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 
@@ -26,7 +28,9 @@ def test_a_heat_map_has_a_cell_a_pair_of_settings():
 
 def test_groups_are_shown_by_identity_pose_and_attribute():
     groups = grouped(study([1, 1, 1, 0], [0, 0, 0, 0]))
-    assert len(identity_against_pose(groups).axes[0].texts) == 3
+    names = identity_against_pose(groups).axes[0].texts
+    boxes = [name.get_window_extent() for name in names]
+    assert len(names) == 3 and not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
     np.testing.assert_allclose(np.asarray(by_attribute(groups).axes[0].images[0].get_array()), [[75, 0, 0]])
 
 
