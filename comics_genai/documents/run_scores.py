@@ -36,26 +36,33 @@ def rows_of(scores: Scores) -> dict[str, Scores]:
 def apart(one: Mapping[str, float], other: Mapping[str, float]) -> str:
     """Whether the intervals of two figures overlap, in words."""
     if one["low"] > other["high"]:
-        return "more, and the intervals lie apart"
+        return "it is more, and the intervals lie apart"
     if other["low"] > one["high"]:
-        return "less, and the intervals lie apart"
+        return "it is less, and the intervals lie apart"
     return "the intervals overlap, so no difference is shown"
 
 
 def finding(run: tuple[str, Scores]) -> list[str]:
-    """The result of a fine-tuning compared with the base and a careful prompt: sentences with intervals."""
+    """The result of a fine-tuning compared with the base and a careful prompt: sentences with intervals.
+
+    Whether the intervals lie apart is said once if it is the same for all figures that are compared.
+    """
     rows = rows_of(run[1])
     tuned, careful, base = rows[TUNED], rows[CAREFUL], rows[BASE]
 
+    compared = {key: apart(tuned[key], careful[key]) for key in ("identity", "identity_unnamed", "joint_success")}
+    alike = len(set(compared.values())) == 1
+
     def against(key: str, prompt: str = "") -> str:
-        mine, theirs = tuned[key], careful[key]
-        return f"{percent(mine)} % against {percent(theirs)} %{prompt} ({apart(mine, theirs)})"
+        verdict = "" if alike else f" ({compared[key]})"
+        return f"{percent(tuned[key])} % against {percent(careful[key])} %{prompt}{verdict}"
 
     method = METHODS.get(run[0], run[0])
     return [
         f"With {method}, the share of her attributes that come out right is "
         f"{against('identity', ' with a careful prompt')}. Of the attributes without a word it is "
-        f"{against('identity_unnamed')}. Character and pose are both right in {against('joint_success')}. The pose "
-        f"alone is as asked in {percent(tuned['pose'])} % of its parts; the untouched base reaches "
+        f"{against('identity_unnamed')}. Character and pose are both right in {against('joint_success')}."
+        + (f" In all three, {compared['identity']}." if alike else "")
+        + f" The pose alone is as asked in {percent(tuned['pose'])} % of its parts; the untouched base reaches "
         f"{percent(base['pose'])} %. Copies of a drawing: {percent(tuned['copied'])} %."
     ]

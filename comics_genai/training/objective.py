@@ -65,7 +65,7 @@ def snr(alpha_bar_t: Tensor) -> Tensor:
 
 
 def min_snr_weight(snr: Tensor, gamma: float, prediction_type: str) -> Tensor:
-    """The loss weight of each step, of the shape of `snr`: min-SNR of Hang et al. 2023, eq. 7.
+    """The loss weight of each step, of the shape of `snr`: min-SNR of Hang et al. 2023, sec. 3.4 and 4.2.
 
     It is min(SNR, gamma)/SNR for epsilon and min(SNR, gamma) for the latents. For v it is min(SNR + 1, gamma)/(SNR + 1)
     instead of the paper's min(SNR, gamma)/(SNR + 1). The paper's weight goes to 0 with the SNR, but in just those steps

@@ -29,7 +29,15 @@ def scores(tuned, careful):
 )
 def test_a_finding_follows_the_figures(tuned, careful, said):
     (sentence,) = run_scores.finding(("lora", scores(tuned, careful)))
-    assert sentence.startswith("With LoRA") and sentence.count(said) == 3
+    assert sentence.startswith("With LoRA") and sentence.count(said) == 1 and "In all three, " in sentence
+
+
+def test_figures_that_differ_in_what_they_show_say_so_one_by_one():
+    mixed = scores(share(0.5, 0.4, 0.6), share(0.45, 0.3, 0.55))
+    mixed["rows"][0]["identity"] = share(0.9, 0.8, 1.0)
+    (sentence,) = run_scores.finding(("lora", mixed))
+    assert sentence.count("(it is more, and the intervals lie apart)") == 1
+    assert sentence.count("(the intervals overlap, so no difference is shown)") == 2 and "In all three" not in sentence
 
 
 def test_a_share_is_shown_in_percent_with_its_interval():
