@@ -63,6 +63,17 @@ def answers(name: str, doing: str = "download", kind: str = "model") -> Iterator
         raise UserError(sentence) from None
 
 
+@contextmanager
+def first_answer() -> Iterator[None]:
+    """A context, within `answers`, for the first requests: a Hub that says nothing at all is given up sooner."""
+    session = get_session()
+    session.timeout = SECONDS
+    try:
+        yield
+    finally:
+        session.timeout = SILENCE
+
+
 def _sentence(error: BaseException, name: str, doing: str, kind: str) -> str | None:
     """The first informative cause in the chain of errors, beginning with the outermost."""
     if isinstance(error, (GatedRepoError, RepositoryNotFoundError)) and doing == "download":

@@ -138,6 +138,8 @@ class FinetuneSettings:
         try:
             tuples = {name: tuple(record[name]) for name in names if name in record}
             return cls(**{**record, **tuples, "sampling": Sampling.of_record(record.get("sampling", {}))})
+        except UserError as error:
+            raise UserError(f"In the run's settings: {error}") from error
         except (TypeError, ValueError, AttributeError) as error:
             raise UserError(
                 f"The run's settings are damaged, or of another version ({error}): restore its settings.json."

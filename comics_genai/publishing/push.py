@@ -174,7 +174,8 @@ def _upload(staged: Path, repo: str, kind: str, public: bool) -> str:
             f"https://huggingface.co/settings/tokens; {environment.no_secret('HF_TOKEN')}."
         )
     with hub_access.answers(repo, "upload", kind):
-        url = str(retried(lambda: api.create_repo(repo, repo_type=kind, private=not public, exist_ok=True)))
+        with hub_access.first_answer():
+            url = str(retried(lambda: api.create_repo(repo, repo_type=kind, private=not public, exist_ok=True)))
         if not public and not retried(lambda: api.repo_info(repo, repo_type=kind)).private:
             raise UserError(f"{repo} is there already and public: push with --public, or choose another name.")
         # The Hub's client tries the card's check and the commit only once.

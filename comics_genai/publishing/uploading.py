@@ -31,7 +31,7 @@ def check_token(repo: str) -> None:
     token = hub_access.token()
     if token is None:
         raise UserError(f"Nothing can be uploaded to {repo}: {environment.no_secret('HF_TOKEN')}.")
-    with hub_access.answers(repo, "upload"):
+    with hub_access.answers(repo, "upload"), hub_access.first_answer():
         try:
             known = retried(HfApi(token=token).whoami, tries=3)
         except HfHubHTTPError as error:

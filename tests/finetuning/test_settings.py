@@ -66,3 +66,9 @@ def test_a_value_out_of_its_range_is_refused_by_name():
         FinetuneSettings(rank=0)
     with pytest.raises(UserError, match="timesteps is"):
         FinetuneSettings(timesteps=(0.5, 0.5))
+
+
+@pytest.mark.parametrize(("name", "value"), [("seed", 0.0), ("rank", 2.0), ("steps", "2"), ("learning_rate", "1e-4")])
+def test_a_number_that_other_programs_write_in_another_way_is_named_with_its_place(name, value):
+    with pytest.raises(UserError, match=f"In the run's settings: {name} is .*, but must be a "):
+        FinetuneSettings.of_run({name: value})

@@ -29,7 +29,7 @@ def no_wait(monkeypatch):
     monkeypatch.setattr(retries, "FIRST_WAIT", 0.0)
 
 
-@pytest.mark.parametrize("fault", [answered(503), answered(429), ConnectionResetError(), client.ReadTimeout("")])
+@pytest.mark.parametrize("fault", [answered(503), answered(429), ConnectionResetError(), client.ConnectError("")])
 def test_a_passing_fault_is_tried_again_but_not_for_ever(fault):
     call, left = failing(fault, fault)
     assert retries.retried(call) == "done" and left == []
@@ -42,6 +42,16 @@ def test_a_passing_fault_is_tried_again_but_not_for_ever(fault):
 @pytest.mark.parametrize("fault", [answered(403), answered(404), ValueError()])
 def test_what_waiting_cannot_mend_is_raised_at_once(fault):
     call, left = failing(fault, fault)
+    with pytest.raises(type(fault)):
+        retries.retried(call)
+    assert len(left) == 1
+
+
+@pytest.mark.parametrize("fault", [client.ReadTimeout(""), client.ConnectTimeout("")])
+def test_silence_is_waited_through_once_more_alone(fault):
+    call, left = failing(fault, answered(503))
+    assert retries.retried(call) == "done" and left == []
+    call, left = failing(fault, answered(503), fault, fault)
     with pytest.raises(type(fault)):
         retries.retried(call)
     assert len(left) == 1

@@ -3,9 +3,12 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -16,6 +19,7 @@ from comics_genai import hub_access
 from comics_genai.errors import UserError
 from comics_genai.finetuning.settings import FinetuneSettings
 from comics_genai.finetuning.train import finetune
+from comics_genai.publishing import retries
 from comics_genai.publishing.push import push
 from comics_genai.publishing.uploading import check_token, may_write, uploading
 from comics_genai.sampling.generate import Sampling
@@ -99,6 +103,26 @@ def test_a_push_arrives_though_every_kind_of_its_requests_fails_once(served, unf
     assert faults == []
     name = "checkpoints/step_000002.safetensors"
     assert (tmp_path / "hub" / name).read_bytes() == (unfinished / name).read_bytes()
+
+
+@pytest.mark.parametrize("what", ["a push", "the token's check"])
+def test_a_hub_that_never_answers_is_asked_twice_and_then_a_sentence(served, unfinished, monkeypatch, what):
+    assert 2 * hub_access.SECONDS + retries.FIRST_WAIT < 60  # seconds until the sentence
+    monkeypatch.setattr(hub_access, "SECONDS", 0.2)
+    monkeypatch.setattr(hub_access, "SILENCE", 3600.0)
+    asked = []
+
+    def listen(silent: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                asked.append(silent.accept())
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        threading.Thread(target=listen, args=(silent,), daemon=True).start()
+        with pytest.raises(UserError, match="The Hub did not answer in time about me/half: try again later"):
+            push(unfinished, "me/half", checkpoint=True) if what == "a push" else check_token("me/half")
+    assert len(asked) == 2
 
 
 def test_storage_that_refuses_a_large_file_is_one_sentence_and_stops_no_run(served, unfinished, monkeypatch):
