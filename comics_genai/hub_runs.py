@@ -68,7 +68,7 @@ def put_in_place(unfinished: Path, folder: Path, settings: Mapping[str, Any]) ->
                 target.parent.mkdir(exist_ok=True)
                 if file.name == SETTINGS_FILE:
                     record = read_object(file)
-                    record["finetune"] |= {name: settings[name] for name in PLACES}
+                    record["finetune"] |= {name: settings[name] for name in PLACES if name in settings}
                     write_atomic(target, (json.dumps(record, indent=2) + "\n").encode())
                 else:
                     shutil.copy(file, target)

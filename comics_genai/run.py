@@ -37,7 +37,8 @@ EMBEDS_FILE = "learned_embeds.safetensors"  # the name that diffusers looks for
 PEFT_FILE, PEFT_CONFIG = "adapter_model.safetensors", "adapter_config.json"  # of an adapter that peft wrote
 
 # Settings that may name a folder of the machine on which the run was started.
-PLACES = frozenset({"drawings", "base", "gallery", "judge_clip", "judge_dino"})
+PLACES = frozenset({"drawings", "base", "gallery", "validation_clip", "validation_dino"})
+PLACES |= {"judge_clip", "judge_dino"}  # the last two, in a run of an earlier version
 
 # These settings do not change the weights, so a resumed run may have others.
 MAY_CHANGE = frozenset({"max_minutes", "log_every", "checkpoint_every"})

@@ -72,7 +72,8 @@ HOSTILE = {
     "a folder here as its base": ({"base": "../hub"}, "names '../hub', a folder of the machine it was made on"),
     "any folder as its base": ({"base": "/etc"}, "give --base for this machine"),
     "a folder here as its drawings": ({"drawings": "/home"}, "give --drawings for this machine"),
-    "a folder as its judge": ({"validate_every": 5, "judge_clip": "/etc"}, "give --judge-clip for this machine"),
+    "a folder as CLIP": ({"validate_every": 5, "validation_clip": "/etc"}, "give --validation-clip for this machine"),
+    "CLIP's earlier name": ({"validate_every": 5, "judge_clip": "/etc"}, "give --validation-clip for this machine"),
     "settings of another type": ({"steps": "many"}, "steps is 'many', but must be a whole number"),
     "a setting that there is not": ({"hook": "os.system"}, "The run's settings are damaged, or of another version"),
     "sampling that is a list": ({"sampling": [1]}, "The run's settings are damaged, or of another version"),
@@ -178,7 +179,8 @@ def test_a_torn_file_is_not_uploaded(hub, here, run, checkpoint):
 def test_no_path_of_this_machine_is_uploaded(hub, here, run):
     path = run / "settings.json"
     record = json.loads(path.read_text())
-    record["finetune"] |= {"judge_clip": str(here / "clip"), "judge_dino": "C:\\Users\\me\\dino", "drawings": "~/girl"}
+    networks = {"validation_clip": str(here / "clip"), "validation_dino": "C:\\Users\\me\\dino"}
+    record["finetune"] |= networks | {"drawings": "~/girl"}
     record["notes"] = [str(here.parent / "else")]
     path.write_text(json.dumps(record))
     pictures = here / "pictures"
@@ -186,7 +188,7 @@ def test_no_path_of_this_machine_is_uploaded(hub, here, run):
     write_picture(pictures / "a.png", PIL.Image.new("RGB", (8, 8)), {"prompt": "a girl"})
     push(run, "me/x", pictures=pictures)
     settings = json.loads((hub / "settings.json").read_text())
-    named = [settings["finetune"][name] for name in ("judge_clip", "judge_dino", "drawings")]
+    named = [settings["finetune"][name] for name in ("validation_clip", "validation_dino", "drawings")]
     assert named == ["clip", "dino", "girl"] and settings["notes"] == ["else"]
     uploaded = b"".join(file.read_bytes() for file in hub.rglob("*") if file.is_file())
     assert str(here.parent).encode() not in uploaded and b"Users" not in uploaded

@@ -89,8 +89,8 @@ def overfitting(runs: Mapping[str, Rows]) -> Figure:
     """
     with figures.style():
         figure, axes = plt.subplots(1, 1 + len(runs), figsize=(3.6 * (1 + len(runs)), 2.8), squeeze=False)
-        *judged, last = axes[0]
-        for panel, color, (name, rows) in zip(judged, figures.COLORS, runs.items(), strict=False):
+        *discriminated, last = axes[0]
+        for panel, color, (name, rows) in zip(discriminated, figures.COLORS, runs.items(), strict=False):
             measured = [row for row in rows if row.get("validation_accuracy_held_out") is not None]
             steps = [row["step"] for row in measured]
             seen, unseen = (

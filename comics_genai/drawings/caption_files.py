@@ -85,9 +85,9 @@ def _take_table(found: Captions, table: Path, folder: Path, index: Mapping[str, 
     keys = list(dict.fromkeys(key for _, row in rows for key in row))
     chosen = column or next((name for name in COLUMNS if name in keys), "")
     if rows and chosen not in keys:
-        lacks = f"no column {column!r}" if column else f"none of the columns {', '.join(COLUMNS)}"
+        problem = f"no column {column!r}" if column else f"none of the columns {', '.join(COLUMNS)}"
         raise UserError(
-            f"{table} has {lacks}, only {', '.join(keys)}: name the one with the captions by --caption-column."
+            f"{table} has {problem}, only {', '.join(keys)}: name the one with the captions by --caption-column."
         )
     absent = []
     for line, row in rows:

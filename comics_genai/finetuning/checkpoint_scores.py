@@ -1,7 +1,7 @@
 """Score validation pictures during a fine-tuning, to find its best checkpoint.
 
-    judge = judge_of(drawings.load("1_data/unicorn_girl"), "UnicornGirl", "girl")
-    finetune(FinetuneSettings(validation_prompts=judge.prompts, validate_every=50), folder, validate=judge)
+    metric = validation_metric(drawings.load("1_data/unicorn_girl"), "UnicornGirl", "girl")
+    finetune(FinetuneSettings(validation_prompts=metric.prompts, validate_every=50), folder, validate=metric)
 
 The last weights are seldom the best: over the steps, identity rises and then falls, while copying only rises. Pictures
 of a character of the comic world are compared with the truth; those of any other character are scored by CLIP and DINO.
@@ -27,7 +27,7 @@ from comics_genai.evaluation.features import CLIP, DINO, Features
 FIGURES = ("identity", "pose", "copied")
 
 
-class Judge:
+class ValidationMetric:
     """Mean scores of the pictures of `prompts`; called with (step, pictures), as `finetune` calls its `validate`.
 
     The best checkpoint has the highest "score": the mean over pictures of identity times pose, where a copy counts 0.
@@ -58,7 +58,7 @@ class Judge:
         return figures | {"score": float(np.mean([r["identity"] * r["pose"] * (not r["copied"]) for r in records]))}
 
 
-class FeatureJudge(Judge):
+class FeatureMetric(ValidationMetric):
     """The same for drawings of any character, scored by CLIP and DINO.
 
     "score" is the mean over pictures of DINO's similarity to the drawings times CLIP's similarity to the prompt, where
@@ -86,7 +86,7 @@ class FeatureJudge(Judge):
         return figures | {"score": float(np.mean(products))}
 
 
-def judge_of(
+def validation_metric(
     drawings: Sequence[Drawing],
     identifier: str,
     class_name: str,
@@ -95,19 +95,19 @@ def judge_of(
     dino: str = DINO,
     device: str | torch.device = "cpu",
     own: Sequence[str] = (),
-) -> Judge:
-    """The judge that scores validation pictures of the character in the drawings.
+) -> ValidationMetric:
+    """The metric that scores validation pictures of the character in the drawings.
 
     clip, dino: names or folders of the networks for a character from outside the comic world. If they cannot be loaded,
-    a warning says that nothing is scored and the last checkpoint is kept. own: the user's prompts, see `FeatureJudge`.
+    a warning says that nothing is scored and the last checkpoint is kept. own: the user's prompts, see `FeatureMetric`.
     """
     images = [drawing.image for drawing in drawings]
     character = metrics.known_character(images)
     if character is None:
         try:
-            return FeatureJudge(Features.load(clip, dino, device), images, identifier, class_name, prompts, own)
+            return FeatureMetric(Features.load(clip, dino, device), images, identifier, class_name, prompts, own)
         except UserError as error:
             warnings.warn(
                 f"Validation pictures are drawn but not scored, and the last checkpoint is kept: {error}", stacklevel=2
             )
-    return Judge(character, images, identifier, class_name, prompts)
+    return ValidationMetric(character, images, identifier, class_name, prompts)

@@ -18,9 +18,9 @@ from comics_genai import drawings, hardware, hub_runs
 from comics_genai.bases.base import HUB_IDS
 from comics_genai.errors import UserError
 from comics_genai.finetuning import presets
-from comics_genai.finetuning.checkpoint_scores import judge_of
+from comics_genai.finetuning.checkpoint_scores import validation_metric
 from comics_genai.finetuning.picked import with_picked
-from comics_genai.finetuning.settings import FinetuneSettings
+from comics_genai.finetuning.settings import EARLIER_NAMES, FinetuneSettings
 from comics_genai.finetuning.train import finetune
 from comics_genai.finetuning.validation import Validate, chosen
 from comics_genai.paths import file_name, from_elsewhere
@@ -103,7 +103,8 @@ def parsed(arguments: list[str]) -> Finetune:
     """The options. One that is not given has the preset's value, or the default without a preset."""
     # `class` is a keyword in Python, but not on a command line.
     renamed = ["--class-name" + a.removeprefix("--class") if a.split("=")[0] == "--class" else a for a in arguments]
-    refuse_renamed(renamed, {"--sampling.t0": "--sampling.strength"})
+    earlier = {"--" + option.replace("_", "-"): "--" + new.replace("_", "-") for option, new in EARLIER_NAMES.items()}
+    refuse_renamed(renamed, earlier | {"--sampling.t0": "--sampling.strength"})
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     first.add_argument("--preset", default="")
     first.add_argument("--method", default=FinetuneSettings.method)
@@ -138,7 +139,7 @@ def _of_the_hub(name: str, options: set[str]) -> FinetuneSettings:
     """
     settings = FinetuneSettings.of_run(finetuning_settings(hub_runs.unfinished_run(name), name))
     own = {"drawings": {FinetuneSettings.drawings}, "base": {"mini", *HUB_IDS}}
-    own |= {"judge_clip": set(), "judge_dino": set()} if settings.validate_every else {}
+    own |= {"validation_clip": set(), "validation_dino": set()} if settings.validate_every else {}
     own |= {"gallery": {FinetuneSettings.gallery}} if settings.picked else {}
     for field_name, known in own.items():
         option = "--" + field_name.replace("_", "-")
@@ -161,15 +162,15 @@ def _tell_schedule(settings: FinetuneSettings, folder: Path) -> None:
 
 
 def _validated(settings: FinetuneSettings, device: Any) -> tuple[FinetuneSettings, Validate | None]:
-    """The settings with validation prompts, and the judge of their pictures.
+    """The settings with validation prompts, and the metric that scores their pictures.
 
-    The judge is None if the user's own prompts ask for something that it cannot score.
+    The metric is None if the user's own prompts ask for something that it cannot score.
     """
-    networks = {"clip": settings.judge_clip, "dino": settings.judge_dino, "device": device}
+    networks = {"clip": settings.validation_clip, "dino": settings.validation_dino, "device": device}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # `finetune` loads the drawings too, and warns then
         character = drawings.load(settings.drawings, paper=settings.paper, caption_column=settings.caption_column)
     own = settings.validation_prompts
-    judge = judge_of(character, settings.identifier, settings.class_name, **networks, own=own)
-    settings = replace(settings, validation_prompts=own or judge.prompts)
-    return settings, judge if settings.validation_prompts == judge.prompts else None
+    metric = validation_metric(character, settings.identifier, settings.class_name, **networks, own=own)
+    settings = replace(settings, validation_prompts=own or metric.prompts)
+    return settings, metric if settings.validation_prompts == metric.prompts else None

@@ -22,12 +22,22 @@ LORA_TARGETS = {
 TEXT_TARGETS = ["q_proj", "k_proj", "v_proj", "out_proj"]
 
 
+# Settings that had other names in an earlier version.
+EARLIER_NAMES = {"judge_clip": "validation_clip", "judge_dino": "validation_dino"}
+
+
+def renamed_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a fine-tuning, those of its sampling included, under today's names."""
+    new = {EARLIER_NAMES.get(name, name): value for name, value in settings.items()}
+    if isinstance(new.get("sampling"), dict):
+        new["sampling"] = renamed_sampling(new["sampling"])
+    return new
+
+
 def renamed(record: dict[str, Any]) -> dict[str, Any]:
     """The content of a fine-tuning's settings.json, under today's names."""
     settings = record.get("finetune")
-    if not isinstance(settings, dict) or not isinstance(settings.get("sampling"), dict):
-        return record
-    return record | {"finetune": settings | {"sampling": renamed_sampling(settings["sampling"])}}
+    return record | {"finetune": renamed_settings(settings)} if isinstance(settings, dict) else record
 
 
 @dataclass(frozen=True)
@@ -89,8 +99,8 @@ class FinetuneSettings:
     validation_prompts: tuple[str, ...] = ()
     validation_seed: int = 1000
     # Networks that score validation pictures of a character from outside the comic world, by name or folder.
-    judge_clip: str = "openai/clip-vit-base-patch32"
-    judge_dino: str = "facebook/dino-vits16"
+    validation_clip: str = "openai/clip-vit-base-patch32"
+    validation_dino: str = "facebook/dino-vits16"
     sampling: Sampling = field(default_factory=Sampling)  # of validation and class pictures
 
     def __post_init__(self) -> None:
@@ -136,8 +146,9 @@ class FinetuneSettings:
         """Read the settings from "finetune" in a run's settings.json. Raises UserError if they are damaged."""
         names = ("validation_prompts", "timesteps", "left_out", "picked")
         try:
-            tuples = {name: tuple(record[name]) for name in names if name in record}
-            return cls(**{**record, **tuples, "sampling": Sampling.of_record(record.get("sampling", {}))})
+            today = renamed_settings(record)
+            tuples = {name: tuple(today[name]) for name in names if name in today}
+            return cls(**{**today, **tuples, "sampling": Sampling.of_record(today.get("sampling", {}))})
         except UserError as error:
             raise UserError(f"In the run's settings: {error}") from error
         except (TypeError, ValueError, AttributeError) as error:

@@ -14,7 +14,7 @@ import torch
 from comics_genai import drawings, environment
 from comics_genai.bases.adapters import weights_of
 from comics_genai.errors import UserError
-from comics_genai.finetuning.checkpoint_scores import judge_of
+from comics_genai.finetuning.checkpoint_scores import validation_metric
 from comics_genai.finetuning.train import finetune
 from comics_genai.planning.automatic import settings_for
 
@@ -33,8 +33,8 @@ def finished_run(run: str, method: str, device: str | torch.device = "cpu", **ch
     except UserError:
         settings = settings_for(device, method=method, **changes)
         character = drawings.load(settings.drawings, paper=settings.paper, caption_column=settings.caption_column)
-        judge = judge_of(character, settings.identifier, settings.class_name)
-        result = finetune(replace(settings, validation_prompts=judge.prompts), folder, device, judge)
+        metric = validation_metric(character, settings.identifier, settings.class_name)
+        result = finetune(replace(settings, validation_prompts=metric.prompts), folder, device, metric)
         print(f"runs/{run} was not there, so it was trained by {method} ({result.minutes:.1f} minutes).")
         return folder
     print(f"runs/{run} holds a finished run: nothing to train.")

@@ -106,7 +106,7 @@ def _needed(gib: float) -> float:
 
 def _advice(tried: Plan) -> str:
     """One sentence on what is too large and what to change; it names only changes that were planned and fit."""
-    settings, ways = tried.settings, []
+    settings, remedies = tried.settings, []
     base = architectures.load(settings.base)
     half = (settings.resolution or base.size) // 2 // base.downscale * base.downscale
     smaller: dict[str, dict[str, Any]] = {}
@@ -116,15 +116,15 @@ def _advice(tried: Plan) -> str:
         smaller[f"--resolution {half}"] = {"resolution": half}
     for options, changes in smaller.items():
         if (other := plan(replace(settings, **changes), advise=False)).fits:
-            ways.append(f"{options} (then {other.needs_gib:.1f} GiB)")
+            remedies.append(f"{options} (then {other.needs_gib:.1f} GiB)")
             break
     if larger := [gpu for gpu in gpus.GPUS.values() if gpu.memory_gib >= tried.needs_gib]:
         gpu = min(larger, key=lambda gpu: gpu.memory_gib)
-        ways.append(f"a GPU with at least {tried.needs_gib:.1f} GiB, such as the {gpu.name}")
+        remedies.append(f"a GPU with at least {tried.needs_gib:.1f} GiB, such as the {gpu.name}")
     phase = max(tried.phases, key=lambda name: sum(tried.phases[name].values()))
     return (
         f"{phase.capitalize()} needs {tried.needs_gib:.1f} GiB even with {tried.recipe}: "
-        f"choose {', or '.join(ways) or 'a smaller base'}."
+        f"choose {', or '.join(remedies) or 'a smaller base'}."
     )
 
 

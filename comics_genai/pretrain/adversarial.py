@@ -1,7 +1,7 @@
 """A discriminator that makes the decoder draw crisp pictures: generative adversarial training on crops.
 
 An L1 loss alone answers a latent that leaves several edges possible with their mean, which is a soft one. A
-discriminator tells such a mean from a drawing, and pushes the decoder to choose an edge. It judges what the decoder
+discriminator tells such a mean from a drawing, and pushes the decoder to choose an edge. It sees what the decoder
 makes of the UNet's latents alone: those of encoded drawings leave little open, and there L1 keeps the lines true.
 """
 

@@ -94,10 +94,10 @@ class VaeTraining:
         output, target = self.model.decode(latents.to(self.device)).sample, target.to(self.device)
         weight = pixel_weights(shown, self.factor).to(self.device)
         loss = reconstruction_loss(output, target, weight, self.settings.redrawn_detail)
-        total, logs = self.judged(loss, output, target)
+        total, logs = self.with_discriminator(loss, output, target)
         return total, {"redrawn": loss.detach()} | logs
 
-    def judged(self, loss: Tensor, output: Tensor, target: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def with_discriminator(self, loss: Tensor, output: Tensor, target: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of decoded pictures with the discriminator's, where there is one, and its terms to log."""
         if not self.settings.adversarial:
             return loss, {}

@@ -59,7 +59,7 @@ def test_of_an_unknown_character_only_the_diversity_is_told(character_folder, tm
     assert "nobody of the comic world" in study.conclusion(scores)
 
 
-def test_the_judges_overfitting_is_told_of_its_last_validation():
+def test_the_discriminators_overfitting_is_told_of_its_last_validation():
     row = {"validation_accuracy_drawings": 1.0, "validation_accuracy_generated": 0.5, "validation_r_v": 0.75}
     rows = [{"step": i, **row, "validation_accuracy_held_out": i / 100} for i in (10, 20)] + [{"step": 30}]
     words = study.overfitting(rows)

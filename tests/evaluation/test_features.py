@@ -19,7 +19,7 @@ def pictures(seed: int, count: int = 3) -> list[PIL.Image.Image]:
 
 def test_the_networks_are_those_of_the_paper():
     assert (CLIP, DINO) == ("openai/clip-vit-base-patch32", "facebook/dino-vits16")
-    assert (FinetuneSettings.judge_clip, FinetuneSettings.judge_dino) == (CLIP, DINO)
+    assert (FinetuneSettings.validation_clip, FinetuneSettings.validation_dino) == (CLIP, DINO)
 
 
 def test_similarities_are_cosines_and_a_drawing_itself_is_a_copy(networks):

@@ -16,7 +16,7 @@ from comics_genai.run import claim
 def test_on_a_gpu_the_precision_is_what_it_has_unless_one_is_given(character_folder, monkeypatch, more, precision):
     asked = []
 
-    def refuse(settings, folder, device, judge, extend):
+    def refuse(settings, folder, device, metric, extend):
         asked.append((settings.precision, str(device)))
         raise UserError("Enough.")
 
@@ -53,3 +53,5 @@ def test_a_run_goes_on_by_its_own_settings(tmp_path, capsys):
     assert capsys.readouterr().err == "--resume goes on in the run's own folder: leave --run out.\n"
     assert main(["finetune", "--sampling.t0", "0.5"]) == 2
     assert "is called --sampling.strength now" in capsys.readouterr().err
+    assert main(["finetune", "--judge_clip=me/clip"]) == 2
+    assert "The option --judge-clip is called --validation-clip now" in capsys.readouterr().err

@@ -20,6 +20,9 @@ def test_an_earlier_strength_is_the_adapter_scale_and_t0_is_forgotten():
     assert renamed_sampling(sampling) == new and renamed_sampling(new) == new
     assert renamed_sampling(new | {"strength": 0.7})["strength"] == 0.7
     assert renamed({"loop": {}}) == {"loop": {}}
+    assert renamed({"finetune": {"judge_clip": "a", "judge_dino": "b"}}) == {
+        "finetune": {"validation_clip": "a", "validation_dino": "b"}
+    }
     assert renamed({"finetune": {"sampling": sampling}}) == {"finetune": {"sampling": new}}
 
 
@@ -37,6 +40,8 @@ def older_run(girl_run, tmp_path):
     record = json.loads((folder / "settings.json").read_text())
     sampling = record["finetune"]["sampling"]
     sampling["strength"], sampling["t0"] = sampling.pop("adapter_scale"), 1.0
+    for network in ("clip", "dino"):
+        record["finetune"][f"judge_{network}"] = record["finetune"].pop(f"validation_{network}")
     (folder / "settings.json").write_text(json.dumps(record))
     return folder
 
