@@ -55,7 +55,7 @@ class DrawnTest:
 def posed_scenes(
     character: world.Character, count: int, half: Literal["test", "validation"] = "test"
 ) -> list[world.Scene]:
-    """Centred scenes in poses that none of the six drawings shows. Nothing was chosen by the poses of the test half."""
+    """Centred scenes in poses of the test half: none of the six drawings shows them, no setting was chosen on them."""
     scenes = metrics.other_pose_scenes(character, count, seed=1, half=half)
     return [replace(scene, setting=replace(scene.setting, scale=1.0, shift=(0.0, 0.0))) for scene in scenes]
 

@@ -104,7 +104,7 @@ class Comparison:
 
 
 class Poses:
-    """The poses that every condition draws: of the test half, which no drawing shows and no choice was made by.
+    """The poses that every condition draws, of the test half: no drawing shows them, no setting was chosen on them.
 
     folder: gets the pictures with their records, and NAME.json with the scores of each comparison.
     """

@@ -1,6 +1,7 @@
 """Pictures as a set: kernel inception distance on the reader's own features, palette distance, diversity.
 
-The features are not an Inception network's, so the distances compare with each other and with no other paper's.
+The features are not an Inception network's, so the distances can be compared with each other, but not with those of
+other papers.
 """
 
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ DIRECTIONS = 16  # of the sliced Wasserstein distance
 
 @torch.no_grad()
 def reader_features(pictures: Sequence[PIL.Image.Image], reader: AttributeReader) -> np.ndarray:
-    """What the reader's close looks at head, torso and body make of pictures: float64 (N, width)."""
+    """The vectors that the reader computes from its crops of head, torso and body: float64 (N, width)."""
     found = []
     for i in range(0, len(pictures), AT_ONCE):
         x = as_tensor(pictures[i : i + AT_ONCE], reader.config.size) * 2 - 1
@@ -32,8 +33,8 @@ def reader_features(pictures: Sequence[PIL.Image.Image], reader: AttributeReader
 
 
 def kernel_distance(first: np.ndarray, second: np.ndarray) -> float:
-    """Unbiased squared MMD of features (N, d) and (M, d), N and M at least 2, with the cubic kernel
-    (x.y / d + 1)^3 (Binkowski et al. 2018, eq. 4, there KID); about 0 for samples of one distribution, also below."""
+    """Unbiased squared MMD of features (N, d) and (M, d), N and M at least 2, with the cubic kernel (x.y / d + 1)^3
+    (Binkowski et al. 2018, eq. 4, there KID); about 0 for samples of one distribution, at times slightly negative."""
 
     def kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         return (a @ b.T / a.shape[1] + 1) ** 3
@@ -46,7 +47,7 @@ def kernel_distance(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def palette_distance(pictures: Sequence[PIL.Image.Image], truths: Sequence[PIL.Image.Image]) -> np.ndarray:
-    """How far the colours of each picture are from those of its true drawing, wherever they are: (N,), in CIELAB.
+    """How far the colours of each picture are from those of its true drawing, regardless of place: (N,), in CIELAB.
 
     The sliced Wasserstein distance of the pixels' colours (Rabin et al. 2011): the mean over directions of the distance
     of sorted projections. 0 for the same colours in the same amounts.
@@ -64,7 +65,7 @@ def palette_distance(pictures: Sequence[PIL.Image.Image], truths: Sequence[PIL.I
 
 
 def diversity(pictures: Sequence[PIL.Image.Image], prompts: Sequence[object]) -> float:
-    """Mean distance, see `metrics.reference_distances`, of pictures of the same prompt; NaN where each is alone."""
+    """Mean distance, see `metrics.reference_distances`, of pictures of the same prompt; NaN if no prompt has two."""
     groups: dict[object, list[PIL.Image.Image]] = {}
     for picture, prompt in zip(pictures, prompts, strict=True):
         groups.setdefault(prompt, []).append(picture)

@@ -50,8 +50,8 @@ def main(arguments: Sequence[str]) -> str:
 
 
 def score_source(settings: ScoreSettings) -> str:
-    """Write scores.jsonl (a line a picture, see `picture_scores`) into each folder of pictures and scores.json (the
-    table) into their common one; the table as text.
+    """Write scores.jsonl (a line for each picture, see `picture_scores`) into each folder of pictures, and scores.json
+    (the table) into their common one; returns the table as text.
 
     The pose columns are filled only for pictures whose prompt names a pose. Raises UserError for a folder without
     pictures, for prompts that name a part of a pose, and for a number that belongs to no character.
@@ -144,7 +144,7 @@ def _pictures_of(source: Path) -> Path:
 
 
 def _folders(folder: Path) -> list[Path]:
-    """The folder, if it holds pictures, else its folders that do."""
+    """The folder itself if it holds pictures, else those of its subfolders that do."""
     below = sorted(path for path in folder.glob("*") if path.is_dir() and path.name != picture_scores.TRUE)
     for found in ([folder], below):
         if holding := [place for place in found if _rows(place)]:
@@ -162,7 +162,7 @@ def _rows(place: Path) -> list[dict[str, Any]]:
 
 
 def _labelled(row: dict[str, Any]) -> dict[str, Any]:
-    """The row without labels that are none: pictures of others may have anything under these names."""
+    """The row without labels of a wrong type: pictures from elsewhere may have anything under these names."""
     return {key: value for key, value in row.items() if isinstance(value, LABELS.get(key, object))}
 
 

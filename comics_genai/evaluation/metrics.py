@@ -183,8 +183,7 @@ def other_pose_scenes(
 ) -> list[world.Scene]:
     """Random scenes of a character, with combinations of legs and arms that no reference drawing shows.
 
-    half: settings and checkpoints are chosen by poses of one half and measured by those of the other, so that nothing
-    is chosen by the poses that measure it.
+    half: settings and checkpoints are chosen on the poses of one half and measured on those of the other.
     """
     rng, scenes = np.random.default_rng([11, seed]), []
     while len(scenes) < count:
@@ -195,7 +194,7 @@ def other_pose_scenes(
 
 
 def half_of(pose: world.Pose) -> str:
-    """"test" or "validation", by legs and arms alone, as on a chessboard, so that both halves have all their values."""
+    """"test" or "validation", by legs and arms alone, as on a chessboard, so that each half has every value of both."""
     places = [world.POSE_FACTORS[name].index(getattr(pose, name)) for name in NEW_POSE_PARTS]
     return ("test", "validation")[sum(places) % 2]
 

@@ -98,7 +98,7 @@ class _Tree:
 
 
 def clopper_pearson(successes: int, trials: int, confidence: float = 0.95) -> Interval:
-    """The exact interval of a share (Clopper & Pearson 1934). For 0 of 24 its end is 0.142; resampling would give 0."""
+    """The exact interval of a share (Clopper & Pearson 1934). For 0 of 24 it ends at 0.142; resampling gives 0."""
     if not 0 <= successes <= trials or trials < 1:
         raise ValueError(f"{successes} successes of {trials} trials are no share: give 0 to trials, of at least 1.")
     interval = binomtest(successes, trials).proportion_ci(confidence, method="exact")

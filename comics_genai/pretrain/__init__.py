@@ -4,7 +4,7 @@ __all__ = ["PRESETS", "STAGES", "PretrainSettings", "main", "pretrain"]
 
 
 def __getattr__(name: str) -> object:
-    # One stage must be usable, and be run as a module, without importing all others.
+    # It must be possible to use one stage, or to run it as a module, without importing all the others.
     if name in __all__:
         from . import stages
 

@@ -1,8 +1,8 @@
 """A discriminator that makes the decoder draw crisp pictures: generative adversarial training on crops.
 
-An L1 loss alone answers a latent that leaves several edges possible with their mean, which is a soft one. A
-discriminator tells such a mean from a drawing, and pushes the decoder to choose an edge. It sees what the decoder
-makes of the UNet's latents alone: those of encoded drawings leave little open, and there L1 keeps the lines true.
+Where a latent allows several edges, an L1 loss alone makes the decoder draw their mean, which is a soft edge. A
+discriminator tells such a mean from a drawing, and pushes the decoder to choose an edge. It sees only what the decoder
+makes of the UNet's latents. Latents of encoded drawings leave little open, and there L1 keeps the lines true.
 """
 
 import torch
@@ -25,7 +25,7 @@ class Discriminator(nn.Sequential):
     """
 
     def __init__(self, widths: tuple[int, ...] = WIDTHS):
-        # A look at single pixels comes first: half-size features miss a decoder's dotted outlines.
+        # The first layer has full size, because half-size features miss a decoder's dotted outlines.
         layers: list[nn.Module] = [nn.Conv2d(3, FULL_SIZE, 3, 1, 1), nn.LeakyReLU(LEAK)]
         inputs = FULL_SIZE
         for width in widths:
@@ -36,14 +36,14 @@ class Discriminator(nn.Sequential):
 
 
 def discriminator_loss(discriminator: Discriminator, drawn: Tensor, decoded: Tensor) -> Tensor:
-    """Hinge loss of the discriminator (Lim & Ye 2017): drawings above 1, decoded pictures below -1; no gradient
+    """Hinge loss of the discriminator (Lim & Ye 2017): drawings belong above 1, decoded pictures below -1. No gradient
     reaches the decoder."""
     real, fake = discriminator(torch.cat([drawn, decoded.detach()])).float().chunk(2)
     return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
 
 
 def decoder_loss(discriminator: Discriminator, decoded: Tensor) -> Tensor:
-    """The negative mean logit of decoded pictures: the decoder's side; no gradient reaches the discriminator."""
+    """The decoder's loss: the negative mean logit of decoded pictures. No gradient reaches the discriminator."""
     frozen = {name: p.detach() for name, p in discriminator.named_parameters()}
     return -functional_call(discriminator, frozen, (decoded,)).float().mean()
 

@@ -29,7 +29,7 @@ EXPORT = "export"  # folder in which the stage `reader` keeps the attribute read
 STORY = "pretraining"  # where the base keeps what the stages logged
 START = "unet_start.safetensors"  # where `disassemble` leaves the UNet's weights
 BEFORE = "before.jsonl"  # in a stage that went on from a base: what that base's own training logged
-KEPT = (READER, "README.md", f"{STORY}/trials.csv")  # of the old base: what no stage makes, or has not made yet
+KEPT = (READER, "README.md", f"{STORY}/trials.csv")  # taken from the old base if no stage made them
 SHOWN = 3  # pictures of a stage that are kept, evenly from the first to the newest
 
 
@@ -157,7 +157,7 @@ def _mend_configurations(folder: Path) -> None:
     # the pipeline could not run. Asked for fp16, both still load fp16.
     for name in ("text_encoder", "text_encoder_2"):
         _change_json(folder / name / "config.json", lambda config: config | {"dtype": "float32"})
-    # AutoencoderTiny saves it and, loading, warns of it.
+    # AutoencoderTiny saves this entry, and warns of it when it is loaded.
     _change_json(
         folder / "vae" / "config.json", lambda config: {k: v for k, v in config.items() if k != "block_out_channels"}
     )

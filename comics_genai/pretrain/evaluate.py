@@ -124,8 +124,8 @@ def asked_and_right(readings: Readings, scenes: Sequence[world.Scene]) -> dict[s
 
     Bool (N,) each, for each named attribute and pose factor.
 
-    A colour is right when it is nearest to the word said, since the word is all that was asked for; where there is no
-    word, nothing was asked. A caption without an accessory asks for none. An illegible picture shows nothing.
+    A colour is right if the caption's word for it is the nearest one, since only the word was asked for. A colour
+    without a word was not asked for. A caption without an accessory asks for none. An illegible picture shows nothing.
     """
     said = [world.said(scene, world.caption(scene)) for scene in scenes]
     factors = {}

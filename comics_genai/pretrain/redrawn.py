@@ -29,9 +29,9 @@ FILE = "redrawn.safetensors"
 class RedrawnSettings:
     """How far latents are noised, and how they are denoised."""
 
-    pictures: int = 4000  # the first so many of the dataset; 0 = the decoder learns from encoded pictures alone
+    pictures: int = 4000  # how many, the dataset's first; 0 = the decoder learns from encoded pictures alone
     first: int = 250  # timesteps to which they are noised: from here, where details are lost,
-    last: int = 700  # to here, where on a noisy picture the figure's place can still be told
+    last: int = 700  # to here, where a noisy picture still shows the figure's place
     steps: int = 5  # of denoising, evenly spaced
     guidance_scale: float = 3.0  # as pictures are drawn
     batch_size: int = 64

@@ -49,7 +49,7 @@ NEEDS: dict[Stage, tuple[Stage, ...]] = {
     "vae": ("dataset",),
     "reader": ("dataset", "vae"),
     "unet": ("dataset", "tokenizer", "clip", "vae"),
-    "decoder": ("dataset", "tokenizer", "clip", "vae", "unet"),  # goes on with the VAE's decoder alone: latents stay
+    "decoder": ("dataset", "tokenizer", "clip", "vae", "unet"),  # the VAE's decoder learns on, latents stay
     "legibility": (),  # on the assembled base, whose own pictures the reader then sees
     "assemble": (),  # from what is there, the newest checkpoints of unfinished stages included
 }

@@ -22,7 +22,7 @@ class UnetSettings:
     """How the UNet is built and trained."""
 
     widths: tuple[int, int, int] = (64, 128, 192)  # at latents of 16x16, 8x8 and 4x4 cells; multiples of 32
-    layers: int = 1  # residual blocks a resolution
+    layers: int = 1  # residual blocks at each resolution
     batch_size: int = 32
     caption_dropout: float = 0.1  # share of pictures trained with the empty prompt, for guidance
     min_snr_gamma: float = 5.0  # 0 = off

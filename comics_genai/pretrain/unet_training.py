@@ -192,8 +192,8 @@ def train_unet(
     compiled: bool = False,
     start: Path | None = None,
 ) -> TrainResult:
-    """Train on uint8 pictures (N, size, size, 3), number i being scene i, in `folder`; from the weights in
-    the file `start` (see `unet.start_from`), or else from random ones."""
+    """Train on uint8 pictures (N, size, size, 3), number i being scene i, in `folder`, from the weights in the file
+    `start` (see `unet.start_from`), or else from random ones."""
     training = UnetTraining(settings, vae, clip, tokenizer, images, folder, device, start)
     if compiled:
         training.model.compile()

@@ -1,4 +1,4 @@
-"""What the miniature's autoencoder is asked for: the terms of its loss, its crops, colours and noise."""
+"""The loss of the miniature's autoencoder, and the crops, colours and noise that it learns from."""
 
 import torch
 from torch import Tensor
@@ -9,12 +9,12 @@ from comics_genai import world
 from . import semantics
 from .vae import VaeSettings
 
-SMALL_GAIN = 1.5  # of the small picture: within what the decoder's soft clamp leaves nearly straight
+SMALL_GAIN = 1.5  # factor of the small picture, whose values the decoder's soft clamp then hardly bends
 FIGURE_WEIGHT, FACE_WEIGHT = 2.0, 4.0  # added to the weight of a pixel's error on the figure and on its face
 
 
 def mix_colors(pictures: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    """Mix the colours of a `share` of the pictures (N, 3, H, W) in [-1, 1] by random matrices: none stays foreign."""
+    """Mix the colours of a `share` of the pictures (N, 3, H, W) in [-1, 1] by random matrices: every colour is seen."""
     n = len(pictures)
     matrix = torch.eye(3) + 0.45 * torch.randn(n, 3, 3, generator=generator)
     shift = 0.2 * torch.randn(n, 3, 1, 1, generator=generator)
@@ -40,7 +40,7 @@ def channel_noise(latents: Tensor, settings: VaeSettings, generator: torch.Gener
     """Noise for latents (N, C, h, w): in shares of a channel's standard deviation, picture and semantic channels apart.
 
     A decoder that learns from noisy latents cleans a UNet's small errors away instead of showing them. Sometimes the
-    picture channels drown, so that the decoder learns to draw by the semantic ones.
+    noise drowns the picture channels, so that the decoder learns to draw by the semantic ones.
     """
     n, pictures = len(latents), settings.picture_channels
     std = latents.detach().std(dim=(0, 2, 3), keepdim=True)
@@ -57,8 +57,8 @@ def reconstruction_loss(output: Tensor, target: Tensor, weight: Tensor, detail: 
     """detail (L1 + L1 of image gradients + 2 MSE) + L1 of 4x and 16x averages; pictures (N, 3, H, W), weight
     (N, 1, H, W).
 
-    L1 draws clean edges, averages hold the colour of a whole area, the square gives up no thin line. Where the target
-    shows other details than the latents can know, a small `detail` leaves them to the discriminator.
+    L1 draws clean edges, the averages hold the colour of a whole area, and the square keeps thin lines. Where the
+    target shows other details than the latents can know, a small `detail` leaves them to the discriminator.
     """
     error = output.float() - target
     across, down = error.diff(dim=-1).abs() * weight[..., 1:], error.diff(dim=-2).abs() * weight[..., 1:, :]
@@ -80,15 +80,16 @@ def pixel_weights(maps: Tensor, factor: int) -> Tensor:
 def small_picture(pictures: Tensor, factor: int) -> Tensor:
     """Pictures (N, 3, H, W) in [-1, 1] `factor` times smaller, times SMALL_GAIN: the first three latent channels.
 
-    Left to itself an autoencoder of many channels whitens its latents: all frequencies equally strong, which a
-    denoiser has to learn all at once. A picture's own spectrum falls steeply, so that places and colours come out
+    Left to itself, an autoencoder with many channels whitens its latents: all frequencies are equally strong, and a
+    denoiser has to learn them all at once. A picture's own spectrum falls steeply, so that places and colours come out
     of the noise first and details afterwards (Skorokhodov et al. 2025 say the same of diffusability).
     """
     return SMALL_GAIN * F.avg_pool2d(pictures, factor)
 
 
 def latent_moments(latents: Tensor, std: float = 1.0) -> Tensor:
-    """How far each channel of (N, C, h, w) is from zero mean and the standard deviation `std`: squared, meaned."""
+    """The mean square of how far the channels of (N, C, h, w) are from zero mean and from the standard deviation
+    `std`."""
     return latents.mean(dim=(0, 2, 3)).square().mean() + (latents.std(dim=(0, 2, 3)) - std).square().mean()
 
 

@@ -159,11 +159,11 @@ def train_vae(
     start: Path | None = None,
     redrawn: Tensor | None = None,
 ) -> TrainResult:
-    """Train on uint8 pictures (N, H, W, 3) and their semantic maps (N, C, h, w) in `folder`; from the weights in the
-    file `start`, or else from random ones; of `redrawn` see `VaeTraining`.
+    """Train on uint8 pictures (N, H, W, 3) and their semantic maps (N, C, h, w) in `folder`, from the weights in the
+    file `start`, or else from random ones. redrawn: see `VaeTraining`.
 
-    At the end the scaling factor is measured and kept beside the weights; of a decoder trained alone, the folder holds
-    the decoder's weights alone.
+    At the end the scaling factor is measured and kept beside the weights. If only the decoder is trained, the folder
+    holds no other weights.
     """
     training = VaeTraining(settings, images, maps, folder, device, start, redrawn)
     model = training.model
@@ -188,7 +188,7 @@ def train_vae(
 
 
 def _forget_discriminator(folder: Path) -> None:
-    """Leave in the files of a finished stage what draws: the discriminator has done its work."""
+    """Remove the discriminator from the files of a finished stage: it is not needed to draw."""
     for path in filter(Path.exists, (folder / run.EMA_FILE, folder / run.FULL_FILE)):
         tensors, metadata = load_tensors(path)
         kept = {name: t for name, t in tensors.items() if not name.startswith("discriminator.")}

@@ -1,4 +1,4 @@
-"""Draw all below the chin: legs, garments with patterns and marking, arms, and what hangs behind the figure."""
+"""Draw everything below the chin: legs, garments with patterns and marking, arms, and what hangs behind the figure."""
 
 import numpy as np
 

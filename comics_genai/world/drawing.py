@@ -27,7 +27,7 @@ def figure_mask(scene: Scene, size: int = 128) -> np.ndarray:
 
 
 def draw_with_parts(scene: Scene, size: int = 128, side: int = 16) -> tuple[Image.Image, np.ndarray]:
-    """The scene as `draw` has it, and which share of each of `side` x `side` cells each part of the figure covers.
+    """The scene as `draw` draws it, and the share of each of `side` x `side` cells that each part of the figure covers.
 
     The shares are float32 (len(PARTS), side, side) in [0, 1]; `size` is a multiple of `side`.
     """

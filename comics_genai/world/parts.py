@@ -1,4 +1,4 @@
-"""The parts of a figure, by number: what a part map of a drawing tells apart."""
+"""The parts of a figure that a part map of a drawing distinguishes, by number."""
 
 PARTS = ("hair", "headgear", "face", "outfit", "arms", "legs", "behind")  # behind: cape, wings or tail
 
