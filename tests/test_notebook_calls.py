@@ -64,10 +64,10 @@ def test_every_call_of_the_package_fits_its_function(path):
 
 
 def test_a_call_that_lacks_an_argument_or_has_one_too_many_is_found():
-    source = "from comics_genai import hub_runs\nfrom comics_genai.hub_runs import put_in_place as put\n"
-    assert misfits(source + "put(a, b, c)\nhub_runs.run_folder(run=a)") == []
-    found = misfits(source + "put(a, b)\nhub_runs.run_folder(a, b)\nput(*a)")
+    source = "from comics_genai.hub import runs\nfrom comics_genai.hub.runs import put_in_place as put\n"
+    assert misfits(source + "put(a, b, c)\nruns.run_folder(run=a)") == []
+    found = misfits(source + "put(a, b)\nruns.run_folder(a, b)\nput(*a)")
     assert found == [
         "put(a, b): missing a required argument: 'settings'",
-        "hub_runs.run_folder(a, b): too many positional arguments",
+        "runs.run_folder(a, b): too many positional arguments",
     ]

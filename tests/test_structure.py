@@ -8,7 +8,7 @@ PACKAGE = ROOT / "comics_genai"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 LONGEST_FILE, LONGEST_FUNCTION = 350, 60  # lines
 # From the ground up: a room imports rooms before it alone. Files beside the rooms are the ground, but for __main__.
-ROOMS = ["ground", "world", "drawings", "bases", "training", "plotting", "sampling", "evaluation", "finetuning"]
+ROOMS = ["ground", "hub", "world", "drawings", "bases", "training", "plotting", "sampling", "evaluation", "finetuning"]
 ROOMS += ["planning", "baselines", "pretrain", "studies", "describe", "publishing", "notebooks", "bench"]
 ROOMS += ["documents", "__main__"]
 # Test files of a room that are named after no module.

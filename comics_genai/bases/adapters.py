@@ -28,7 +28,7 @@ from comics_genai.bases.base import HUB_IDS, Base
 from comics_genai.bases.textual_inversion import LearnedToken
 from comics_genai.errors import UserError
 from comics_genai.files import load_weights, read_object
-from comics_genai.hub_runs import run_folder
+from comics_genai.hub.runs import run_folder
 from comics_genai.paths import from_elsewhere, is_local, is_repository
 from comics_genai.ranges import shown
 from comics_genai.run import (

@@ -15,9 +15,10 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import OfflineModeIsEnabled
 from huggingface_hub.utils import httpx
 
-from comics_genai import environment, hub_access, paths
+from comics_genai import environment, paths
 from comics_genai.bases.contents import check_complete, digest_of_files, files_of, variant_of
 from comics_genai.errors import UserError
+from comics_genai.hub import access
 
 Precision = Literal["fp32", "bf16", "fp16"]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -106,7 +107,7 @@ def _load_from_hub(name: str, precision: Precision) -> tuple[DiffusionPipeline, 
     hub_id, half = HUB_IDS.get(name, name), precision != "fp32"
     paths.repository(hub_id)
     try:
-        with hub_access.answers(hub_id):
+        with access.answers(hub_id):
             folder = _downloaded(hub_id, half)
     except UserError as error:
         sentence = str(error).removesuffix(".")
@@ -118,10 +119,10 @@ def _load_from_hub(name: str, precision: Precision) -> tuple[DiffusionPipeline, 
 
 def _downloaded(hub_id: str, half: bool) -> Path:
     """The folder of a base on the Hub; its files are downloaded once."""
-    token, options = hub_access.token(), {"use_safetensors": True, "safety_checker": None}
+    token, options = access.token(), {"use_safetensors": True, "safety_checker": None}
     try:
-        info = HfApi(token=token).model_info(hub_id, timeout=hub_access.SECONDS)
-    except (*hub_access.NETWORK, OfflineModeIsEnabled) as error:
+        info = HfApi(token=token).model_info(hub_id, timeout=access.SECONDS)
+    except (*access.NETWORK, OfflineModeIsEnabled) as error:
         for variant in ("fp16", None) if half else (None, "fp16"):
             with suppress(OSError, ValueError):
                 return Path(DiffusionPipeline.download(hub_id, variant=variant, local_files_only=True, **options))

@@ -4,8 +4,8 @@ import numpy as np
 import PIL.Image
 from skimage import filters, graph, measure, morphology
 
-from comics_genai.color_difference import lab_of_srgb
 from comics_genai.drawings import Drawing
+from comics_genai.world.color_difference import lab_of_srgb
 
 SIDE = 160  # pixels of the longer side at which the character is sought
 IGNORED = 3.0  # steps in CIELAB below this are shading, not an edge

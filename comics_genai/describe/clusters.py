@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 from scipy.cluster import vq
 
-from comics_genai.color_difference import ciede2000
+from comics_genai.world.color_difference import ciede2000
 
 MOST = 16  # clusters: a person could not remember a larger palette
 TOLERANCE = 5.0  # mean CIEDE2000: colours that differ by less look equal unless they touch

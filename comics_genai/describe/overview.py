@@ -9,11 +9,11 @@ import PIL.Image
 from PIL import ImageOps
 from skimage.metrics import structural_similarity
 
-from comics_genai.color_difference import lab_of_srgb
 from comics_genai.describe.character import bounding_box
 from comics_genai.describe.studies import Study
 from comics_genai.drawings import to_square
 from comics_genai.errors import UserError
+from comics_genai.world.color_difference import lab_of_srgb
 
 HASH_BITS = 64
 # Differing bits of 64 up to which two pictures are taken for versions of one; unrelated ones differ in 32. For

@@ -16,11 +16,11 @@ import numpy as np
 import PIL.Image
 
 from comics_genai import environment
-from comics_genai.color_difference import ciede2000, lab_of_srgb
 from comics_genai.describe.clusters import choose_k, errors, kmeans
 from comics_genai.describe.studies import Study
 from comics_genai.errors import UserError
 from comics_genai.files import write_atomic
+from comics_genai.world.color_difference import ciede2000, lab_of_srgb
 
 SAMPLE = 3000  # number of pixels from which a palette is made
 TOLERANCE = 5.0  # the largest mean CIEDE2000 from a picture to its palette

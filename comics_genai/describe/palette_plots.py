@@ -6,11 +6,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from comics_genai.color_difference import lab_of_srgb
 from comics_genai.describe.clusters import choose_k
 from comics_genai.describe.palette import PRESENT_SHARE, CharacterColor, Color, Contrast
 from comics_genai.describe.studies import Study
 from comics_genai.plotting import figures
+from comics_genai.world.color_difference import lab_of_srgb
 
 SWATCHES = 8  # in a row
 

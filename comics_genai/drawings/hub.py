@@ -8,11 +8,11 @@ from typing import Any
 
 from huggingface_hub import constants
 
-from comics_genai import hub_access
 from comics_genai.drawings.caption_files import BESIDE, COLUMNS, TABLES, caption_text
 from comics_genai.drawings.folder import MAXIMUM_DRAWINGS
 from comics_genai.drawings.opening import suffixes
 from comics_genai.errors import UserError
+from comics_genai.hub import access
 from comics_genai.paths import lies_in
 
 SECONDS = 20  # to wait for an answer; load_dataset alone needs half a minute to report that there is no network
@@ -26,7 +26,7 @@ def fetch(dataset_id: str) -> Path | list[dict[str, Any]]:
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled
 
-    token = hub_access.token()
+    token = access.token()
     with _sentences(dataset_id):
         try:
             info = HfApi(token=token).dataset_info(dataset_id, timeout=SECONDS)
@@ -110,7 +110,7 @@ def _sentences(dataset_id: str) -> Iterator[None]:
     from huggingface_hub.errors import OfflineModeIsEnabled
     from huggingface_hub.utils import httpx
 
-    with hub_access.answers(dataset_id, kind="dataset"):
+    with access.answers(dataset_id, kind="dataset"):
         try:
             yield
         except (DataFilesNotFoundError, EmptyDatasetError) as error:

@@ -10,10 +10,10 @@ import numpy as np
 import PIL.Image
 import torch
 
-from comics_genai.color_difference import lab_of_srgb
 from comics_genai.evaluation.attribute_reader import AttributeReader, closely
 from comics_genai.evaluation.metrics import reference_distances
 from comics_genai.images import as_tensor
+from comics_genai.world.color_difference import lab_of_srgb
 
 AT_ONCE = 32  # pictures
 PALETTE_SIDE = 32  # pixels each way that a palette is taken from

@@ -14,8 +14,8 @@ from functools import cache
 import numpy as np
 
 from comics_genai import world
-from comics_genai.color_difference import ciede2000
 from comics_genai.evaluation.readings import Readings
+from comics_genai.world.color_difference import ciede2000
 
 GALLERY = 200  # characters, the right one among them
 LOOK_ALIKES = 40  # look-alikes among them, which differ in one readable attribute by more than its tolerance

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from comics_genai import world
-from comics_genai.color_difference import ciede2000
+from comics_genai.world.color_difference import ciede2000
 
 FACTORS = (*(a.name for a in world.ATTRIBUTES), *world.POSE_FACTORS)
 

@@ -12,8 +12,8 @@ from PIL import Image
 from skimage.color import lab2rgb
 
 from comics_genai import world
-from comics_genai.color_difference import lab_of_srgb
 from comics_genai.evaluation.readings import Readings
+from comics_genai.world.color_difference import lab_of_srgb
 
 SIZE = 64  # pixels of the drawing: no more than the comparison needs
 CELLS = 16  # cells in each direction over which colours are averaged, so that a line may be off by a pixel

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from comics_genai import drawings, hardware, hub_runs
+from comics_genai import drawings, hardware
 from comics_genai.bases.base import HUB_IDS
 from comics_genai.errors import UserError
 from comics_genai.finetuning import presets
@@ -23,6 +23,7 @@ from comics_genai.finetuning.picked import with_picked
 from comics_genai.finetuning.settings import EARLIER_NAMES, FinetuneSettings
 from comics_genai.finetuning.train import finetune
 from comics_genai.finetuning.validation import Validate, chosen
+from comics_genai.hub.runs import put_in_place, unfinished_run
 from comics_genai.paths import file_name, from_elsewhere
 from comics_genai.ranges import number, refuse_renamed
 from comics_genai.run import checkpoint_files, finetuning_settings
@@ -80,7 +81,7 @@ def main(arguments: list[str], uploading: Callable[[Path, str, float], AbstractC
         raise UserError("--resume goes on in the run's own folder: leave --run out.")
     folder = given.run or given.resume or Path("runs") / f"{file_name(settings.identifier)}-{settings.method}".lower()
     if given.resume_from:
-        hub_runs.put_in_place(hub_runs.unfinished_run(given.resume_from), folder, asdict(settings))
+        put_in_place(unfinished_run(given.resume_from), folder, asdict(settings))
     if given.resume:
         _tell_schedule(settings, given.resume)
     settings, validate = _validated(settings, device) if settings.validate_every else (settings, None)
@@ -137,7 +138,7 @@ def _of_the_hub(name: str, options: set[str]) -> FinetuneSettings:
 
     options: the options that the user gives, whose settings are therefore not checked.
     """
-    settings = FinetuneSettings.of_run(finetuning_settings(hub_runs.unfinished_run(name), name))
+    settings = FinetuneSettings.of_run(finetuning_settings(unfinished_run(name), name))
     own = {"drawings": {FinetuneSettings.drawings}, "base": {"mini", *HUB_IDS}}
     own |= {"validation_clip": set(), "validation_dino": set()} if settings.validate_every else {}
     own |= {"gallery": {FinetuneSettings.gallery}} if settings.picked else {}

@@ -19,7 +19,7 @@ from comics_genai.drawings.captions import instance_prompt
 from comics_genai.errors import UserError
 from comics_genai.files import read_object, save_tensors, write_atomic
 from comics_genai.finetuning.settings import FinetuneSettings
-from comics_genai.hub_runs import run_folder
+from comics_genai.hub.runs import run_folder
 from comics_genai.run import BEST, CHOSEN_FILE, EMBEDS_FILE, FULL_FILE, VALIDATION, finetuning_settings, step_picture
 from comics_genai.sampling.generate import batched, sample
 

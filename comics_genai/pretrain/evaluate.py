@@ -17,7 +17,6 @@ from PIL import Image
 
 from comics_genai import environment, hardware, world
 from comics_genai.bases.base import Base
-from comics_genai.color_difference import ciede2000, lab_of_srgb
 from comics_genai.evaluation.attribute_reader import AttributeReader
 from comics_genai.evaluation.readings import Readings, compare
 from comics_genai.files import write_atomic
@@ -25,6 +24,7 @@ from comics_genai.finetuning.presets import usual_sampling
 from comics_genai.images import to_tensor
 from comics_genai.progress import Progress
 from comics_genai.sampling.generate import Sampling, sample
+from comics_genai.world.color_difference import ciede2000, lab_of_srgb
 
 from .dataset import HELD_OUT_SEED, draw_scenes
 from .vae_loss import psnr

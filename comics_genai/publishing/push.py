@@ -16,11 +16,12 @@ from typing import Any
 
 from huggingface_hub import HfApi
 
-from comics_genai import drawings, environment, hub_access, paths
+from comics_genai import drawings, environment, paths
 from comics_genai.bases.adapters import digest_of, run_settings, weights_of
 from comics_genai.errors import UserError
 from comics_genai.files import json_line, load_tensors, read_object
 from comics_genai.finetuning.settings import FinetuneSettings
+from comics_genai.hub import access
 from comics_genai.publishing import cards, model_card
 from comics_genai.publishing.retries import retried
 from comics_genai.run import (
@@ -167,14 +168,14 @@ def _stage_drawings(source: Path, staged: Path, repo: str, licence: str) -> None
 
 
 def _upload(staged: Path, repo: str, kind: str, public: bool) -> str:
-    api = HfApi(token=hub_access.token())
+    api = HfApi(token=access.token())
     if api.token is None:
         raise UserError(
             "There is no token for the Hub here: set HF_TOKEN to a token with the right to write, from "
             f"https://huggingface.co/settings/tokens; {environment.no_secret('HF_TOKEN')}."
         )
-    with hub_access.answers(repo, "upload", kind):
-        with hub_access.first_answer():
+    with access.answers(repo, "upload", kind):
+        with access.first_answer():
             url = str(retried(lambda: api.create_repo(repo, repo_type=kind, private=not public, exist_ok=True)))
         if not public and not retried(lambda: api.repo_info(repo, repo_type=kind)).private:
             raise UserError(f"{repo} is there already and public: push with --public, or choose another name.")

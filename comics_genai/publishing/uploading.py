@@ -17,8 +17,9 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils import disable_progress_bars
 
-from comics_genai import environment, hub_access
+from comics_genai import environment
 from comics_genai.errors import UserError
+from comics_genai.hub import access
 from comics_genai.publishing.push import push
 from comics_genai.publishing.retries import retried
 from comics_genai.run import checkpoint_files
@@ -28,10 +29,10 @@ TOKENS = "https://huggingface.co/settings/tokens"
 
 def check_token(repo: str) -> None:
     """Raise UserError if there is no token, the Hub does not know it, or it may not write to `repo` (OWNER/NAME)."""
-    token = hub_access.token()
+    token = access.token()
     if token is None:
         raise UserError(f"Nothing can be uploaded to {repo}: {environment.no_secret('HF_TOKEN')}.")
-    with hub_access.answers(repo, "upload"), hub_access.first_answer():
+    with access.answers(repo, "upload"), access.first_answer():
         try:
             known = retried(HfApi(token=token).whoami, tries=3)
         except HfHubHTTPError as error:

@@ -6,7 +6,7 @@ from functools import cache
 
 import numpy as np
 
-from comics_genai.color_difference import ciede2000, lab_of_srgb
+from comics_genai.world.color_difference import ciede2000, lab_of_srgb
 
 HSV = tuple[float, float, float]
 

@@ -7,9 +7,9 @@ import PIL.Image
 import pytest
 
 from comics_genai import world
-from comics_genai.color_difference import ciede2000, lab_of_srgb
 from comics_genai.describe import hsv, palette
 from comics_genai.errors import UserError
+from comics_genai.world.color_difference import ciede2000, lab_of_srgb
 from tests.small_drawings import BLUE, GREEN, RED, WHITE, figure_on, studied
 
 

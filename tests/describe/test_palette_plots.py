@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from comics_genai.color_difference import lab_of_srgb
 from comics_genai.describe import clusters, palette, palette_plots
+from comics_genai.world.color_difference import lab_of_srgb
 
 pytestmark = pytest.mark.filterwarnings("error")
 

@@ -249,5 +249,5 @@ def test_what_cannot_go_up_is_one_sentence_without_the_token(hub, character_fold
         monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{unused.getsockname()[1]}")
     assert "The Hub cannot be reached to upload me/drawings" in refusal()
     monkeypatch.delenv("HF_TOKEN")
-    monkeypatch.setattr("comics_genai.hub_access.get_token", lambda: None)
+    monkeypatch.setattr("comics_genai.hub.access.get_token", lambda: None)
     assert "There is no token for the Hub here: set HF_TOKEN" in refusal()

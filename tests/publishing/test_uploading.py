@@ -15,10 +15,10 @@ import pytest
 import torch
 from huggingface_hub import constants
 
-from comics_genai import hub_access
 from comics_genai.errors import UserError
 from comics_genai.finetuning.settings import FinetuneSettings
 from comics_genai.finetuning.train import finetune
+from comics_genai.hub import access
 from comics_genai.publishing import retries
 from comics_genai.publishing.push import push
 from comics_genai.publishing.uploading import check_token, may_write, uploading
@@ -94,7 +94,7 @@ def test_a_passing_fault_is_tried_again_and_the_files_arrive(served, unfinished,
 
 
 def test_a_push_arrives_though_every_kind_of_its_requests_fails_once(served, unfinished, monkeypatch, tmp_path):
-    monkeypatch.setattr(hub_access, "SILENCE", 0.5)
+    monkeypatch.setattr(access, "SILENCE", 0.5)
     # Each time one request further: the repository's creation, the card's check, then what leads to the commit.
     faults: list = [503, None, "slow", None, 0, None, None, 429, None, None, None, 502]
     with served(faults=faults) as endpoint:
@@ -107,9 +107,9 @@ def test_a_push_arrives_though_every_kind_of_its_requests_fails_once(served, unf
 
 @pytest.mark.parametrize("what", ["a push", "the token's check"])
 def test_a_hub_that_never_answers_is_asked_twice_and_then_a_sentence(served, unfinished, monkeypatch, what):
-    assert 2 * hub_access.SECONDS + retries.FIRST_WAIT < 60  # seconds until the sentence
-    monkeypatch.setattr(hub_access, "SECONDS", 0.2)
-    monkeypatch.setattr(hub_access, "SILENCE", 3600.0)
+    assert 2 * access.SECONDS + retries.FIRST_WAIT < 60  # seconds until the sentence
+    monkeypatch.setattr(access, "SECONDS", 0.2)
+    monkeypatch.setattr(access, "SILENCE", 3600.0)
     asked = []
 
     def listen(silent: socket.socket) -> None:

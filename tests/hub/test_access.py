@@ -12,8 +12,9 @@ import pytest
 from huggingface_hub import constants
 from huggingface_hub.errors import LocalEntryNotFoundError
 
-from comics_genai import drawings, hub_access, hub_runs
+from comics_genai import drawings
 from comics_genai.errors import UserError
+from comics_genai.hub import access, runs
 from comics_genai.publishing.uploading import check_token
 
 TOKEN = "hf_secret"
@@ -55,7 +56,7 @@ def online(monkeypatch, tmp_path):
 def refusal(monkeypatch, endpoint: str) -> str:
     monkeypatch.setattr(constants, "ENDPOINT", endpoint)
     with pytest.raises(UserError) as caught:
-        hub_runs.run_folder("me/girl")
+        runs.run_folder("me/girl")
     sentence = str(caught.value)
     assert sentence.endswith(".") and "\n" not in sentence and TOKEN not in sentence
     return sentence
@@ -102,7 +103,7 @@ def test_what_answers_about_drawings_and_about_a_token_is_named_alike(monkeypatc
 
 
 def test_nobody_there_and_a_silent_hub_are_told_apart(monkeypatch):
-    monkeypatch.setattr(hub_access, "SECONDS", 0.2)
+    monkeypatch.setattr(access, "SECONDS", 0.2)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
@@ -126,7 +127,7 @@ ERRORS = {
 def test_every_cause_is_its_own_sentence_even_behind_another(kind, inner):
     error, sentence = ERRORS[kind]
     with pytest.raises(UserError, match=sentence):
-        with hub_access.answers("me/girl"):
+        with access.answers("me/girl"):
             if not inner:
                 raise error
             raise LocalEntryNotFoundError("check your connection") from error
@@ -134,20 +135,20 @@ def test_every_cause_is_its_own_sentence_even_behind_another(kind, inner):
 
 def test_a_mistake_of_ours_is_not_hidden():
     with pytest.raises(ZeroDivisionError):
-        with hub_access.answers("me/girl"):
+        with access.answers("me/girl"):
             1 / 0  # noqa: B018
 
 
 @pytest.mark.parametrize("token", ["hf_a\nb", "hf_ü", "hf a", "hf_\x00"])
 def test_a_token_that_no_header_carries_is_told_and_not_shown(monkeypatch, token):
-    monkeypatch.setattr(hub_access.environment, "secret", lambda name: token)
+    monkeypatch.setattr(access.environment, "secret", lambda name: token)
     with pytest.raises(UserError, match="HF_TOKEN holds a space, a line break or a letter") as caught:
-        hub_access.token()
+        access.token()
     assert token not in str(caught.value)
 
 
 def test_the_offline_switch_is_named(monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(UserError, match="is not kept here and the Hub is switched off by HF_HUB_OFFLINE"):
-        hub_runs.run_folder("me/girl")
+        runs.run_folder("me/girl")
     assert os.environ["HF_TOKEN"] == TOKEN

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants, file_download
 
-from comics_genai import hub_runs
 from comics_genai.errors import UserError
+from comics_genai.hub import runs
 from comics_genai.run import LORA_FILE, SETTINGS_FILE
 from tests.hub_server import serving
 
@@ -34,7 +34,7 @@ def hub(girl_run, monkeypatch, tmp_path):
 def downloaded(monkeypatch, endpoint: str) -> Path:
     monkeypatch.setattr(constants, "ENDPOINT", endpoint)
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", endpoint + "/{repo_id}/resolve/{revision}/{filename}")
-    return hub_runs.run_folder("me/girl")
+    return runs.run_folder("me/girl")
 
 
 @pytest.mark.parametrize("reads", [["slow"], ["truncated"], ["truncated", "reset", "slow"], ["reset"], ["429"]])

@@ -1,8 +1,8 @@
 import numpy as np
 from skimage.color import deltaE_ciede2000, rgb2lab
 
-from comics_genai.color_difference import ciede2000, lab_of_srgb
 from comics_genai.pretrain.dataset import draw_scenes
+from comics_genai.world.color_difference import ciede2000, lab_of_srgb
 
 
 def test_ciede2000_of_published_pairs():

@@ -9,9 +9,10 @@ from typing import Any
 from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled
 
-from comics_genai import hub_access, paths
+from comics_genai import paths
 from comics_genai.errors import UserError
 from comics_genai.files import cannot_write, read_object, write_atomic
+from comics_genai.hub import access
 from comics_genai.run import (
     BEST,
     CHECKPOINTS,
@@ -79,12 +80,12 @@ def put_in_place(unfinished: Path, folder: Path, settings: Mapping[str, Any]) ->
 def _download(name: str, patterns: list[str]) -> Path:
     if not paths.is_repository(name):
         raise UserError(f"There is no run {name}: give the folder of a fine-tuning, or OWNER/NAME of one on the Hub.")
-    token, revision = hub_access.token(), None
-    with hub_access.answers(name):
+    token, revision = access.token(), None
+    with access.answers(name):
         # This first request has a time limit; a download alone would wait forever for a Hub that does not answer.
         try:
-            revision = HfApi(token=token).model_info(name, timeout=hub_access.SECONDS).sha
-        except (*hub_access.NETWORK, OfflineModeIsEnabled) as error:
+            revision = HfApi(token=token).model_info(name, timeout=access.SECONDS).sha
+        except (*access.NETWORK, OfflineModeIsEnabled) as error:
             try:
                 return Path(snapshot_download(name, allow_patterns=patterns, local_files_only=True))
             except LocalEntryNotFoundError:
