@@ -1,6 +1,6 @@
 """Pictures in which nobody can read a figure, for the reader to learn what it cannot read.
 
-Whoever only ever saw figures finds one in anything: in noise, in a collage, in what a GAN makes of six drawings.
+A network that has only seen figures finds one in anything: in noise, in a collage, in what a GAN makes of six drawings.
 """
 
 from collections.abc import Callable
