@@ -55,6 +55,11 @@ REFUSALS = {
 }
 
 
+# Secrets that a platform's store gave. Colab's may be asked only by the thread of the notebook, which answers no other,
+# and checkpoints are uploaded by a thread of their own.
+_given: dict[tuple[Platform, str], str] = {}
+
+
 def platform() -> Platform:
     """The machine this runs on."""
     if "KAGGLE_KERNEL_RUN_TYPE" in os.environ:
@@ -149,18 +154,29 @@ def _secret(name: str) -> tuple[str | None, str]:
     """The secret, or the name of the error that the platform's store raised."""
     if value := os.environ.get(name, "").strip():
         return value, ""
-    try:
-        if platform() == "kaggle":
-            from kaggle_secrets import UserSecretsClient
+    where = platform()
+    if (where, name) not in _given:
+        try:
+            value = _stored(where, name).strip()
+        except Exception as error:  # each platform has classes of its own for missing, not attached, refused, offline
+            return None, type(error).__name__
+        if not value:
+            return None, ""
+        _given[where, name] = value
+    return _given[where, name], ""
 
-            return (UserSecretsClient().get_secret(name) or "").strip() or None, ""
-        if platform() == "colab":
-            from google.colab import userdata
 
-            return (userdata.get(name) or "").strip() or None, ""
-    except Exception as error:  # each platform has classes of its own for missing, not attached, refused, offline
-        return None, type(error).__name__
-    return None, ""
+def _stored(where: Platform, name: str) -> str:
+    """The secret in the platform's store, or ""; raises whatever the store does."""
+    if where == "kaggle":
+        from kaggle_secrets import UserSecretsClient
+
+        return UserSecretsClient().get_secret(name) or ""
+    if where == "colab":
+        from google.colab import userdata
+
+        return userdata.get(name) or ""
+    return ""
 
 
 def set_up(seed: int = 0) -> None:

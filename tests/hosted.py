@@ -10,9 +10,32 @@ from pathlib import Path
 
 from comics_genai.publishing import wheel
 
-SECRETS = (
-    "class UserSecretsClient:\n    def get_secret(self, name):\n        return {'HF_TOKEN': 'hf_stand_in'}[name]\n"
-)
+TOKEN = "hf_stand_in"
+STORES = {  # of secrets, as each platform's package offers it; Colab's answers the notebook's own thread alone
+    "kaggle_secrets.py": f"""
+class UserSecretsClient:
+    def get_secret(self, name):
+        return {{"HF_TOKEN": "{TOKEN}"}}[name]
+""",
+    "google/colab/errors.py": "class Error(Exception): pass\n",
+    "google/colab/userdata.py": f"""
+import threading
+
+from google.colab.errors import Error
+
+
+class SecretNotFoundError(Error): pass
+class TimeoutException(Error): pass
+
+
+def get(name):
+    if threading.current_thread() is not threading.main_thread():
+        raise TimeoutException(name)
+    if name != "HF_TOKEN":
+        raise SecretNotFoundError(name)
+    return "{TOKEN}"
+""",
+}
 PLATFORMS = {"kaggle": "KAGGLE_KERNEL_RUN_TYPE", "colab": "COLAB_RELEASE_TAG"}  # what tells each
 
 
@@ -35,7 +58,9 @@ def kaggle(folder: Path) -> Hosted:
     for entry in Path(sysconfig.get_path("purelib")).iterdir():
         if "comics_genai" not in entry.name and "editable" not in entry.name and not (own / entry.name).exists():
             (own / entry.name).symlink_to(entry)
-    (own / "kaggle_secrets.py").write_text(SECRETS, encoding="utf-8")
+    for name, source in STORES.items():
+        (own / name).parent.mkdir(parents=True, exist_ok=True)
+        (own / name).write_text(source, encoding="utf-8")
     attached, working = folder / "input" / "comics-genai-wheel", folder / "working"
     working.mkdir()
     wheel.build(attached)

@@ -23,6 +23,7 @@ ROOT = Path(__file__).parent.parent
 def local(monkeypatch):
     for name in ("KAGGLE_KERNEL_RUN_TYPE", "COLAB_RELEASE_TAG"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(environment, "_given", {})
     hardware.device.cache_clear()
     yield
     hardware.device.cache_clear()
@@ -101,6 +102,22 @@ def test_a_secret_comes_from_the_platforms_store_and_each_refusal_says_where_to_
         del sys.modules[name]
     assert found == ("hf_abc", None)
     assert told[0] == "" and sentence in told[1] and "hf_" not in told[1]
+
+
+def test_a_platforms_store_is_asked_for_a_secret_once_and_again_only_after_a_refusal(monkeypatch, tmp_path):
+    monkeypatch.setenv("KAGGLE_KERNEL_RUN_TYPE", "Batch")
+    (tmp_path / "kaggle_secrets.py").write_text(
+        "asked = []\n"
+        "class UserSecretsClient:\n"
+        "  def get_secret(self, name):\n"
+        "    asked.append(name)\n"
+        "    if len(asked) == 1: raise ConnectionError\n"
+        "    return 'hf_abc'\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    found = [environment.secret("GIVEN") for _ in range(4)]
+    assert sys.modules.pop("kaggle_secrets").asked == ["GIVEN", "GIVEN"]
+    assert found == [None, "hf_abc", "hf_abc", "hf_abc"]
 
 
 def test_without_a_platform_a_secret_is_set_in_the_environment_or_by_the_hubs_log_in():

@@ -18,6 +18,7 @@ NOTEBOOKS = sorted(
 SETUP_CELL = opening.setup_cell()
 LARGEST = 1_500_000  # bytes
 PLATFORM_PATH = re.compile(r"""(?<![\w./:])/(kaggle|content|home|root|work|tmp|mnt|Users)(?=["'\s/]|$)|[A-Z]:\\""")
+TRAINING = ("finetune(", "train_gan(", "train_ddpm(", "white_paper.samples_of(", "scaling.measure(")
 COLAB_METADATA = {"colab", "accelerator", "gpuClass"}
 
 
@@ -86,6 +87,23 @@ def test_it_has_one_cell_of_parameters_after_the_setup_cell(notebook):
     tagged = [i for i, cell in enumerate(code_cells(notebook)) if "parameters" in tags(cell)]
     assert len(tagged) == 1 and tagged[0] > 0
     assert not any("injected-parameters" in tags(cell) for cell in notebook.cells)
+
+
+def test_it_checks_the_machine_before_it_trains(notebook):
+    code = "\n".join(cell.source for cell in code_cells(notebook))
+    for training in TRAINING:
+        if training in code:
+            assert -1 < code.find("print(preflight.checked(") < code.index(training), training
+
+
+def test_what_it_fine_tunes_can_go_to_a_private_repository_and_come_back(notebook):
+    code = "\n".join(cell.source for cell in code_cells(notebook))
+    if "result = finetune(" in code:
+        (parameters,) = (cell.source for cell in code_cells(notebook) if "parameters" in tags(cell))
+        assert 'repository = ""' in parameters and 'resume_from = ""' in parameters
+        assert "with uploading(folder, repository, minutes=10):" in code
+        assert "put_in_place(unfinished_run(resume_from), folder" in code
+        assert "push(folder, repository, checkpoint=not result.finished)" in code
 
 
 def test_its_drawings_may_be_a_dataset_on_the_hub(notebook):

@@ -14,7 +14,7 @@ from comics_genai import environment
 from comics_genai.bases.base import HUB_IDS
 from comics_genai.drawings.captions import a, instance_prompt
 from comics_genai.paths import file_name
-from comics_genai.run import EMBEDS_FILE, LORA_FILE, SETTINGS_FILE
+from comics_genai.run import EMBEDS_FILE, FULL_FILE, LORA_FILE, SETTINGS_FILE
 
 # A fine-tuned model has the licence of its base.
 LICENCES = {"sd15": "creativeml-openrail-m", "sdxl": "openrail++", "mini": "cc0-1.0"}
@@ -59,32 +59,54 @@ def run_card(repo: str, settings: Mapping[str, Any], pictures: Sequence[tuple[st
 def _usage(repo: str, settings: Mapping[str, Any], hub_base: str | None, prompt: str, lora: bool) -> list[str]:
     lines = [f"With [Comics-GenAI]({environment.address()}):", "", "```sh"]
     lines += [f"python -m comics_genai generate {repo} --prompt {shlex.quote(prompt)} --seeds 0-7", "```"]
-    if not (lora and hub_base):
+    if not hub_base:
         return lines
-    code = [
-        "import torch",
-        "from diffusers import AutoPipelineForText2Image",
+    token, picture = settings.get("learn_token"), f"{file_name(settings['identifier']).lower()}.png"
+    code = ["import torch", "from diffusers import AutoPipelineForText2Image"]
+    if token or not lora:
+        code += ["from huggingface_hub import hf_hub_download", "from safetensors.torch import load_file"]
+    code += [
         "",
         f'pipeline = AutoPipelineForText2Image.from_pretrained({_quoted(hub_base)}, dtype=torch.float16).to("cuda")',
-        f'pipeline.load_lora_weights({_quoted(repo)}, weight_name="{LORA_FILE}")',
+        *([f'pipeline.load_lora_weights({_quoted(repo)}, weight_name="{LORA_FILE}")'] if lora else []),
+        *([] if lora else _full_weights(repo, settings)),
+        *(_learnt_name(repo, settings["identifier"]) if token else []),
+        f"pipeline({_quoted(prompt)}).images[0].save({_quoted(picture)})",
     ]
-    if settings.get("learn_token"):
-        code += [
-            "",
-            "# The name is a token of its own: without its vectors the prompt says nothing.",
-            "from huggingface_hub import hf_hub_download",
-            "from safetensors.torch import load_file",
-            "",
-            f'vectors = load_file(hf_hub_download({_quoted(repo)}, "{EMBEDS_FILE}"))',
-            'for name, vector in zip(("", "_2"), (vectors[key] for key in sorted(vectors, reverse=True))):',
-            '    tokenizer, encoder = (getattr(pipeline, part + name) for part in ("tokenizer", "text_encoder"))',
-            f"    pipeline.load_textual_inversion(vector, {_quoted(settings['identifier'])}, tokenizer, encoder)",
-            "    # SDXL's encoders take the largest id for the end of a prompt, and the new token's is larger.",
-            '    getattr(encoder, "text_model", encoder).eos_token_id = tokenizer.eos_token_id',
-        ]
-    picture = f"{file_name(settings['identifier']).lower()}.png"
-    code += [f"pipeline({_quoted(prompt)}).images[0].save({_quoted(picture)})"]
-    return [*lines, "", "With diffusers 0.40 and transformers 5.6, or newer:", "", "```python", *code, "```"]
+    told = "With diffusers 0.40 and transformers 5.6, or newer; from a private repository after `hf auth login`:"
+    return [*lines, "", told, "", "```python", *code, "```"]
+
+
+def _full_weights(repo: str, settings: Mapping[str, Any]) -> list[str]:
+    """Code that puts the weights of a full fine-tuning into the base's parts that it trained."""
+    code = [f'weights = load_file(hf_hub_download({_quoted(repo)}, "{FULL_FILE}"))']
+    token, encoders = settings.get("learn_token"), settings.get("train_text_encoders")
+    if not token and not encoders:
+        return [*code, "pipeline.unet.load_state_dict(weights)"]
+    parts = '("unet", "text_encoder", "text_encoder_2")' if encoders else '("unet",)'
+    return [
+        *code,
+        f"for part in {parts}:",
+        '    own = {name: tensor for name, tensor in weights.items() if name.startswith(f"{part}.")}',
+        "    if own:  # Stable Diffusion 1.5 has one text encoder",
+        '        renamed = {name.removeprefix(f"{part}.").replace(".embedding.", "."): own[name] for name in own}',
+        "        getattr(pipeline, part).load_state_dict(renamed)",
+    ]
+
+
+def _learnt_name(repo: str, identifier: str) -> list[str]:
+    """Code that gives the pipeline a token of the name's own."""
+    return [
+        "",
+        "# The name is a token of its own: without its vectors the prompt says nothing.",
+        f'vectors = load_file(hf_hub_download({_quoted(repo)}, "{EMBEDS_FILE}"))',
+        'for name, vector in zip(("", "_2"), (vectors[key] for key in sorted(vectors, reverse=True))):',
+        '    tokenizer, encoder = (getattr(pipeline, part + name) for part in ("tokenizer", "text_encoder"))',
+        f"    pipeline.load_textual_inversion(vector, {_quoted(identifier)}, tokenizer, encoder)",
+        "    # SDXL's encoders take the largest id for the end of a prompt, and the new token's is larger.",
+        '    getattr(encoder, "text_model", encoder).eos_token_id = tokenizer.eos_token_id',
+        "",
+    ]
 
 
 def _quoted(text: str) -> str:
