@@ -41,10 +41,23 @@ def test_a_licence_is_the_bases_unless_another_is_given(base, licence, expected)
     assert head.get("license") == expected and "widget" not in head
 
 
-def test_full_weights_have_no_rank_and_no_code_for_an_adapter():
-    head, body = parts(cards.run_card("me/hoo", LORA | {"method": "dreambooth"}, []))
-    assert "lora" not in head["tags"] and "rank" not in body and "```python" not in body
+def test_full_weights_have_no_rank_and_code_that_puts_them_into_the_base():
+    full = LORA | {"method": "dreambooth"}
+    head, body = parts(cards.run_card("me/hoo", full, []))
+    assert "lora" not in head["tags"] and "rank" not in body and "load_lora_weights" not in body
     assert "python -m comics_genai generate me/hoo" in body
+    code = body.split("```python\n")[1].split("```")[0]
+    ast.parse(code)
+    assert 'load_file(hf_hub_download("me/hoo", "weights.safetensors"))' in code and '"text_encoder' not in code
+    _, body = parts(cards.run_card("me/hoo", full | {"train_text_encoders": True}, []))
+    code = body.split("```python\n")[1].split("```")[0]
+    ast.parse(code)
+    assert 'for part in ("unet", "text_encoder", "text_encoder_2"):' in code
+
+
+def test_a_base_that_is_only_here_has_no_code_for_diffusers():
+    for method in ("lora", "dreambooth"):
+        assert "```python" not in cards.run_card("me/hoo", LORA | {"base": "mini", "method": method}, [])
 
 
 def test_a_learnt_name_is_loaded_by_the_code():

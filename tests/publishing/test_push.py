@@ -128,7 +128,7 @@ def test_a_run_goes_up_with_its_card_and_comes_down_to_draw(settings, hub, monke
 
 
 CARDS = {  # of each: the settings, and what the card's head says
-    "an adapter": ({}, "lora"),
+    "an adapter": ({"learning_rate": 0.1, "lora_targets": "all"}, "lora"),  # so that its pictures differ visibly
     "an adapter and a token": ({"learn_token": True}, "lora"),
     "full weights": ({"method": "dreambooth", "prior": "none"}, "diffusers-training"),
     "full weights, text encoders and a token": (
