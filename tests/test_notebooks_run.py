@@ -238,7 +238,7 @@ def test_a_notebook_on_kaggle_puts_its_weights_into_a_private_repository(machine
     with serving(hub, "me/girl", hosted.TOKEN, "models", created) as endpoint:
         monkeypatch.setenv("HF_ENDPOINT", endpoint)
         told = session("lora/LoRA.ipynb", "pushed", "kaggle", repository="me/girl", sampling_steps=2, rank=4)
-    assert created["visibility"] == "private" and f"{endpoint}/me/girl" in told and "Nothing was pushed" not in told
+    assert created["visibility"] == "private" and f"{endpoint}/me/girl" in told
     weights = "pytorch_lora_weights.safetensors"
     assert (hub / weights).read_bytes() == (machine.working / "runs" / "pushed" / weights).read_bytes()
     card = (hub / "README.md").read_text(encoding="utf-8")
