@@ -60,7 +60,7 @@ def push(
     """Upload the folder `source` of a run or of drawings to `repo` (OWNER/NAME, made if absent); returns its address.
 
     The files of an earlier push are replaced; in a data set that is all of train/. pictures: a folder that `generate`
-    drew into, from which the card takes pictures of this run; by default the folder that it draws into by itself.
+    or a notebook drew into, from which the card takes pictures of this run; by default 6_generated/NAME OF THE RUN.
     Raises UserError without a token that may write, without a network, if the repository is public but should be
     private, and if the source is neither a run nor drawings.
     """
@@ -93,17 +93,21 @@ def _stage_run(run: Path, staged: Path, repo: str, pictures: Path | None, licenc
         _stage_whole(weights.with_name(EMBEDS_FILE), staged / EMBEDS_FILE)
     _stage_settings(run, staged)
     drawn = pictures or environment.generated() / run.resolve().name
-    digest = digest_of(weights)
-    rows = [row for row in read_metadata(drawn) if row.get("adapter_digest") == digest][:PICTURES]
     shown = []
-    for i, row in enumerate(rows):
-        picture = paths.inside(drawn, row["file_name"], f"{drawn / METADATA}")
+    for i, (place, row) in enumerate(_drawn_with(digest_of(weights), drawn)[:PICTURES]):
+        picture = paths.inside(place, row["file_name"], f"{place / METADATA}")
         if read_record(picture) is None:
             raise UserError(f"{picture} is gone or no whole picture of `generate`: draw it again, then push.")
         shutil.copy(picture, staged / f"image_{i}.png")
         shown.append((str(row.get("prompt", "")), f"image_{i}.png"))
     (staged / "README.md").write_text(cards.run_card(repo, settings, shown, licence), encoding="utf-8")
     model_card.complete(staged / "README.md", run, settings, drawn)
+
+
+def _drawn_with(digest: str, folder: Path) -> list[tuple[Path, dict[str, Any]]]:
+    """(folder, record) of every picture of the adapter in the folder, then in those inside it: a test has one each."""
+    places = [folder, *sorted(place for place in folder.glob("*") if place.is_dir() and not place.is_symlink())]
+    return [(place, row) for place in places for row in read_metadata(place) if row.get("adapter_digest") == digest]
 
 
 def _stage_checkpoint(run: Path, staged: Path, repo: str) -> None:

@@ -174,14 +174,17 @@ def test_the_cards_code_loads_with_diffusers_what_was_pushed_to_a_private_reposi
 def test_of_full_weights_the_average_goes_up_under_their_name(settings, hub, monkeypatch, tmp_path):
     run = tmp_path / "run"
     finetune(replace(settings, method="dreambooth", steps=2, ema_decay=0.5), run)
+    test, base = tmp_path / "test", Base.load(settings.base)  # as a notebook lays its test pictures out
+    generate(base, [PROMPT], [0], test / "base_same_prompt", Sampling(steps=2))
+    (drawn,) = generate(base, [PROMPT], [0], test / "finetuned", Sampling(steps=2), load_adapter(base, run))
     folder, serve = hub("me/my-girl", "models", {})
     with serve as endpoint:
         monkeypatch.setattr(constants, "ENDPOINT", endpoint)
-        push(run, "me/my-girl", pictures=tmp_path / "none")
+        push(run, "me/my-girl", pictures=test)
+    assert [path.read_bytes() for path in folder.glob("image_*")] == [drawn.path.read_bytes()]
     assert (folder / "weights.safetensors").read_bytes() == (run / "ema.safetensors").read_bytes()
     head, body = card_of(folder)
     assert "lora" not in head["tags"] and "rank" not in body and "```python" not in body  # its base is a folder here
-    base = Base.load(settings.base)
     assert load_adapter(base, folder).full
 
 
