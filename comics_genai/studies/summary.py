@@ -6,6 +6,7 @@
     tests = paired_tests(groups, "dreambooth_lora")
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -214,6 +215,17 @@ def told(found: Mapping[str, Any], ours: str, characters: int) -> str:
     )
 
 
+def _seconds(rows: Sequence[Row]) -> float:
+    """What all rows took. Rows that differ only in sampling share a training, which counts once."""
+    trainings, rest = {}, 0.0
+    for row in rows:
+        trained = {name: settings for name, settings in row["settings"].items() if name != "sampling"}
+        run = (row["kind"], row["character"], row["seed"], json.dumps(trained, sort_keys=True))
+        trainings[run] = row["seconds"]["train"]
+        rest += row["seconds"]["draw"] + row["seconds"]["score"]
+    return sum(trainings.values()) + rest
+
+
 def about(grid: Grid, rows: Sequence[Row], rehearsal: bool = False) -> str:
     """What the table contains, in Markdown: how much of the grid, which base, which machine, and how long it took.
 
@@ -222,7 +234,7 @@ def about(grid: Grid, rows: Sequence[Row], rehearsal: bool = False) -> str:
     if not rows:
         raise UserError(f"The study {grid.name} has no run yet: start it by `python -m comics_genai study FILE`.")
     characters = {row["character"] for row in rows}
-    hours = sum(sum(row["seconds"].values()) for row in rows) / 3600
+    hours = _seconds(rows) / 3600
     pictures = sum(len(row["pictures"]["prompt"]) for row in rows)
     machines = " and ".join(sorted({row["device"] for row in rows}))
     of = f" of {len(grid.cells())}" if len(rows) < len(grid.cells()) else ""

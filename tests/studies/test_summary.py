@@ -103,3 +103,14 @@ def test_a_table_says_what_it_contains_and_whether_it_is_a_rehearsal():
     whole = about(Grid("some", {"lora": {}}), rows)
     assert whole.startswith("1 runs, 1 character, 2 pictures") and whole.endswith("commit unknown.")
     assert about(Grid("some", {"lora": {}}), rows, rehearsal=True) == f"{REHEARSAL} {whole}"
+
+
+def test_a_training_that_several_rows_share_counts_once():
+    rows = [row("lora", 0, [1]) for _ in range(3)]
+    known = {"device": "CPU", "base": "b1", "reader": "r1", "commit": ""}
+    for steps, one in zip((2, 5, 10), rows, strict=True):
+        one["settings"] = one["settings"] | {"sampling": {"steps": steps}}
+        one |= known | {"seconds": {"train": 3600.0, "draw": 360.0, "score": 0.0}}
+    other = row("lora", 1, [1]) | known | {"seconds": {"train": 3600.0, "draw": 0.0, "score": 0.0}}
+    assert "; 1.3 hours on " in about(Grid("some", {"lora": {}}), rows)
+    assert "; 2.3 hours on " in about(Grid("some", {"lora": {}}), [*rows, other])
