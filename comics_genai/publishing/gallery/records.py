@@ -54,7 +54,7 @@ class PictureRecord:
         """The name of the column that this picture belongs to."""
         named = text(self.fields.get("method")) or text(self.fields.get("model"))
         if named:
-            return " · ".join(in_words(part) if "_" in part else part for part in named.split(" · "))
+            return " · ".join(in_words(part) if _is_code(part) else part for part in named.split(" · "))
         parts = self.place.split("/")
         # The base alone drew it, so it does not count for the run in whose folder it lies.
         if self.fields.get("base") and "adapter" in self.fields and not self.fields["adapter"]:
@@ -75,6 +75,11 @@ def text(value: Any) -> str:
 def number(value: Any) -> float:
     """A number field; 0 if the value is of another type."""
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else 0.0
+
+
+def _is_code(name: str) -> bool:
+    """Whether a method is named as code names it, such as gan_v1 or lora, and not in words already."""
+    return "_" in name or name in ACRONYMS
 
 
 def in_words(name: str) -> str:

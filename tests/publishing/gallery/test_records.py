@@ -45,8 +45,9 @@ def test_the_method_is_named_by_the_record_or_the_folder(tmp_path):
     save_run(tmp_path / "dreambooth_lora" / "finetuned", [record("0.png", "a", 0, adapter="x")])
     save_run(tmp_path / "dreambooth_lora" / "base_same_prompt", [record("0.png", "a", 0, adapter=None)])
     save_run(tmp_path / "gan_v1", [{"file_name": "0.png", "model": "GAN version 1"}])
+    save_run(tmp_path / "study", [{"file_name": "0.png", "method": "lora · no prior"}])
     methods = [each.method for each in read_all(tmp_path)[0]]
-    assert methods == ["base same prompt", "DreamBooth LoRA · fine-tuned", "GAN version 1"]
+    assert methods == ["base same prompt", "DreamBooth LoRA · fine-tuned", "GAN version 1", "LoRA · no prior"]
     assert in_words("ddpm_256") == "DDPM 256"
 
 
