@@ -313,7 +313,7 @@ COMMANDS: dict[str, Callable[[list[str]], int | None]] = {
         *(demo, pretrain, finetune, generate, export, push, score, study, gallery, plan, notebook, bench),
         *(tables, report, kaggle, badges, wheel),
     )
-}
+} | {"push-drawings": push}  # one command sees what a folder holds
 
 
 def _usage() -> str:

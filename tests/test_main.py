@@ -28,7 +28,7 @@ def test_help_names_every_command_and_imports_nothing_heavy():
     program = "import sys; from comics_genai.__main__ import main; main(['--help']); assert 'torch' not in sys.modules"
     shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     known = "demo pretrain finetune generate export push score study gallery plan notebook bench"
-    known += " tables report kaggle badges wheel"
+    known += " tables report kaggle badges wheel push-drawings"
     assert list(COMMANDS) == known.split()
     assert all(f"  {name} " in shown.stdout for name in COMMANDS)
 
