@@ -73,7 +73,7 @@ def generate(arguments: list[str]) -> None:
         """a drawing or sketch to start from; --strength 0.7 keeps little of it, --strength 0.3 much"""
         paper: str = "auto"
         """colour that fills its transparency; by default white, or a colour on which pale strokes show"""
-        sampling: Annotated[Sampling, tyro.conf.arg(name="")] = field(default_factory=Sampling)
+        sampling: Annotated[Sampling, tyro.conf.arg(name="")] = field(default_factory=lambda: usual_sampling("mini"))
         precision: Precision | None = None
         """of the UNet; by default the run's, or else fp32"""
         device: str = ""

@@ -89,7 +89,9 @@ def drawn_by_gans(size: int, settings: LegibilitySettings, folder: Path) -> dict
         drawings = [world.draw(scene, size) for scene in world.reference_scenes(world.sample_character(rng))]
         loop = replace(gan.VERSION_1.loop, steps=steps, validate_every=0, seed=i)
         chosen = replace(gan.VERSION_1, loop=loop)
-        gan.train_gan(chosen, prepare(drawings, chosen.size), folder / f"gan_{i}")
+        result = gan.train_gan(chosen, prepare(drawings, chosen.size), folder / f"gan_{i}")
+        if not result.finished:  # a signal stopped it; the same command goes on from there
+            raise KeyboardInterrupt(result.message)
         samples = gan.generate(gan.load(folder / f"gan_{i}"), gan.latents(settings.samples, chosen.latent, seed=1))
         found[f"GAN {i}, {steps} steps"] = np.stack([np.asarray(one.resize((size, size))) for one in samples])
     return found

@@ -2,10 +2,13 @@
 
 import json
 import shutil
+from dataclasses import replace
 
+import pytest
 import torch
 from torch import nn
 
+from comics_genai.baselines import gan
 from comics_genai.evaluation.attribute_reader import FOLDER, AttributeReader
 from comics_genai.pretrain import legibility
 from comics_genai.pretrain.legibility import LOST, RECORD, LegibilitySettings, train_head, train_legibility
@@ -45,3 +48,10 @@ def test_pictures_and_gans_that_are_there_are_not_made_again(smoke, monkeypatch)
     monkeypatch.setattr(legibility, "draw_prompts", None)  # would fail if it were called
     train_legibility(smoke.legibility, base, folder)
     assert kept == {path: path.stat().st_mtime_ns for path in kept}
+
+
+def test_a_stopped_gan_stops_the_stage_and_gives_no_samples(monkeypatch, tmp_path):
+    short = replace(gan.VERSION_1, loop=replace(gan.VERSION_1.loop, max_minutes=1e-9))
+    monkeypatch.setattr(gan, "VERSION_1", short)
+    with pytest.raises(KeyboardInterrupt):
+        legibility.drawn_by_gans(128, LegibilitySettings(dcgan_steps=(2,)), tmp_path)
